@@ -1,0 +1,80 @@
+package qmp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/digitalocean/go-qemu/qmp/raw"
+)
+
+// The commands that qlaunch needs, each one of go-qemu's, generated from QEMU's schema, under a context. What is
+// younger than that schema (2.11) goes through Run.
+
+// Status is what the guest's processors do.
+type Status struct {
+	State   string // QEMU's RunState: running, paused, shutdown, prelaunch, guest-panicked, io-error, …
+	Running bool   // the processors run
+}
+
+func (m *Monitor) raw(ctx context.Context) *raw.Monitor { return raw.NewMonitor(m.With(ctx)) }
+
+// Status asks what the guest's processors do (query-status).
+func (m *Monitor) Status(ctx context.Context) (Status, error) {
+	info, err := m.raw(ctx).QueryStatus()
+	if err != nil {
+		return Status{}, err
+	}
+	return Status{State: info.Status.String(), Running: info.Running}, nil
+}
+
+// Powerdown presses the power button (system_powerdown). It returns at once, also if no guest listens; see WaitShutdown.
+func (m *Monitor) Powerdown(ctx context.Context) error { return m.raw(ctx).SystemPowerdown() }
+
+// Quit ends QEMU without asking the guest; what the guest has written to its disks is flushed (quit). A connection that ends
+// before the reply is what was asked for, so it is no error.
+func (m *Monitor) Quit(ctx context.Context) error {
+	if err := m.raw(ctx).Quit(); !errors.Is(err, ErrEnded) {
+		return err
+	}
+	return nil
+}
+
+// Stop pauses the guest's processors (stop).
+func (m *Monitor) Stop(ctx context.Context) error { return m.raw(ctx).Stop() }
+
+// Cont lets the guest's processors run (cont).
+func (m *Monitor) Cont(ctx context.Context) error { return m.raw(ctx).Cont() }
+
+// Reset presses the reset button (system_reset).
+func (m *Monitor) Reset(ctx context.Context) error { return m.raw(ctx).SystemReset() }
+
+// KVM asks whether the guest runs under KVM, and whether this QEMU was built with it (query-kvm).
+func (m *Monitor) KVM(ctx context.Context) (enabled, present bool, err error) {
+	info, err := m.raw(ctx).QueryKVM()
+	return info.Enabled, info.Present, err
+}
+
+// UUID asks for the machine's UUID (query-uuid); without -uuid it is all zeros.
+func (m *Monitor) UUID(ctx context.Context) (string, error) {
+	info, err := m.raw(ctx).QueryUUID()
+	return info.UUID, err
+}
+
+// Name asks for what -name said (query-name); empty without it.
+func (m *Monitor) Name(ctx context.Context) (string, error) {
+	info, err := m.raw(ctx).QueryName()
+	if err != nil || info.Name == nil {
+		return "", err
+	}
+	return *info.Name, nil
+}
+
+// Version asks for QEMU's version (query-version), such as 7.2.22.
+func (m *Monitor) Version(ctx context.Context) (string, error) {
+	info, err := m.raw(ctx).QueryVersion()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d.%d.%d", info.Qemu.Major, info.Qemu.Minor, info.Qemu.Micro), nil
+}

@@ -1,0 +1,150 @@
+package qmp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"unicode/utf8"
+
+	goqemu "github.com/digitalocean/go-qemu/qmp"
+)
+
+// maxMessage bounds one message, in bytes. The largest of an ordinary QEMU is the reply to query-qmp-schema, 207 kB in 7.2.
+const maxMessage = 4 << 20
+
+// message is anything that QEMU sends: the greeting, an event, or a reply, told apart by their keys (qmp-spec, section 2).
+type message struct {
+	QMP *struct{} `json:"QMP"`
+	goqemu.Event
+	ID     *uint64         `json:"id"`
+	Return json.RawMessage `json:"return"`
+	Error  *struct {
+		Class string `json:"class"`
+		Desc  string `json:"desc"`
+	} `json:"error"`
+
+	raw []byte // the message as it came
+}
+
+// decoder takes the messages out of a stream, whichever way its bytes arrive.
+type decoder struct {
+	json  *json.Decoder
+	input *boundedReader
+}
+
+func newDecoder(r io.Reader) *decoder {
+	input := &boundedReader{r: r}
+	return &decoder{json.NewDecoder(input), input}
+}
+
+// next returns the next message. The error wraps ErrEnded when the stream is over; after any error there is no next one.
+func (d *decoder) next() (message, error) {
+	d.input.limit = d.json.InputOffset() + maxMessage
+	var raw json.RawMessage
+	if err := d.json.Decode(&raw); err != nil {
+		return message{}, streamError(err)
+	}
+	msg := message{raw: raw}
+	if err := json.Unmarshal(raw, &msg); err != nil {
+		return message{}, notQMP(err)
+	}
+	return msg, msg.check()
+}
+
+// check refuses a message that is for nobody.
+func (msg message) check() error {
+	switch {
+	case msg.QMP != nil, msg.Event.Event != "", msg.ID != nil && (msg.Return != nil || msg.Error != nil):
+		return nil
+	case msg.Error != nil: // QEMU could not read a request, so it has no id to give back
+		return fmt.Errorf("a request was not understood: %s", printable(msg.Error.Desc))
+	case msg.Return != nil:
+		return notQMP(errors.New("a reply without an id"))
+	}
+	return notQMP(errors.New("neither greeting, event nor reply"))
+}
+
+// streamError says what the end of the stream means.
+func streamError(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err // without the addresses, which our own text has
+	}
+	switch {
+	case err == io.EOF: //nolint:errorlint // the decoder returns it bare, and only that one is the end between two messages
+		return ErrEnded
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w in the middle of a message", ErrEnded)
+	}
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return notQMP(err)
+	}
+	if errors.Is(err, errTooLarge) {
+		return notQMP(err)
+	}
+	return fmt.Errorf("%w: %w", ErrEnded, err)
+}
+
+// notQMP wraps the cause of a stream that cannot be understood from here on; Go's type names are nobody's business.
+func notQMP(err error) error {
+	if bad, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if bad.Field == "" {
+			return fmt.Errorf("not QMP: a message is a JSON %s", bad.Value)
+		}
+		return fmt.Errorf("not QMP: %s is a JSON %s", bad.Field, bad.Value)
+	}
+	return fmt.Errorf("not QMP: %w", err)
+}
+
+var errTooLarge = fmt.Errorf("a message of more than %d MiB", maxMessage>>20)
+
+// boundedReader reads up to a limit, which its owner moves on from message to message, so that the decoder's buffer
+// holds no more than one message.
+type boundedReader struct {
+	r           io.Reader
+	read, limit int64 // bytes from the start of the stream
+}
+
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if b.read >= b.limit {
+		return 0, errTooLarge
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.limit-b.read)])
+	b.read += int64(n)
+	return n, err
+}
+
+// request is a command before it has its id.
+type request struct {
+	name   string
+	fields map[string]json.RawMessage
+}
+
+// parseRequest refuses what QEMU could not answer with an id: without one an error is an error of the connection.
+func parseRequest(command []byte) (request, error) {
+	req := request{fields: map[string]json.RawMessage{}}
+	if !utf8.Valid(command) {
+		return req, errors.New("command: not UTF-8")
+	}
+	if err := json.Unmarshal(command, &req.fields); err != nil {
+		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return req, errors.New("command: must be a JSON object")
+		}
+		return req, fmt.Errorf("command: %w", err)
+	}
+	if json.Unmarshal(req.fields["execute"], &req.name) != nil || req.name == "" {
+		return req, errors.New(`command: must have a name under "execute"`)
+	}
+	return req, nil
+}
+
+// encode is the request as one line with its id.
+func (req request) encode(id uint64) []byte {
+	req.fields["id"] = fmt.Append(nil, id)
+	line, err := json.Marshal(req.fields)
+	if err != nil {
+		panic(err) // cannot happen: every field was taken out of valid JSON
+	}
+	return append(line, '\n')
+}

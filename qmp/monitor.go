@@ -1,0 +1,269 @@
+// Package qmp talks to a running QEMU over its QEMU Machine Protocol socket.
+//
+// Dial gives a Monitor, which implements go-qemu's qmp.Monitor, so that go-qemu's generated commands (qmp/raw)
+// run on it; commands.go has those that qlaunch needs. The transport is our own because go-qemu's SocketMonitor
+// has no deadline on the greeting or a command, takes no reply above 64 KiB, gives a late reply to whoever asks next
+// and stands still for ever once nobody reads its events.
+//
+// The surprising fact: a QMP socket serves one client at a time. A second one can connect, and then hears nothing,
+// just as if QEMU were stopped; that is ErrNoGreeting.
+//
+// The protocol is described in QEMU's docs/interop/qmp-spec.
+package qmp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	goqemu "github.com/digitalocean/go-qemu/qmp"
+)
+
+// RunTimeout bounds a Run that was given no context of its own: a last resort, as go-qemu's interface has no place
+// for a context. Use With, or the commands, which take one.
+const RunTimeout = time.Minute
+
+// Monitor is one connection to QEMU's monitor. All its methods may be called from several goroutines at once;
+// commands are told apart by their ids, and QEMU runs them in the order in which they were sent.
+type Monitor struct {
+	path     string
+	conn     net.Conn
+	greeting chan struct{} // holds one value from the greeting on
+	writing  chan struct{} // full while somebody writes: a mutex that can be waited for under a context
+	done     chan struct{} // closed when the reader has ended
+	events   events
+
+	mu      sync.Mutex
+	lastID  uint64
+	pending map[uint64]chan message // by request id; closed without a value when the connection ends
+	end     error                   // why the connection ended; nil while it lives
+}
+
+var _ goqemu.Monitor = (*Monitor)(nil)
+
+// Dial connects to the QMP socket at path, waits for QEMU's greeting and leaves the negotiation mode, all before
+// ctx is done. A path may be longer than the 107 bytes of a socket address.
+//
+// The error is ErrNoGreeting if somebody listens but does not speak before the deadline of ctx; it wraps
+// fs.ErrNotExist if there is no socket, and ECONNREFUSED if the socket is there and its QEMU is gone.
+func Dial(ctx context.Context, path string) (*Monitor, error) {
+	conn, err := connect(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("qmp %s: %w", path, err)
+	}
+	m := &Monitor{
+		path:     path,
+		conn:     conn,
+		greeting: make(chan struct{}, 1),
+		writing:  make(chan struct{}, 1),
+		done:     make(chan struct{}),
+		pending:  map[uint64]chan message{},
+	}
+	go m.read() // ends with the connection
+	if err := m.handshake(ctx); err != nil {
+		_ = m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Monitor) handshake(ctx context.Context) error {
+	select {
+	case <-m.greeting:
+	case <-m.done:
+		return fmt.Errorf("qmp %s: waiting for the greeting: %w", m.path, m.cause())
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return fmt.Errorf("qmp %s: %w: %w", m.path, ErrNoGreeting, ctx.Err())
+		}
+		return fmt.Errorf("qmp %s: waiting for the greeting: %w", m.path, ctx.Err())
+	}
+	_, err := m.run(ctx, []byte(`{"execute":"qmp_capabilities"}`))
+	return err
+}
+
+// Connect is part of go-qemu's interface. Dial has connected already, so it only tells why a connection is no more.
+func (m *Monitor) Connect() error {
+	if err := m.cause(); err != nil {
+		return fmt.Errorf("qmp %s: %w", m.path, err)
+	}
+	return nil
+}
+
+// Disconnect is Close, as go-qemu's interface calls it.
+func (m *Monitor) Disconnect() error { return m.Close() }
+
+// Close ends the connection and the goroutine that reads it. Commands that wait for a reply return ErrClosed, and the channels
+// of Events are closed. It may be called more than once and always returns nil.
+func (m *Monitor) Close() error {
+	m.fail(ErrClosed)
+	<-m.done
+	return nil
+}
+
+// With is the same monitor with a Run that ends when ctx does, for raw.NewMonitor.
+func (m *Monitor) With(ctx context.Context) goqemu.Monitor { return bounded{m, ctx} }
+
+// bounded has a context because go-qemu's Run has no parameter for one.
+type bounded struct {
+	*Monitor
+	ctx context.Context
+}
+
+func (b bounded) Run(command []byte) ([]byte, error) { return b.run(b.ctx, command) }
+
+// Run sends one command, a JSON object as in QMP, and returns the whole reply, {"return": …, "id": …}. An "id" in
+// the command is replaced by one of ours. The error is an *Error if QEMU refused. It waits for RunTimeout at most.
+func (m *Monitor) Run(command []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), RunTimeout)
+	defer cancel()
+	return m.run(ctx, command)
+}
+
+func (m *Monitor) run(ctx context.Context, command []byte) ([]byte, error) {
+	req, err := parseRequest(command)
+	if err != nil {
+		return nil, fmt.Errorf("qmp %s: %w", m.path, err)
+	}
+	msg, err := m.ask(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("qmp %s: %s: %w", m.path, printable(req.name), err)
+	}
+	if msg.Error != nil {
+		return nil, fmt.Errorf("qmp %s: %w", m.path, &Error{req.name, msg.Error.Class, msg.Error.Desc})
+	}
+	return msg.raw, nil
+}
+
+// ask sends req and waits for its reply. A caller that gives up leaves no trace but the id: its late reply finds
+// nobody and is thrown away, and the connection goes on.
+func (m *Monitor) ask(ctx context.Context, req request) (message, error) {
+	if err := ctx.Err(); err != nil {
+		return message{}, err
+	}
+	id, reply, err := m.register()
+	if err != nil {
+		return message{}, err
+	}
+	defer m.forget(id)
+	if err := m.send(ctx, req.encode(id)); err != nil {
+		return message{}, err
+	}
+	select {
+	case msg, ok := <-reply:
+		if !ok {
+			return message{}, m.cause()
+		}
+		return msg, nil
+	case <-ctx.Done():
+		return message{}, fmt.Errorf("no reply: %w", ctx.Err())
+	}
+}
+
+func (m *Monitor) register() (uint64, <-chan message, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.end != nil {
+		return 0, nil, m.end
+	}
+	m.lastID++
+	reply := make(chan message, 1) // the reader never waits for the caller
+	m.pending[m.lastID] = reply
+	return m.lastID, reply, nil
+}
+
+func (m *Monitor) forget(id uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.pending, id)
+}
+
+// send writes one request before ctx is done. A write that fails because the other end is gone is no error here: the reader
+// comes to the same end behind whatever QEMU said last, and tells it to everybody who waits.
+func (m *Monitor) send(ctx context.Context, line []byte) error {
+	select {
+	case m.writing <- struct{}{}:
+		defer func() { <-m.writing }()
+	case <-m.done:
+		return m.cause()
+	case <-ctx.Done():
+		return fmt.Errorf("not sent: %w", ctx.Err())
+	}
+	_ = m.conn.SetWriteDeadline(time.Time{})
+	expired := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = m.conn.SetWriteDeadline(time.Unix(1, 0)) // long ago: the write returns at once
+		close(expired)
+	})
+	n, err := m.conn.Write(line)
+	if !stop() {
+		<-expired // or it would cut the next writer off
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	if n > 0 {
+		m.fail(errCutOff) // QEMU would take the next request for the rest of this one
+	}
+	return fmt.Errorf("not sent: %w", ctx.Err())
+}
+
+// read hands every message to whom it is for, in the order in which they come: an event that comes before a reply is in the
+// queues before the caller has its reply. It ends when the connection does.
+func (m *Monitor) read() {
+	defer close(m.done)
+	dec := newDecoder(m.conn)
+	for {
+		msg, err := dec.next()
+		if err != nil {
+			m.fail(err)
+			return
+		}
+		switch {
+		case msg.QMP != nil:
+			select {
+			case m.greeting <- struct{}{}:
+			default: // a second greeting says nothing new
+			}
+		case msg.Event.Event != "":
+			m.events.publish(msg)
+		default:
+			m.answer(msg)
+		}
+	}
+}
+
+func (m *Monitor) answer(msg message) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if reply, ok := m.pending[*msg.ID]; ok {
+		delete(m.pending, *msg.ID) // the first reply counts; a second must not make the reader wait
+		reply <- msg
+	}
+}
+
+// fail ends the connection for everybody; the first cause stays.
+func (m *Monitor) fail(cause error) {
+	m.mu.Lock()
+	if m.end == nil {
+		m.end = cause
+	}
+	for id, reply := range m.pending {
+		delete(m.pending, id)
+		close(reply)
+	}
+	m.mu.Unlock()
+	_ = m.conn.Close()
+	m.events.close()
+}
+
+// cause is why the connection ended; nil while it lives.
+func (m *Monitor) cause() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.end
+}
