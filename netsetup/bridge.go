@@ -1,0 +1,106 @@
+package netsetup
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A Bridge is a bridge of the host, as the kernel has it now.
+type Bridge struct {
+	Name  string
+	Index int              // the interface index
+	MAC   net.HardwareAddr // the bridge's own address
+	Up    bool             // IFF_UP: switched on, whether or not a port has a carrier
+	Addrs []netip.Prefix   // its addresses of both families with the length of their subnet
+	Ports []string         // names of the links enslaved to it, sorted
+}
+
+// MaxName is the longest name of a link in bytes: IFNAMSIZ without its NUL, netdevice(7).
+const MaxName = unix.IFNAMSIZ - 1
+
+// Bridges lists the bridges in this process's network namespace, by name. No bridge is no error.
+func Bridges() ([]Bridge, error) {
+	links, err := again(netlink.LinkList)
+	if err != nil {
+		return nil, fmt.Errorf("list links: %w", err)
+	}
+	var bridges []Bridge
+	for _, link := range links {
+		if link.Type() != kindBridge {
+			continue
+		}
+		b, err := describe(link, links)
+		if err != nil {
+			return nil, err
+		}
+		bridges = append(bridges, b)
+	}
+	slices.SortFunc(bridges, func(a, b Bridge) int { return cmp.Compare(a.Name, b.Name) })
+	return bridges, nil
+}
+
+// FindBridge is the bridge of that name: an [*Error] with [ErrNoBridge] when no link has it,
+// and with [ErrNotBridge] when the link is of another kind.
+func FindBridge(name string) (Bridge, error) {
+	what := fmt.Sprintf("bridge %q", name)
+	links, err := again(netlink.LinkList)
+	if err != nil {
+		return Bridge{}, fmt.Errorf("%s: list links: %w", what, err)
+	}
+	i := slices.IndexFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == name })
+	if i < 0 {
+		return Bridge{}, &Error{What: what, Cause: ErrNoBridge, Bridge: name}
+	}
+	if kind := links[i].Type(); kind != kindBridge {
+		return Bridge{}, &Error{What: what, Cause: ErrNotBridge, Bridge: name, Detail: "a link of type " + kind}
+	}
+	return describe(links[i], links)
+}
+
+// kindBridge is IFLA_INFO_KIND of the kernel's own bridge. An Open vSwitch bridge says "openvswitch", and the helper's
+// SIOCBRADDIF does not work on it.
+const kindBridge = "bridge"
+
+// describe is a bridge with its addresses, and with its ports out of all links.
+func describe(link netlink.Link, links []netlink.Link) (Bridge, error) {
+	attrs := link.Attrs()
+	b := Bridge{Name: attrs.Name, Index: attrs.Index, MAC: attrs.HardwareAddr, Up: attrs.Flags&net.FlagUp != 0}
+	for _, l := range links {
+		if l.Attrs().MasterIndex == attrs.Index {
+			b.Ports = append(b.Ports, l.Attrs().Name)
+		}
+	}
+	slices.Sort(b.Ports)
+	addrs, err := again(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_ALL) })
+	if err != nil {
+		return Bridge{}, fmt.Errorf("bridge %q: list addresses: %w", b.Name, err)
+	}
+	for _, a := range addrs {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+			ones, _ := a.Mask.Size()
+			b.Addrs = append(b.Addrs, netip.PrefixFrom(ip.Unmap(), ones))
+		}
+	}
+	return b, nil
+}
+
+// again repeats a netlink dump that the kernel interrupted because a link came or went meanwhile (NLM_F_DUMP_INTR);
+// its partial result could lack the very bridge. A host that changes links in every one of the rounds gets the error.
+func again[T any](dump func() ([]T, error)) ([]T, error) {
+	const rounds = 10
+	var list []T
+	var err error
+	for range rounds {
+		if list, err = dump(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return list, err
+}

@@ -1,0 +1,84 @@
+package netsetup
+
+import (
+	"errors"
+	"strings"
+)
+
+// The causes: one for each cure. An [Error] carries exactly one of them; test with [errors.Is].
+var (
+	// ErrNoBridge says that no link has that name, or, for "auto", that the host has no bridge at all.
+	ErrNoBridge = errors.New("no such bridge")
+	// ErrNotBridge says that the link is there and is something else: a tap, a dummy, an Ethernet port.
+	ErrNotBridge = errors.New("not a bridge")
+	// ErrBridgeDown says that the bridge lacks IFF_UP. The helper accepts it; the guest would have a dead net.
+	ErrBridgeDown = errors.New("bridge is down")
+
+	// ErrDenied says that the ACL was read and does not let the bridge through.
+	ErrDenied = errors.New("not allowed")
+	// ErrACLMissing says that there is no ACL file: the helper then refuses every bridge.
+	ErrACLMissing = errors.New("no ACL file")
+	// ErrACLUnreadable says that this user may not read the ACL, or an include that could hold the bridge.
+	// The helper reads it as the user who calls it, not as root.
+	ErrACLUnreadable = errors.New("ACL file not readable by this user")
+	// ErrACLSyntax says that a line of the ACL is junk to the helper, which then refuses every bridge.
+	ErrACLSyntax = errors.New("ACL file has a bad line")
+
+	// ErrNoHelper says that qemu-bridge-helper is not installed where it was looked for.
+	ErrNoHelper = errors.New("no qemu-bridge-helper")
+	// ErrHelperForbidden says that this user may not execute the helper: mode 4750 and not in its group.
+	ErrHelperForbidden = errors.New("not executable by this user")
+	// ErrHelperNotSetuid says that the helper has neither a setuid bit of root's nor CAP_NET_ADMIN as a file capability.
+	ErrHelperNotSetuid = errors.New("not setuid root")
+	// ErrNoNewPrivs says that this process may not gain privileges by executing a setuid file: prctl(2), PR_SET_NO_NEW_PRIVS.
+	ErrNoNewPrivs = errors.New("no_new_privs is set, setuid has no effect")
+	// ErrUserNamespace says that this process is in a user namespace that does not own its network: a container or a sandbox.
+	ErrUserNamespace = errors.New("inside a user namespace that does not own the network")
+	// ErrNosuidMount says that the helper is on a file system mounted nosuid.
+	ErrNosuidMount = errors.New("on a nosuid mount, setuid has no effect")
+
+	// ErrNoTun says that /dev/net/tun is absent, or that nothing is behind it: the module.
+	ErrNoTun = errors.New("no tun device")
+	// ErrTunPermission says that this user may not open /dev/net/tun, which is 0666 on ordinary hosts.
+	ErrTunPermission = errors.New("tun device not open to this user")
+
+	// ErrHelperTimeout says that the helper was killed, with its process group, at the deadline.
+	ErrHelperTimeout = errors.New("no answer before the deadline")
+	// ErrNoTapFD says that the helper ended well and yet did not hand over exactly one tap.
+	ErrNoTapFD = errors.New("no tap handed over")
+	// ErrHelperFailed says that the helper failed for a reason that only its own words tell.
+	ErrHelperFailed = errors.New("failed")
+)
+
+// An Error is what stands between a guest and its bridge, with all that a hint needs to name the cure.
+// Fields that do not apply are zero.
+type Error struct {
+	What  string // the object: "tap on virbr0", "bridge virbr0"
+	Cause error  // one of the sentinels above
+
+	Bridge string // the bridge that was wanted
+	Helper string // path of the helper
+	File   string // the ACL file, or the device, that is the cause
+	Line   int    // the line in File, from 1
+	Group  string // the group that may use File, or Helper: whoever is in it has no such error
+
+	Detail string // what was seen, in our words
+	Words  string // the helper's own words, free of control characters
+}
+
+// Error is one line: the object, the cause, what was seen, the helper's own words.
+func (e *Error) Error() string {
+	parts := []string{e.What}
+	if e.Cause != nil {
+		parts = append(parts, e.Cause.Error())
+	}
+	for _, s := range []string{e.Detail, e.Words} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(parts, ": ")
+}
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Cause }

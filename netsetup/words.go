@@ -1,0 +1,74 @@
+package netsetup
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// A saying is a line of the helper's on stderr and the cause that it stands for. The texts are those of
+// qemu-bridge-helper 7.2 to 10.0; the errno texts are libc's in the C locale, which an empty environment selects.
+type saying struct {
+	begins, ends string
+	cause        error
+}
+
+// sayings are all that the helper says with a cause of its own, in the order in which it can say them.
+// Three of them have several causes: [explain] looks at the host to tell those apart.
+func sayings() []saying {
+	return []saying{
+		{"failed to parse default acl file `", "'", ErrACLSyntax},
+		{"access denied by acl file", "", ErrDenied},
+		{"failed to open /dev/net/tun: ", "Permission denied", ErrTunPermission},
+		{"failed to open /dev/net/tun: ", "Operation not permitted", ErrTunPermission},
+		{"failed to open /dev/net/tun: ", "No such file or directory", ErrNoTun},
+		{"failed to open /dev/net/tun: ", "No such device", ErrNoTun},
+		{"failed to open /dev/net/tun: ", "No such device or address", ErrNoTun},
+		{"failed to create tun device: ", "Operation not permitted", ErrHelperNotSetuid},
+		{"failed to get mtu of bridge `", "': No such device", ErrNoBridge},
+		{"failed to add interface `", "': Operation not supported", ErrNotBridge},
+	}
+}
+
+// causeOf is the cause that the helper's stderr tells, [ErrHelperFailed] for words that are not known.
+func causeOf(stderr string) error {
+	for line := range strings.Lines(stderr) {
+		line = strings.TrimSpace(line)
+		for _, s := range sayings() {
+			if strings.HasPrefix(line, s.begins) && strings.HasSuffix(line, s.ends) {
+				return s.cause
+			}
+		}
+	}
+	return ErrHelperFailed
+}
+
+// aclNamed is the ACL file that the helper says it could not parse, or the default one.
+func aclNamed(stderr string) string {
+	_, after, ok := strings.Cut(stderr, "failed to parse default acl file `")
+	path, _, closed := strings.Cut(after, "'\n")
+	if !ok || !closed || !strings.HasPrefix(path, "/") {
+		return DefaultACL
+	}
+	return path
+}
+
+// plain is foreign text as one line that a terminal can be given: line ends become "; ", and whatever is not printable,
+// escape sequences and bidirectional overrides among it, is written as Go writes it in a string.
+func plain(text string) string {
+	var b strings.Builder
+	for i, line := range strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		for _, r := range strings.TrimSpace(line) {
+			if unicode.IsPrint(r) {
+				b.WriteRune(r)
+				continue
+			}
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
+}
