@@ -1,0 +1,151 @@
+package vms
+
+import "strconv"
+
+// The bounds of what a VM can have.
+const (
+	// The least that the BIOS of a PC fits into; QEMU starts with it.
+	leastMemory = 1 * MiB
+	// 52 bits of physical address: x86-64 (AMD64 manual, volume 2, section
+	// 5.1) and aarch64 with FEAT_LPA. QEMU refuses what the CPU cannot address.
+	mostMemory = 4 * PiB
+	// A disk is a number of sectors.
+	sector = 512
+	// The largest qcow2 with clusters of 64 KiB, measured with qemu-img 7.2.
+	mostDisk = 2 * PiB
+	// q35 has 32 slots on its first bus, and a few are its own.
+	mostDisks = 16
+	mostNICs  = 8
+	// The AHCI controller of the ICH9, which q35 has.
+	mostSATA = 6
+)
+
+// check finds what only shows when two values are seen together.
+func (d *decoder) check(vm VM) {
+	d.checkMachine(vm)
+	d.checkKernel(vm)
+	d.checkDisks(vm.Disks, vm.Machine)
+	d.checkNICs(vm.NICs)
+}
+
+func (d *decoder) checkMachine(vm VM) {
+	m := vm.Memory
+	switch {
+	case d.bad["memory"]:
+	case m < leastMemory || m > mostMemory:
+		d.fail("memory", "memory = %q: must be from %v to %v", m, leastMemory, mostMemory)
+	case m%MiB != 0:
+		d.fail("memory", "memory = %q: must be a whole number of MiB", m)
+	}
+	if vm.Accel == KVM && vm.Arch != d.env.Arch && !d.bad["arch"] && !d.bad["accel"] {
+		d.fail("arch", "arch = %q: this host's KVM runs %s alone, set accel = \"tcg\"", vm.Arch, d.env.Arch)
+	}
+	if vm.Arch == "aarch64" && vm.Firmware == BIOS && vm.Kernel.Image == "" && !d.bad["kernel.image"] && !d.bad["firmware"] {
+		d.fail("firmware", `firmware = "bios": aarch64 has none, and without [kernel] needs "uefi"`)
+	}
+}
+
+func (d *decoder) checkKernel(vm VM) {
+	if vm.Kernel.Image != "" || d.bad["kernel.image"] {
+		return
+	}
+	if vm.Kernel.Initrd != "" {
+		d.fail("kernel.initrd", "kernel.initrd: needs kernel.image, the kernel that it belongs to")
+	}
+	if vm.Kernel.Cmdline != "" {
+		d.fail("kernel.cmdline", "kernel.cmdline: needs kernel.image; a kernel on a disk has its command line there")
+	}
+}
+
+func (d *decoder) checkDisks(disks []Disk, machine string) {
+	if len(disks) > mostDisks {
+		d.fail(at("disk", mostDisks), "disk: there can be at most %d", mostDisks)
+	}
+	paths := map[string]int{}
+	sata := 0
+	for i, disk := range disks {
+		d.checkDisk(disk, at("disk", i), machine)
+		if first, twice := paths[disk.Path]; twice {
+			d.fail(at("disk", i)+".path", "disk.path = %q: is the disk on line %d already", disk.Path, d.index.find(at("disk", first)).line)
+		} else {
+			paths[disk.Path] = i
+		}
+		if disk.Bus != BusSATA {
+			continue
+		}
+		if sata++; sata == mostSATA+1 {
+			d.fail(at("disk", i)+".bus", `disk.bus = "sata": there can be at most %d of these`, mostSATA)
+		}
+	}
+}
+
+func (d *decoder) checkDisk(disk Disk, path, machine string) {
+	size := path + ".size"
+	switch {
+	case d.bad[size]:
+	case disk.Size > mostDisk:
+		d.fail(size, "disk.size = %q: must be at most %v", disk.Size, mostDisk)
+	case disk.Size%sector != 0:
+		d.fail(size, "disk.size = %q: must be a whole number of sectors, %d bytes each", disk.Size, sector)
+	}
+	if disk.ReadOnly && disk.Bus == BusSATA {
+		d.fail(path+".readonly", "disk.readonly = true: bus sata has no disks of that kind, use virtio, scsi or nvme")
+	}
+	if machine == "microvm" && (disk.Bus == BusSATA || disk.Bus == BusNVMe) {
+		d.fail(path+".bus", `disk.bus = %q: machine = "microvm" has no PCI, use virtio or scsi`, disk.Bus)
+	}
+}
+
+func (d *decoder) checkNICs(nics []NIC) {
+	if len(nics) > mostNICs {
+		d.fail(at("nic", mostNICs), "nic: there can be at most %d", mostNICs)
+	}
+	macs := map[MAC]int{}
+	forwards := map[uint16][]taken{}
+	for i, nic := range nics {
+		path := at("nic", i)
+		if nic.Type == NICNone || d.bad[path+".type"] {
+			continue
+		}
+		if first, twice := macs[nic.MAC]; twice {
+			d.fail(path+".mac", "nic.mac = %q: is the address of the NIC on line %d already", nic.MAC, d.index.find(at("nic", first)).line)
+		} else {
+			macs[nic.MAC] = i
+		}
+		if nic.Type != NICBridge && nic.Bridge != "" {
+			d.fail(path+".bridge", `nic.bridge = %q: needs type = "bridge"`, nic.Bridge)
+		}
+		if nic.Type != NICUser && len(nic.Forwards) > 0 {
+			d.fail(path+".forward", `nic.forward: needs type = "user"; a guest on a bridge is reached at its own address`)
+			continue
+		}
+		d.checkForwards(nic.Forwards, path+".forward", forwards)
+	}
+}
+
+// taken is a port of the host that leads to a guest.
+type taken struct {
+	forward Forward
+	path    string
+}
+
+// checkForwards finds a port of the host that is to lead to two places. The
+// address 0.0.0.0 takes the port on every other one too (ip(7)).
+func (d *decoder) checkForwards(forwards []Forward, path string, ports map[uint16][]taken) {
+	for i, f := range forwards {
+		if d.bad[at(path, i)] {
+			continue
+		}
+		port := f.Host.Port()
+		for _, t := range ports[port] {
+			if t.forward.Host == f.Host || t.forward.Host.Addr().IsUnspecified() || f.Host.Addr().IsUnspecified() {
+				d.fail(at(path, i), "nic.forward = %q: the port is taken by %q on line %d", f, t.forward, d.index.find(t.path).line)
+				break
+			}
+		}
+		ports[port] = append(ports[port], taken{f, at(path, i)})
+	}
+}
+
+// at is the path of an element.
+func at(list string, i int) string { return join(list, strconv.Itoa(i)) }

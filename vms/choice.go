@@ -1,0 +1,113 @@
+package vms
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Accel is how the guest's instructions are run.
+type Accel string
+
+// The accelerators. AccelAuto is KVM, and TCG where that cannot be used.
+const (
+	KVM       Accel = "kvm"
+	TCG       Accel = "tcg"
+	AccelAuto Accel = "auto"
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *Accel) UnmarshalText(text []byte) error {
+	return choose(a, text, KVM, TCG, AccelAuto)
+}
+
+// Firmware is what the machine runs first.
+type Firmware string
+
+// The firmwares. BIOS is what QEMU loads by itself: SeaBIOS on x86_64, nothing
+// on aarch64.
+const (
+	BIOS Firmware = "bios"
+	UEFI Firmware = "uefi"
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (f *Firmware) UnmarshalText(text []byte) error {
+	return choose(f, text, BIOS, UEFI)
+}
+
+// DiskFormat is how a disk's bytes are laid out. It is never probed: a guest
+// can write the header of another format into a raw disk (CVE-2010-2238).
+type DiskFormat string
+
+// The disk formats.
+const (
+	QCOW2 DiskFormat = "qcow2"
+	Raw   DiskFormat = "raw"
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (f *DiskFormat) UnmarshalText(text []byte) error {
+	return choose(f, text, QCOW2, Raw)
+}
+
+// DiskBus is the kind of device that the guest sees a disk as.
+type DiskBus string
+
+// The buses.
+const (
+	BusVirtio DiskBus = "virtio"
+	BusSCSI   DiskBus = "scsi"
+	BusNVMe   DiskBus = "nvme"
+	BusSATA   DiskBus = "sata"
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *DiskBus) UnmarshalText(text []byte) error {
+	return choose(b, text, BusVirtio, BusSCSI, BusNVMe, BusSATA)
+}
+
+// NICType is what a NIC is connected to.
+type NICType string
+
+// The types. NICNone stands in files only: it keeps the place of a NIC that is
+// switched off.
+const (
+	NICBridge NICType = "bridge"
+	NICUser   NICType = "user"
+	NICNone   NICType = "none"
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (t *NICType) UnmarshalText(text []byte) error {
+	return choose(t, text, NICBridge, NICUser, NICNone)
+}
+
+// choose sets dst to text if that is one of the choices.
+func choose[T ~string](dst *T, text []byte, choices ...T) error {
+	names := make([]string, len(choices))
+	for i, c := range choices {
+		if string(text) == string(c) {
+			*dst = c
+			return nil
+		}
+		names[i] = string(c)
+	}
+	return errors.New("must be " + listed(names) + meant(string(text), names))
+}
+
+// listed is `"a", "b" or "c"`.
+func listed(names []string) string {
+	var b strings.Builder
+	for i, n := range names {
+		switch {
+		case i == 0:
+		case i == len(names)-1:
+			b.WriteString(" or ")
+		default:
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%q", n)
+	}
+	return b.String()
+}

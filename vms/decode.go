@@ -1,0 +1,229 @@
+package vms
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// decoder fills a VM from a decoded TOML tree, and collects what is wrong.
+//
+// go-toml can decode into the VM itself, but stops at the first wrong value,
+// takes Memory for memory and [disk] for [[disk]], and names Go's types in its
+// texts. A tree of maps has none of that.
+type decoder struct {
+	env    Env
+	index  index
+	errors Errors
+	bad    map[string]bool // the keys with a mistake
+}
+
+// fail records what is wrong with a key.
+func (d *decoder) fail(path, format string, args ...any) {
+	at := d.index.find(path)
+	d.bad[path] = true
+	d.errors = append(d.errors, Error{
+		File: d.env.File, Line: at.line, Column: at.column, Text: fmt.Sprintf(format, args...),
+	})
+}
+
+// table decodes the keys of a table into a struct.
+func (d *decoder) table(tree map[string]any, into reflect.Value, path string) {
+	fields := fieldsOf(into.Type())
+	for _, key := range slices.Sorted(maps.Keys(tree)) {
+		field, known := fields[key]
+		if !known {
+			d.unknown(path, key, slices.Sorted(maps.Keys(fields)))
+			continue
+		}
+		d.value(tree[key], into.FieldByIndex(field.Index), field.Tag, join(path, key))
+	}
+}
+
+// value decodes one value. An empty text is the same as none at all.
+func (d *decoder) value(value any, into reflect.Value, tag reflect.StructTag, path string) {
+	if value == "" {
+		return
+	}
+	if text, ok := into.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		d.text(value, text, path)
+		return
+	}
+	switch into.Kind() {
+	case reflect.Struct:
+		if tree, ok := value.(map[string]any); ok {
+			d.table(tree, into, path)
+		} else {
+			d.fail(path, "%s = %s: must be a table, [%s]", plain(path), show(value), plain(path))
+		}
+	case reflect.Slice:
+		d.list(value, into, path)
+	case reflect.String:
+		d.string(value, into, tag, path)
+	case reflect.Int, reflect.Uint16:
+		d.number(value, into, tag, path)
+	case reflect.Bool:
+		if b, ok := value.(bool); ok {
+			into.SetBool(b)
+		} else {
+			d.fail(path, "%s = %s: must be true or false", plain(path), show(value))
+		}
+	default:
+		panic("no way to decode a " + into.Type().String()) // a slip in the types, which the first test finds
+	}
+}
+
+// list decodes the elements of a list, or the tables of a [[list]].
+func (d *decoder) list(value any, into reflect.Value, path string) {
+	elements, ok := value.([]any)
+	tables := into.Type().Elem().Kind() == reflect.Struct && !isText(into.Type().Elem())
+	switch {
+	case !ok && tables:
+		d.fail(path, "%s: there can be several of these, write [[%s]]", plain(path), plain(path))
+		return
+	case !ok:
+		d.fail(path, "%s = %s: must be a list, such as [\"…\"]", plain(path), show(value))
+		return
+	case len(elements) == 0:
+		return
+	}
+	into.Set(reflect.MakeSlice(into.Type(), len(elements), len(elements)))
+	for i, element := range elements {
+		at := join(path, strconv.Itoa(i))
+		if element == "" {
+			d.fail(at, "%s = \"\": must not be empty", plain(at))
+			continue
+		}
+		d.value(element, into.Index(i), "", at)
+	}
+}
+
+// text decodes a text, or a number that lacks its unit, by the type's own rule.
+func (d *decoder) text(value any, into encoding.TextUnmarshaler, path string) {
+	text, ok := value.(string)
+	if n, number := value.(int64); number {
+		text, ok = strconv.FormatInt(n, 10), true
+	}
+	err := errors.New("must be a text in quotes")
+	if ok {
+		err = into.UnmarshalText([]byte(text))
+	}
+	if err != nil {
+		d.fail(path, "%s = %s: %v", plain(path), show(value), err)
+	}
+}
+
+// string decodes a text by the rule in its tag.
+func (d *decoder) string(value any, into reflect.Value, tag reflect.StructTag, path string) {
+	text, ok := value.(string)
+	err := errors.New("must be a text in quotes")
+	if ok {
+		text, err = applyRule(tag.Get("is"), text, d.env)
+	}
+	if err != nil {
+		d.fail(path, "%s = %s: %v", plain(path), show(value), err)
+		return
+	}
+	into.SetString(text)
+}
+
+// number decodes a number between the bounds in its tag.
+func (d *decoder) number(value any, into reflect.Value, tag reflect.StructTag, path string) {
+	n, ok := value.(int64)
+	if !ok {
+		d.fail(path, "%s = %s: must be a whole number, without quotes", plain(path), show(value))
+		return
+	}
+	for _, bound := range []struct {
+		tag, text string
+		beyond    func(int64) bool
+	}{
+		{"min", "at least", func(limit int64) bool { return n < limit }},
+		{"max", "at most", func(limit int64) bool { return n > limit }},
+	} {
+		limit, err := strconv.ParseInt(tag.Get(bound.tag), 10, 64)
+		if err == nil && bound.beyond(limit) {
+			d.fail(path, "%s = %d: must be %s %d", plain(path), n, bound.text, limit)
+			return
+		}
+	}
+	into.Set(reflect.ValueOf(n).Convert(into.Type()))
+}
+
+// unknown names a key that no VM has, and what may have been meant. A key of
+// the top that stands behind a [table] belongs to that table: TOML's own trap.
+func (d *decoder) unknown(table, key string, known []string) {
+	text := fmt.Sprintf("unknown key %q", key)
+	if table != "" {
+		text += " in " + header(table)
+	}
+	_, top := fieldsOf(reflect.TypeFor[VM]())[key]
+	if near := meant(key, known); near != "" || !top {
+		text += near
+	} else {
+		text += ": it belongs above the first [table]"
+	}
+	d.fail(join(table, key), "%s", text)
+}
+
+// fieldsOf are the fields of a struct by the keys in their tags.
+func fieldsOf(t reflect.Type) map[string]reflect.StructField {
+	fields := map[string]reflect.StructField{}
+	for field := range t.Fields() {
+		if key := field.Tag.Get("toml"); key != "-" {
+			fields[key] = field
+		}
+	}
+	return fields
+}
+
+// isText says whether a type reads its own text.
+func isText(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+// join is the path of a key in a table.
+func join(table, key string) string {
+	if table == "" {
+		return key
+	}
+	return table + "." + key
+}
+
+// plain is a path without the numbers of its elements, which the line tells
+// better: disk.1.path is disk.path.
+func plain(path string) string {
+	var parts []string
+	for part := range strings.SplitSeq(path, ".") {
+		if _, err := strconv.Atoi(part); err != nil {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, ".")
+}
+
+// header is a table's name as its header has it.
+func header(path string) string {
+	if name := plain(path); name != path {
+		return "[[" + name + "]]"
+	}
+	return "[" + path + "]"
+}
+
+// show is a value as an error shows it.
+func show(value any) string {
+	switch v := value.(type) {
+	case string:
+		return strconv.Quote(v)
+	case []any:
+		return "[…]"
+	case map[string]any:
+		return "{…}"
+	}
+	return fmt.Sprint(value)
+}

@@ -1,0 +1,74 @@
+package vms
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Env is what a definition's meaning depends on besides its text.
+type Env struct {
+	Name      string // the VM's, valid by [CheckName]
+	File      string // absolute; relative paths start from its directory
+	Home      string // for ~/; empty: there is none
+	DataDir   string // the VM's own, absolute, as are the next two
+	StateDir  string
+	RunDir    string
+	Arch      string // the host's, in QEMU's spelling
+	MachineID string // the host's, for stable MACs
+	UID       int    // the user's, for stable MACs
+}
+
+// Parse reads a definition. The error is an [Errors] with all that is wrong; a
+// mistake in TOML's own syntax hides what comes after it.
+//
+// A byte order mark is skipped, as editors on other systems write one.
+func Parse(data []byte, env Env) (VM, error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	d := decoder{env: env, index: indexOf(data), bad: map[string]bool{}}
+	var tree map[string]any
+	if err := toml.Unmarshal(data, &tree); err != nil {
+		return VM{}, d.syntax(err)
+	}
+	vm := VM{
+		Name: env.Name, File: env.File,
+		DataDir: env.DataDir, StateDir: env.StateDir, RunDir: env.RunDir,
+	}
+	d.table(tree, reflect.ValueOf(&vm).Elem(), "")
+	d.fill(&vm)
+	d.check(vm)
+	if len(d.errors) > 0 {
+		d.errors.sort()
+		return VM{}, d.errors
+	}
+	vm.NICs = connected(vm.NICs)
+	return vm, nil
+}
+
+// syntax is a mistake that go-toml found. For a key or table that comes twice
+// it names the first place too.
+func (d *decoder) syntax(err error) Errors {
+	e := Error{File: d.env.File, Line: 1, Column: 1, Text: strings.TrimPrefix(err.Error(), "toml: ")}
+	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
+		e.Line, e.Column = at.Position()
+	}
+	if first, again := d.index.first[position{e.Line, e.Column}]; again {
+		e.Text += fmt.Sprintf(" on line %d", first.line)
+	}
+	return Errors{e}
+}
+
+// connected leaves the NICs out that are connected to nothing.
+func connected(nics []NIC) []NIC {
+	var kept []NIC
+	for _, nic := range nics {
+		if nic.Type != NICNone {
+			kept = append(kept, nic)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,69 @@
+package vms
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// largest is the most that a definition may have; a real one has a few
+// hundred bytes.
+const largest = 1 << 20
+
+// ReadFile reads a definition: a regular file of at most 1 MiB that nobody else
+// can write. Whoever writes a definition chooses which of the user's files the
+// guest can read, so it is kept as ssh keeps its configuration (StrictModes in
+// sshd_config(5)).
+//
+// Nothing that a path can lead to makes it wait: O_NONBLOCK opens a FIFO
+// without a writer (open(2)), and fstat tells what was opened.
+func ReadFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFile(path, info); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, largest+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > largest {
+		return nil, fmt.Errorf("%s: larger than 1 MiB", path)
+	}
+	return data, nil
+}
+
+// checkFile says whether a file can be a definition of this user's.
+func checkFile(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: not a regular file", path)
+	}
+	if info.Size() > largest {
+		return fmt.Errorf("%s: larger than 1 MiB", path)
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; owner != 0 && int(owner) != os.Geteuid() {
+		return fmt.Errorf("%s: belongs to user %d: must be your own or root's", path, owner)
+	}
+	if info.Mode().Perm()&0o002 != 0 {
+		return fmt.Errorf("%s: mode %#o: others can write it, and so choose which of your files the VM reads", path, info.Mode().Perm())
+	}
+	dir := filepath.Dir(path)
+	above, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if above.Mode().Perm()&0o002 != 0 && above.Mode()&fs.ModeSticky == 0 {
+		return fmt.Errorf("%s: mode %#o: others can replace the definitions in it", dir, above.Mode().Perm())
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package vms
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// wordPattern is the name of a machine or device in QEMU.
+var wordPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]*$`)
+
+// applyRule checks a text by the rule that an is tag names, and returns it in
+// its final form. Every text, whatever its rule, shows all that is in it.
+func applyRule(rule, text string, env Env) (string, error) {
+	if r, found := invisible(text); found {
+		return "", fmt.Errorf("must not hold control or invisible characters, such as %U", r)
+	}
+	switch rule {
+	case "":
+		return text, nil
+	case "path":
+		return absolute(text, env)
+	case "program":
+		if !strings.Contains(text, "/") {
+			return text, checkProgram(text)
+		}
+		return absolute(text, env)
+	case "arch":
+		return text, checkArch(text)
+	case "word":
+		return text, checkWord(text)
+	case "cpu":
+		return text, checkCPU(text)
+	case "bridge":
+		return text, checkBridge(text)
+	case "user":
+		return text, checkUser(text)
+	}
+	panic("no rule " + rule) // a slip in a struct tag, which the first test finds
+}
+
+// invisible finds the first character that a terminal would obey or hide
+// instead of showing it: controls, text direction and zero-width characters,
+// line separators, bytes that are not UTF-8. U+115F, U+1160, U+3164 and U+FFA0
+// are letters by their class and blank on the screen.
+func invisible(text string) (rune, bool) {
+	for i, r := range text {
+		if r == utf8.RuneError {
+			if _, n := utf8.DecodeRuneInString(text[i:]); n == 1 {
+				return r, true
+			}
+		}
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) ||
+			strings.ContainsRune("\u115f\u1160\u3164\uffa0", r) {
+			return r, true
+		}
+	}
+	return 0, false
+}
+
+// absolute resolves a path against the directory of the definition, never
+// against the one that somebody happens to stand in. ~/ is the user's own home;
+// $VAR is three letters of a file name.
+func absolute(path string, env Env) (string, error) {
+	rest, home := strings.CutPrefix(path, "~/")
+	switch {
+	case len(path) > 4095: // PATH_MAX of linux/limits.h, less its NUL
+		return "", errors.New("must be at most 4095 bytes")
+	case home && env.Home == "":
+		return "", errors.New("there is no home directory to put for ~")
+	case home:
+		return filepath.Join(env.Home, rest), nil
+	case strings.HasPrefix(path, "~"):
+		return "", errors.New(`only ~/ stands for a home directory; a file of this name is "./~…"`)
+	case filepath.IsAbs(path):
+		return filepath.Clean(path), nil
+	}
+	return filepath.Join(filepath.Dir(env.File), path), nil
+}
+
+func checkArch(arch string) error {
+	_, known := machines()[arch]
+	if !known {
+		names := []string{"x86_64", "aarch64"}
+		return errors.New("must be " + listed(names) + meant(arch, names))
+	}
+	return nil
+}
+
+// machines are the architectures that can be run, each with the machine that
+// it gets by default.
+func machines() map[string]string {
+	return map[string]string{"x86_64": "q35", "aarch64": "virt"}
+}
+
+// checkWord takes the name of a machine or device. QEMU answers "help" with a
+// list and an exit code of 0, which is no way to start a VM.
+func checkWord(word string) error {
+	if !wordPattern.MatchString(word) || word == "help" {
+		return errors.New("must be one word of letters, digits, dots, dashes and underscores, and not help")
+	}
+	return nil
+}
+
+// checkProgram takes the name of a program on PATH.
+func checkProgram(name string) error {
+	if !wordPattern.MatchString(name) {
+		return errors.New("must be the name of a program or a path with a slash")
+	}
+	return nil
+}
+
+// checkCPU takes a model and its features: "host,-arch-capabilities".
+func checkCPU(cpu string) error {
+	model, _, _ := strings.Cut(cpu, ",")
+	if !wordPattern.MatchString(model) || model == "help" {
+		return errors.New(`must be a CPU model of QEMU, with its features after commas, such as "host,-pmu"`)
+	}
+	return nil
+}
+
+// checkBridge takes what the kernel takes as the name of a link: at most 15
+// bytes, no blank, slash or colon (dev_valid_name in net/core/dev.c).
+func checkBridge(name string) error {
+	blank := strings.ContainsFunc(name, unicode.IsSpace)
+	if len(name) > 15 || blank || strings.ContainsAny(name, "/:") || name == "." || name == ".." {
+		return errors.New("must be the name of a network link: at most 15 bytes, no blank, slash or colon")
+	}
+	return nil
+}
+
+// checkUser takes what ssh takes: valid_ruser in OpenSSH's ssh.c refuses the
+// shell's characters, since a user name can end up in a ProxyCommand. A dash at
+// the start would be an option of ssh.
+func checkUser(user string) error {
+	blank := strings.ContainsFunc(user, unicode.IsSpace)
+	if blank || strings.HasPrefix(user, "-") || strings.HasSuffix(user, `\`) || strings.ContainsAny(user, "'`\";&<>|(){}$%#") {
+		return errors.New("must be a user name: no dash at the start, no blank and none of the shell's characters")
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package vms
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"strconv"
+	"strings"
+)
+
+// Size is a number of bytes.
+type Size uint64
+
+// The units of a Size that are powers of two.
+const (
+	KiB Size = 1 << (10 * (iota + 1))
+	MiB
+	GiB
+	TiB
+	PiB
+)
+
+// sizeUnits are the units that a file may name. A unit with an i is a power of
+// 1024, one without is a power of 1000 (IEC 80000-13).
+func sizeUnits() map[string]Size {
+	return map[string]Size{
+		"B":   1,
+		"KiB": KiB, "MiB": MiB, "GiB": GiB, "TiB": TiB,
+		"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+	}
+}
+
+// ParseSize reads a whole number and its unit, such as 2GiB or 500MB. Neither
+// blanks nor fractions are taken, and never a number without a unit: tools
+// disagree about what it would mean.
+func ParseSize(text string) (Size, error) {
+	digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
+	unit, known := sizeUnits()[text[digits:]]
+	if digits == 0 || !known {
+		return 0, errors.New(`must be a whole number and a unit, such as "512MiB", "2GiB" or "20GB"`)
+	}
+	n, err := strconv.ParseUint(text[:digits], 10, 64)
+	over, product := bits.Mul64(n, uint64(unit))
+	if err != nil || over != 0 {
+		return 0, errors.New("is more than 64 bits can count")
+	}
+	return Size(product), nil
+}
+
+// String is the size in the largest power-of-two unit that leaves no rest.
+func (s Size) String() string {
+	switch {
+	case s == 0:
+		return "0B"
+	case s%TiB == 0:
+		return fmt.Sprintf("%dTiB", s/TiB)
+	case s%GiB == 0:
+		return fmt.Sprintf("%dGiB", s/GiB)
+	case s%MiB == 0:
+		return fmt.Sprintf("%dMiB", s/MiB)
+	case s%KiB == 0:
+		return fmt.Sprintf("%dKiB", s/KiB)
+	}
+	return fmt.Sprintf("%dB", uint64(s))
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler with [ParseSize].
+func (s *Size) UnmarshalText(text []byte) error {
+	size, err := ParseSize(string(text))
+	if err != nil {
+		return err
+	}
+	*s = size
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler. No size is the empty text.
+func (s Size) MarshalText() ([]byte, error) {
+	if s == 0 {
+		return nil, nil
+	}
+	return []byte(s.String()), nil
+}
