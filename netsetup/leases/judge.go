@@ -1,0 +1,232 @@
+package leases
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// judge turns what was seen into reports. It is pure. base is what was seen before the guest was started, or nil.
+func judge(q Query, v view, base *baseline) []Report {
+	reports := make([]Report, 0, len(v.files)+2)
+	for _, r := range v.files {
+		reports = append(reports, judgeFile(q, v, base, r))
+	}
+	return append(reports, judgeNeighbours(q, v, base), judgeFrames(q, v, base))
+}
+
+func judgeFile(q Query, v view, base *baseline, r reading) Report {
+	rep := Report{Source: r.source, Path: r.path, Modified: r.modified, Entries: len(r.leases), Skipped: r.skipped}
+	if !r.modified.IsZero() {
+		rep.Age = max(0, v.at.Sub(r.modified))
+	}
+	if r.err != nil {
+		rep.Reason = reason(r.err)
+		rep.Verdict = "not asked: " + rep.Reason
+		return rep
+	}
+	rep.Readable = true
+	for _, l := range r.leases {
+		if !bytes.Equal(l.mac, q.MAC) {
+			continue
+		}
+		a := Address{
+			IP: zoned(l.ip, v.link), Source: r.source, Path: r.path, Hostname: l.hostname, Expiry: l.expiry,
+			Freshness: leaseFreshness(q, base, r, l), Refused: refusal(l.ip, v.link),
+		}
+		if n, ok := v.neighbourAt(l.ip); ok {
+			a.Neighbour, a.Live = stateName(n.state), base.live(q, n)
+		}
+		if a.Refused == "" && !l.expiry.IsZero() && !l.expiry.After(v.at) {
+			a.Refused = "expired"
+		}
+		rep.Addresses = append(rep.Addresses, a)
+	}
+	rep.Matched = len(rep.Addresses) > 0
+	slices.SortStableFunc(rep.Addresses, byExpiry)
+	rep.Verdict = fileVerdict(q, rep)
+	return rep
+}
+
+// leaseFreshness is what the file alone can tell of a lease. Against a baseline: what was not there, or had another
+// end, was given since. Without one: a file that was last written before the start holds nothing newer.
+func leaseFreshness(q Query, base *baseline, r reading, l lease) Freshness {
+	switch {
+	case base != nil && !base.has(r.path, l):
+		return ThisStart
+	case base != nil && q.Since.IsZero():
+		return Older
+	case !q.Since.IsZero() && r.modified.Before(q.Since):
+		return Older
+	}
+	return Unknown
+}
+
+func judgeNeighbours(q Query, v view, base *baseline) Report {
+	rep := Report{Source: Neighbours, Path: "ip neigh show dev " + q.Bridge, Entries: v.kernel.neighbours}
+	if err := v.kernel.neighbourErr; err != nil {
+		rep.Reason = reason(err)
+		rep.Verdict = "not asked: " + rep.Reason
+		return rep
+	}
+	rep.Readable = true
+	for _, n := range v.neighbours {
+		rep.Addresses = append(rep.Addresses, Address{
+			IP: zoned(n.ip, v.link), Source: Neighbours, Path: rep.Path, Neighbour: stateName(n.state),
+			Live: base.live(q, n), Freshness: neighbourFreshness(q, base, n), Refused: refusal(n.ip, v.link),
+		})
+	}
+	rep.Matched = len(rep.Addresses) > 0
+	rep.Verdict = fmt.Sprintf("no entry for %s", q.MAC)
+	if rep.Matched {
+		rep.Verdict = describeAll(rep.Addresses)
+	}
+	return rep
+}
+
+// neighbourFreshness: an entry that is not live may still have come since the start, from a request of the guest's
+// own; one that has not changed since has not.
+func neighbourFreshness(q Query, base *baseline, n neighbour) Freshness {
+	switch {
+	case base.live(q, n) && (base != nil || !q.Since.IsZero()):
+		return ThisStart
+	case base != nil && q.Since.IsZero(), !q.Since.IsZero() && n.updated.Before(q.Since):
+		return Older
+	}
+	return Unknown
+}
+
+func judgeFrames(q Query, v view, base *baseline) Report {
+	rep := Report{Source: FDB, Path: "bridge fdb show br " + q.Bridge, Entries: v.kernel.frames}
+	if err := v.kernel.sightedErr; err != nil {
+		rep.Reason = reason(err)
+		rep.Verdict = "not asked: " + rep.Reason
+		return rep
+	}
+	rep.Readable = true
+	if v.sighting.port == "" {
+		rep.Verdict = fmt.Sprintf("no frames from %s", q.MAC)
+		return rep
+	}
+	rep.Matched = true
+	rep.Age = max(0, v.at.Sub(v.sighting.last))
+	rep.Verdict = fmt.Sprintf("frames from %s on %s", q.MAC, v.sighting.port)
+	if !base.sends(q, v.sighting) {
+		rep.Verdict += ", none since the start"
+	}
+	return rep
+}
+
+func (v view) neighbourAt(ip netip.Addr) (neighbour, bool) {
+	i := slices.IndexFunc(v.neighbours, func(n neighbour) bool { return n.ip == ip })
+	if i < 0 {
+		return neighbour{}, false
+	}
+	return v.neighbours[i], true
+}
+
+// refusal says why ip can not be the address of a guest on the bridge; empty: it can. A lease file is other people's
+// text, and ssh goes where it points.
+func refusal(ip netip.Addr, bridge link) string {
+	switch {
+	case ip.IsLoopback():
+		return "a loopback address"
+	case ip.IsUnspecified(), ip.Is4() && ip.As4()[0] == 0: // RFC 1122, section 3.2.1.3: "this network"
+		return "no address"
+	case ip.IsMulticast():
+		return "a multicast address"
+	case ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return "the broadcast address"
+	}
+	subnets := make([]string, 0, len(bridge.own))
+	for _, own := range bridge.own {
+		switch {
+		case own.Addr() == ip:
+			return "the bridge's own address"
+		case own.Contains(ip) && isEdge(ip, own):
+			return "not a host's address in " + own.Masked().String()
+		case own.Contains(ip), ip.IsLinkLocalUnicast():
+			return ""
+		case own.Addr().Is4() == ip.Is4() && !own.Addr().IsLinkLocalUnicast():
+			subnets = append(subnets, own.Masked().String())
+		}
+	}
+	if len(subnets) == 0 {
+		return "" // the host has no address of this family on the bridge: there is nothing to compare with
+	}
+	return "outside the bridge's " + strings.Join(subnets, ", ")
+}
+
+// isEdge says whether ip is the first or the last of an IPv4 subnet: its name, and its broadcast address.
+func isEdge(ip netip.Addr, subnet netip.Prefix) bool {
+	if !ip.Is4() || subnet.Bits() >= 31 { // RFC 3021: a subnet of two has neither
+		return false
+	}
+	return !subnet.Contains(ip.Prev()) || !subnet.Contains(ip.Next())
+}
+
+// zoned gives an IPv6 link-local address the interface that it holds on.
+func zoned(ip netip.Addr, l link) netip.Addr {
+	if ip.Is6() && ip.IsLinkLocalUnicast() {
+		return ip.WithZone(l.name)
+	}
+	return ip
+}
+
+func fileVerdict(q Query, rep Report) string {
+	words := fmt.Sprintf("no lease for %s", q.MAC)
+	if rep.Matched {
+		words = describeAll(rep.Addresses)
+	}
+	if rep.Skipped > 0 {
+		words += fmt.Sprintf(" (%d unreadable entries skipped)", rep.Skipped)
+	}
+	return words
+}
+
+func describeAll(addresses []Address) string {
+	words := make([]string, len(addresses))
+	for i, a := range addresses {
+		words[i] = describe(a)
+	}
+	return strings.Join(words, "; ")
+}
+
+// describe is an address with what is known of it, in words.
+func describe(a Address) string {
+	s := a.IP.String() + ": "
+	switch {
+	case a.Refused != "":
+		return s + "refused, " + a.Refused
+	case !a.IsLease():
+		s += "seen by the kernel"
+	default:
+		s += "lease"
+	}
+	switch a.Freshness {
+	case ThisStart:
+		s += " since this start"
+	case Older:
+		s += " from before this start"
+	case Unknown:
+	}
+	if a.Neighbour != "" {
+		s += ", " + a.Neighbour
+	}
+	return s
+}
+
+// byExpiry puts the lease that lasts longest first; no end is the longest.
+func byExpiry(a, b Address) int {
+	end := func(a Address) time.Time {
+		if a.Expiry.IsZero() {
+			return time.Unix(1<<40, 0)
+		}
+		return a.Expiry
+	}
+	return cmp.Compare(end(b).Unix(), end(a).Unix())
+}

@@ -1,0 +1,153 @@
+package leases
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A link is the bridge as the kernel has it.
+type link struct {
+	index int
+	name  string
+	own   []netip.Prefix // its addresses, each with its subnet
+}
+
+// findLink asks the kernel for the interface of that name.
+func findLink(name string) (link, error) {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return link{}, err
+	}
+	addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return link{}, fmt.Errorf("list its addresses: %w", err)
+	}
+	found := link{index: l.Attrs().Index, name: name}
+	for _, a := range addrs {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+			ones, _ := a.Mask.Size()
+			found.own = append(found.own, netip.PrefixFrom(ip.Unmap(), ones))
+		}
+	}
+	return found, nil
+}
+
+// A neighbour is an entry of the kernel's ARP or NDP table that has the guest's MAC.
+type neighbour struct {
+	ip    netip.Addr
+	state int
+
+	// When the kernel was last sure of the entry: an answer came, or a packet that showed that the guest was listening.
+	// An entry that is made from the guest's own request alone begins a minute in the past (net/core/neighbour.c,
+	// ___neigh_create).
+	confirmed time.Time
+	updated   time.Time // when it came into its state
+}
+
+// A sighting is the bridge's record that the guest's MAC sends frames.
+type sighting struct {
+	port string    // the bridge's port that they come in on; empty: none were seen
+	last time.Time // when the last one came
+}
+
+// neighbours are the link's entries for mac in which the kernel knows a hardware address.
+func neighbours(l link, mac net.HardwareAddr, now time.Time) ([]neighbour, int, error) {
+	all, err := dumpNeighbours(l.index, unix.AF_UNSPEC)
+	if err != nil {
+		return nil, 0, err
+	}
+	const known = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE |
+		netlink.NUD_PERMANENT | netlink.NUD_NOARP
+	var ours []neighbour
+	total := 0
+	for _, n := range all {
+		ip, ok := netip.AddrFromSlice(n.IP)
+		if !ok || n.Family == unix.AF_BRIDGE || n.State&known == 0 {
+			continue
+		}
+		total++
+		if bytes.Equal(n.HardwareAddr, mac) {
+			ours = append(ours, neighbour{
+				ip: ip.Unmap(), state: n.State, confirmed: ago(now, n.Confirmed), updated: ago(now, n.Updated),
+			})
+		}
+	}
+	return ours, total, nil
+}
+
+// seeFrames looks mac up in the bridge's forwarding table. Entries that somebody configured prove no frames.
+func seeFrames(l link, mac net.HardwareAddr, now time.Time) (sighting, int, error) {
+	all, err := dumpNeighbours(0, unix.AF_BRIDGE) // its index is that of the port, so the table is filtered here
+	if err != nil {
+		return sighting{}, 0, err
+	}
+	var s sighting
+	total := 0
+	for _, n := range all {
+		if n.MasterIndex != l.index || n.State&(netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0 {
+			continue
+		}
+		total++
+		if last := ago(now, n.Updated); bytes.Equal(n.HardwareAddr, mac) && last.After(s.last) {
+			s = sighting{port: portName(n.LinkIndex), last: last}
+		}
+	}
+	return s, total, nil
+}
+
+func portName(index int) string {
+	if l, err := netlink.LinkByIndex(index); err == nil {
+		return l.Attrs().Name
+	}
+	return fmt.Sprintf("port %d", index) // it went away in between
+}
+
+// dumpNeighbours lists a table. The kernel says when the table changed under a dump, and the dump is then taken again;
+// after some times the incomplete one has to do: what it does hold is true.
+func dumpNeighbours(index, family int) ([]netlink.Neigh, error) {
+	const tries = 3
+	for try := 1; ; try++ {
+		all, err := netlink.NeighList(index, family)
+		if errors.Is(err, netlink.ErrDumpInterrupted) {
+			if try < tries {
+				continue
+			}
+			err = nil
+		}
+		return all, err
+	}
+}
+
+// ago turns the kernel's "so many ticks ago" into a time. The ticks are those of USER_HZ, 100 a second on every
+// architecture that Go runs on. It errs towards the past, by no more than two ticks: a confirmation is never taken for
+// later than it was.
+func ago(now time.Time, ticks uint32) time.Time {
+	const tick = 10 * time.Millisecond
+	return now.Add(-time.Duration(ticks+2) * tick)
+}
+
+// stateName is the kernel's word for the state of a neighbour entry, as ip-neighbour(8) has it.
+func stateName(state int) string {
+	switch {
+	case state&netlink.NUD_PERMANENT != 0:
+		return "PERMANENT"
+	case state&netlink.NUD_NOARP != 0:
+		return "NOARP"
+	case state&netlink.NUD_REACHABLE != 0:
+		return "REACHABLE"
+	case state&netlink.NUD_DELAY != 0:
+		return "DELAY"
+	case state&netlink.NUD_PROBE != 0:
+		return "PROBE"
+	case state&netlink.NUD_STALE != 0:
+		return "STALE"
+	}
+	return "NONE"
+}
