@@ -16,6 +16,8 @@ const (
 	// q35 has 32 slots on its first bus, and a few are its own.
 	mostDisks = 16
 	mostNICs  = 8
+	// More is a mistake of whatever wrote the file.
+	mostForwards = 256
 	// The AHCI controller of the ICH9, which q35 has.
 	mostSATA = 6
 )
@@ -37,7 +39,11 @@ func (d *decoder) checkMachine(vm VM) {
 	case m%MiB != 0:
 		d.fail("memory", "memory = %q: must be a whole number of MiB", m)
 	}
-	if vm.Accel == KVM && vm.Arch != d.env.Arch && !d.bad["arch"] && !d.bad["accel"] {
+	switch _, known := machines()[vm.Arch]; {
+	case d.bad["arch"] || d.bad["accel"]:
+	case !known:
+		d.fail("arch", "arch: must be named, as the host's own, %s, is not one that can be run", vm.Arch)
+	case vm.Accel == KVM && vm.Arch != d.env.Arch:
 		d.fail("arch", "arch = %q: this host's KVM runs %s alone, set accel = \"tcg\"", vm.Arch, d.env.Arch)
 	}
 	if vm.Arch == "aarch64" && vm.Firmware == BIOS && vm.Kernel.Image == "" && !d.bad["kernel.image"] && !d.bad["firmware"] {
@@ -132,6 +138,10 @@ type taken struct {
 // checkForwards finds a port of the host that is to lead to two places. The
 // address 0.0.0.0 takes the port on every other one too (ip(7)).
 func (d *decoder) checkForwards(forwards []Forward, path string, ports map[uint16][]taken) {
+	if len(forwards) > mostForwards {
+		d.fail(path, "nic.forward: there can be at most %d", mostForwards)
+		return
+	}
 	for i, f := range forwards {
 		if d.bad[at(path, i)] {
 			continue

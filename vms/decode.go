@@ -50,7 +50,7 @@ func (d *decoder) value(value any, into reflect.Value, tag reflect.StructTag, pa
 	if value == "" {
 		return
 	}
-	if text, ok := into.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if text, ok := reflect.TypeAssert[encoding.TextUnmarshaler](into.Addr()); ok {
 		d.text(value, text, path)
 		return
 	}
@@ -59,7 +59,7 @@ func (d *decoder) value(value any, into reflect.Value, tag reflect.StructTag, pa
 		if tree, ok := value.(map[string]any); ok {
 			d.table(tree, into, path)
 		} else {
-			d.fail(path, "%s = %s: must be a table, [%s]", plain(path), show(value), plain(path))
+			d.fail(path, "%s = %s: must be a table, %s", plain(path), show(value), header(path))
 		}
 	case reflect.Slice:
 		d.list(value, into, path)
@@ -158,7 +158,7 @@ func (d *decoder) number(value any, into reflect.Value, tag reflect.StructTag, p
 // unknown names a key that no VM has, and what may have been meant. A key of
 // the top that stands behind a [table] belongs to that table: TOML's own trap.
 func (d *decoder) unknown(table, key string, known []string) {
-	text := fmt.Sprintf("unknown key %q", key)
+	text := "unknown key " + show(key)
 	if table != "" {
 		text += " in " + header(table)
 	}
@@ -217,8 +217,12 @@ func header(path string) string {
 
 // show is a value as an error shows it.
 func show(value any) string {
+	const most = 200 // bytes; what is longer is no value of ours, and no help on a screen
 	switch v := value.(type) {
 	case string:
+		if len(v) > most {
+			return strconv.Quote(v[:most]) + "…"
+		}
 		return strconv.Quote(v)
 	case []any:
 		return "[…]"

@@ -14,7 +14,9 @@ func (d *decoder) fill(vm *VM) {
 	or(&vm.Arch, d.env.Arch)
 	or(&vm.Machine, machines()[vm.Arch])
 	or(&vm.Accel, KVM)
-	or(&vm.CPU, map[Accel]string{KVM: "host"}[vm.Accel])
+	if vm.Accel == KVM {
+		or(&vm.CPU, "host")
+	}
 	or(&vm.CPU, "max") // the one model that KVM and TCG both have
 	or(&vm.Firmware, defaultFirmware(*vm))
 	or(&vm.SSH.Port, 22)

@@ -1,7 +1,6 @@
 package vms
 
 import (
-	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,11 +47,11 @@ func indexOf(data []byte) index {
 	for p.NextExpression() {
 		switch node := p.Expression(); node.Kind {
 		case unstable.Table:
-			parts, at := x.key(&p, node)
+			parts, at := x.key(node)
 			table = x.place(parts)
 			x.put(table, at)
 		case unstable.ArrayTable:
-			parts, at := x.key(&p, node)
+			parts, at := x.key(node)
 			list := x.place(parts)
 			name := strings.Join(list, ".")
 			table = append(list, strconv.Itoa(x.tables[name]))
@@ -60,25 +59,25 @@ func indexOf(data []byte) index {
 			x.keep(list, at)
 			x.put(table, at)
 		case unstable.KeyValue:
-			x.pair(&p, node, table)
+			x.pair(node, table)
 		}
 	}
 	return x
 }
 
 // pair records a key with all that its value holds.
-func (x index) pair(p *unstable.Parser, node *unstable.Node, table []string) {
-	parts, at := x.key(p, node)
+func (x index) pair(node *unstable.Node, table []string) {
+	parts, at := x.key(node)
 	path := slices.Concat(table, parts)
 	for n := len(table) + 1; n < len(path); n++ {
 		x.keep(path[:n], at)
 	}
 	x.put(path, at)
-	x.value(p, node.Value(), path, at)
+	x.value(node.Value(), path, at)
 }
 
 // value records what stands inside a list or an inline table.
-func (x index) value(p *unstable.Parser, node *unstable.Node, path []string, at position) {
+func (x index) value(node *unstable.Node, path []string, at position) {
 	if len(path) >= deepest {
 		return
 	}
@@ -87,7 +86,7 @@ func (x index) value(p *unstable.Parser, node *unstable.Node, path []string, at 
 		child := children.Node()
 		switch node.Kind {
 		case unstable.InlineTable:
-			x.pair(p, child, path)
+			x.pair(child, path)
 		case unstable.Array:
 			element := append(slices.Clone(path), strconv.Itoa(i))
 			where := at
@@ -95,21 +94,20 @@ func (x index) value(p *unstable.Parser, node *unstable.Node, path []string, at 
 				where = x.position(int(child.Raw.Offset))
 			}
 			x.keep(element, where)
-			x.value(p, child, element, where)
+			x.value(child, element, where)
 		}
 	}
 }
 
-// key is the parts of a node's key, and where the first of them stands.
-func (x index) key(p *unstable.Parser, node *unstable.Node) ([]string, position) {
-	var parts []string
-	var at position
-	for it := node.Key(); it.Next(); {
-		part := it.Node()
-		if parts == nil {
-			at = x.position(int(part.Raw.Offset))
-		}
-		parts = append(parts, string(bytes.Clone(part.Data)))
+// key is the parts of a node's key, and where the first of them stands. Parts
+// beyond the deepest are left out: a file can hold a key of half a million.
+func (x index) key(node *unstable.Node) ([]string, position) {
+	it := node.Key()
+	it.Next()
+	at := x.position(int(it.Node().Raw.Offset))
+	parts := []string{string(it.Node().Data)}
+	for len(parts) <= deepest && it.Next() {
+		parts = append(parts, string(it.Node().Data))
 	}
 	return parts, at
 }
@@ -140,8 +138,11 @@ func (x index) put(path []string, at position) {
 
 // keep records where a key stands, unless it stood somewhere before.
 func (x index) keep(path []string, at position) {
+	if len(path) > deepest {
+		return
+	}
 	name := strings.Join(path, ".")
-	if _, known := x.at[name]; !known && len(path) <= deepest {
+	if _, known := x.at[name]; !known {
 		x.at[name] = at
 	}
 }

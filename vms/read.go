@@ -18,15 +18,24 @@ const largest = 1 << 20
 // guest can read, so it is kept as ssh keeps its configuration (StrictModes in
 // sshd_config(5)).
 //
-// Nothing that a path can lead to makes it wait: O_NONBLOCK opens a FIFO
-// without a writer (open(2)), and fstat tells what was opened.
+// Nothing that a path can lead to makes it wait. The file is looked at before it
+// is opened, as opening a device can set something going (a watchdog, a tape),
+// and after, as the path may lead elsewhere by then; O_NONBLOCK opens a FIFO
+// that has no writer (open(2)).
 func ReadFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFile(path, info); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
+	info, err = f.Stat()
 	if err != nil {
 		return nil, err
 	}

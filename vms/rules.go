@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -60,6 +61,20 @@ func invisible(text string) (rune, bool) {
 		}
 	}
 	return 0, false
+}
+
+// visible is a text with all that is invisible in it escaped.
+func visible(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if _, found := invisible(string(r)); found {
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // absolute resolves a path against the directory of the definition, never

@@ -1,0 +1,69 @@
+package vms
+
+import (
+	"fmt"
+	"os"
+)
+
+// ClashError says that two definitions claim one thing.
+type ClashError struct {
+	What        string // "the name web", "mac 52:54:00:12:34:56"
+	File, Other string
+}
+
+// Error names both files.
+func (e *ClashError) Error() string {
+	return fmt.Sprintf("%s: %s is that of %s too", e.File, e.What, e.Other)
+}
+
+// Clash looks through the store for another definition with this VM's name, or
+// with the MAC of one of its bridged NICs: two guests with one address on a
+// bridge take each other's lease. The error is a [*ClashError], or that of the
+// store's directory. A definition that cannot be read claims nothing.
+func (s Store) Clash(vm VM) error {
+	names, err := s.Names()
+	if err != nil {
+		return err
+	}
+	mine := bridged(vm)
+	for _, name := range names {
+		file := s.Path(name)
+		if sameFile(file, vm.File) {
+			continue
+		}
+		if name == vm.Name {
+			return &ClashError{What: "the name " + name, File: vm.File, Other: file}
+		}
+		other, err := s.load(name, file)
+		if err != nil {
+			continue // it cannot be started either
+		}
+		for mac := range bridged(other) {
+			if mine[mac] {
+				return &ClashError{What: "mac " + mac.String(), File: vm.File, Other: file}
+			}
+		}
+	}
+	return nil
+}
+
+// bridged are the addresses that a VM shows on a bridge.
+func bridged(vm VM) map[MAC]bool {
+	macs := map[MAC]bool{}
+	for _, nic := range vm.NICs {
+		if nic.Type == NICBridge {
+			macs[nic.MAC] = true
+		}
+	}
+	return macs
+}
+
+// sameFile sees through links: a definition may be linked into the store.
+func sameFile(a, b string) bool {
+	if a == b {
+		return true
+	}
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
+}

@@ -1,0 +1,87 @@
+package vms
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// Start is what a new definition begins with. What is zero is left to its
+// default.
+type Start struct {
+	Memory   Size
+	CPUs     int
+	Image    string     // absolute path of a disk that is there, or will be
+	Format   DiskFormat // of the image; by its name when empty: raw for .raw, else qcow2
+	DiskSize Size       // of a disk that is to be created
+	Bridge   string
+	User     string // for ssh
+}
+
+// Template is the text of a new definition: short, and with a word on each key
+// that a user is likely to change. What it is given is not checked; [Parse] the
+// text before it is kept.
+func Template(name string, start Start) []byte {
+	var b strings.Builder
+	line := func(set bool, key, value, comment string) {
+		mark := "# "
+		if set {
+			mark = ""
+		}
+		fmt.Fprintf(&b, "%-28s # %s\n", mark+key+" = "+value, comment)
+	}
+	fmt.Fprintf(&b, "# %s, a virtual machine of qlaunch.\n", name)
+	fmt.Fprintf(&b, "# A line that begins with # shows another choice. Every key: docs/config.md\n\n")
+	line(true, "memory", quote(cmp.Or(start.Memory, 2*GiB).String()), "KiB, MiB, GiB or TiB")
+	line(true, "cpus", fmt.Sprint(cmp.Or(start.CPUs, 2)), "virtual processors")
+	line(false, "accel", `"auto"`, "where KVM may be missing; much slower without it")
+	line(false, "firmware", `"uefi"`, "bios or uefi")
+
+	b.WriteString("\n[[disk]]\n")
+	if start.Image != "" {
+		line(true, "path", quote(start.Image), "its owner must be you, and no other VM may use it")
+	} else {
+		line(false, "path", `"~/vms/debian.qcow2"`, "a disk that you have; left out: one of the VM's own")
+	}
+	line(true, "format", quote(string(start.format())), "qcow2 or raw; it is never guessed")
+	if start.Image == "" || start.DiskSize > 0 {
+		line(true, "size", quote(cmp.Or(start.DiskSize, 20*GiB).String()), "made with this size when it is missing")
+	}
+
+	b.WriteString("\n[[nic]]\n")
+	line(true, "type", `"bridge"`, "bridge, user or none")
+	line(start.Bridge != "", "bridge", quote(cmp.Or(start.Bridge, "virbr0")), "left out: the first that is up and allowed")
+
+	b.WriteString("\n[ssh]\n")
+	line(start.User != "", "user", quote(cmp.Or(start.User, "debian")), "whom qlaunch ssh logs in as")
+	line(false, "identity", `"~/.ssh/id_ed25519"`, "left out: ssh's own choice")
+	return []byte(b.String())
+}
+
+// format is the image's format as its user or its name says.
+func (s Start) format() DiskFormat {
+	if s.Format == "" && strings.HasSuffix(s.Image, ".raw") {
+		return Raw
+	}
+	return cmp.Or(s.Format, QCOW2)
+}
+
+// quote is a text as a basic string of TOML, whatever is in it.
+func quote(text string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range text {
+		_, hidden := invisible(string(r))
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteRune('\\')
+			b.WriteRune(r)
+		case hidden:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
