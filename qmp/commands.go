@@ -19,11 +19,19 @@ type Status struct {
 
 func (m *Monitor) raw(ctx context.Context) *raw.Monitor { return raw.NewMonitor(m.With(ctx)) }
 
+// answered names the command in an error of go-qemu's decoding of a reply, which names nothing; one of Run names it already.
+func (m *Monitor) answered(command string, err error) error {
+	if _, ok := errors.AsType[*failure](err); ok || err == nil {
+		return err
+	}
+	return &failure{m.path, command, notQMP(err)}
+}
+
 // Status asks what the guest's processors do (query-status).
 func (m *Monitor) Status(ctx context.Context) (Status, error) {
 	info, err := m.raw(ctx).QueryStatus()
 	if err != nil {
-		return Status{}, err
+		return Status{}, m.answered("query-status", err)
 	}
 	return Status{State: info.Status.String(), Running: info.Running}, nil
 }
@@ -52,20 +60,20 @@ func (m *Monitor) Reset(ctx context.Context) error { return m.raw(ctx).SystemRes
 // KVM asks whether the guest runs under KVM, and whether this QEMU was built with it (query-kvm).
 func (m *Monitor) KVM(ctx context.Context) (enabled, present bool, err error) {
 	info, err := m.raw(ctx).QueryKVM()
-	return info.Enabled, info.Present, err
+	return info.Enabled, info.Present, m.answered("query-kvm", err)
 }
 
 // UUID asks for the machine's UUID (query-uuid); without -uuid it is all zeros.
 func (m *Monitor) UUID(ctx context.Context) (string, error) {
 	info, err := m.raw(ctx).QueryUUID()
-	return info.UUID, err
+	return info.UUID, m.answered("query-uuid", err)
 }
 
 // Name asks for what -name said (query-name); empty without it.
 func (m *Monitor) Name(ctx context.Context) (string, error) {
 	info, err := m.raw(ctx).QueryName()
 	if err != nil || info.Name == nil {
-		return "", err
+		return "", m.answered("query-name", err)
 	}
 	return *info.Name, nil
 }
@@ -74,7 +82,7 @@ func (m *Monitor) Name(ctx context.Context) (string, error) {
 func (m *Monitor) Version(ctx context.Context) (string, error) {
 	info, err := m.raw(ctx).QueryVersion()
 	if err != nil {
-		return "", err
+		return "", m.answered("query-version", err)
 	}
 	return fmt.Sprintf("%d.%d.%d", info.Qemu.Major, info.Qemu.Minor, info.Qemu.Micro), nil
 }

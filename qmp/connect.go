@@ -22,7 +22,7 @@ func connect(ctx context.Context, path string) (net.Conn, error) {
 	if len(path) > maxSocketPath {
 		dir, err := os.OpenFile(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY, 0)
 		if err != nil {
-			return nil, fmt.Errorf("connect: %w", errors.Unwrap(err))
+			return nil, errors.Unwrap(err) // its cause: the path is in our own text
 		}
 		defer func() { _ = dir.Close() }()
 		address = fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path))
@@ -34,11 +34,17 @@ func connect(ctx context.Context, path string) (net.Conn, error) {
 	if err == nil {
 		return conn, nil
 	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err // without the address, which is not always the path
 	}
+	if call, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = call.Err
+	}
 	if errors.Is(err, syscall.EAGAIN) { // as many clients wait already as the socket's backlog holds
-		return nil, fmt.Errorf("%w: %w", ErrNoGreeting, err)
+		err = fmt.Errorf("%w: %w", ErrNoGreeting, err)
 	}
 	return nil, err
 }

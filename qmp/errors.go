@@ -20,6 +20,19 @@ var (
 	errCutOff = errors.New("closed, because a request could not be sent to its end")
 )
 
+// failure says what was being done to which socket; its cause is for errors.Is.
+type failure struct {
+	path  string
+	doing string
+	cause error
+}
+
+func (f *failure) Error() string {
+	return fmt.Sprintf("qmp %s: %s: %v", f.path, printable(f.doing), f.cause)
+}
+
+func (f *failure) Unwrap() error { return f.cause }
+
 // Error is QEMU's refusal of a command.
 type Error struct {
 	Command string // the command's name
@@ -27,9 +40,9 @@ type Error struct {
 	Desc    string // QEMU's own words, as they came: not fit for a terminal
 }
 
-// Error is fit for a terminal.
+// Error is fit for a terminal. The command is named by the error around this one.
 func (e *Error) Error() string {
-	return fmt.Sprintf("%s: %s: %s", printable(e.Command), printable(e.Class), printable(e.Desc))
+	return printable(e.Class) + ": " + printable(e.Desc)
 }
 
 // printable spells every character that a terminal might act on (controls, and marks that reorder text) as Go's strings do.

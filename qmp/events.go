@@ -2,7 +2,6 @@ package qmp
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	goqemu "github.com/digitalocean/go-qemu/qmp"
@@ -57,7 +56,7 @@ func (m *Monitor) WaitShutdown(ctx context.Context) (reason string, err error) {
 	if err == nil {
 		err = m.cause()
 	}
-	return "", fmt.Errorf("qmp %s: waiting for the shutdown: %w", m.path, err)
+	return "", &failure{m.path, "wait for the shutdown", err}
 }
 
 func (q *events) publish(msg message) {
@@ -67,10 +66,10 @@ func (q *events) publish(msg message) {
 		q.dropped++
 		return
 	}
-	q.history[q.total%queueLength] = msg.Event
+	q.history[q.total%queueLength] = msg.event
 	q.total++
 	for reader := range q.readers {
-		q.offer(reader, msg.Event)
+		q.offer(reader, msg.event)
 	}
 }
 

@@ -16,8 +16,8 @@ const maxMessage = 4 << 20
 
 // message is anything that QEMU sends: the greeting, an event, or a reply, told apart by their keys (qmp-spec, section 2).
 type message struct {
-	QMP *struct{} `json:"QMP"`
-	goqemu.Event
+	QMP    *struct{}       `json:"QMP"`
+	Event  string          `json:"event"`
 	ID     *uint64         `json:"id"`
 	Return json.RawMessage `json:"return"`
 	Error  *struct {
@@ -25,7 +25,8 @@ type message struct {
 		Desc  string `json:"desc"`
 	} `json:"error"`
 
-	raw []byte // the message as it came
+	event goqemu.Event // if Event is set
+	raw   []byte       // the message as it came
 }
 
 // decoder takes the messages out of a stream, whichever way its bytes arrive.
@@ -47,7 +48,11 @@ func (d *decoder) next() (message, error) {
 		return message{}, streamError(err)
 	}
 	msg := message{raw: raw}
-	if err := json.Unmarshal(raw, &msg); err != nil {
+	err := json.Unmarshal(raw, &msg)
+	if err == nil && msg.Event != "" {
+		err = json.Unmarshal(raw, &msg.event)
+	}
+	if err != nil {
 		return message{}, notQMP(err)
 	}
 	return msg, msg.check()
@@ -56,7 +61,7 @@ func (d *decoder) next() (message, error) {
 // check refuses a message that is for nobody.
 func (msg message) check() error {
 	switch {
-	case msg.QMP != nil, msg.Event.Event != "", msg.ID != nil && (msg.Return != nil || msg.Error != nil):
+	case msg.QMP != nil, msg.Event != "", msg.ID != nil && (msg.Return != nil || msg.Error != nil):
 		return nil
 	case msg.Error != nil: // QEMU could not read a request, so it has no id to give back
 		return fmt.Errorf("a request was not understood: %s", printable(msg.Error.Desc))
@@ -125,16 +130,16 @@ type request struct {
 func parseRequest(command []byte) (request, error) {
 	req := request{fields: map[string]json.RawMessage{}}
 	if !utf8.Valid(command) {
-		return req, errors.New("command: not UTF-8")
+		return req, errors.New("a command that is not UTF-8")
 	}
 	if err := json.Unmarshal(command, &req.fields); err != nil {
 		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return req, errors.New("command: must be a JSON object")
+			return req, errors.New("a command must be a JSON object")
 		}
-		return req, fmt.Errorf("command: %w", err)
+		return req, fmt.Errorf("a command must be JSON: %w", err)
 	}
 	if json.Unmarshal(req.fields["execute"], &req.name) != nil || req.name == "" {
-		return req, errors.New(`command: must have a name under "execute"`)
+		return req, errors.New(`a command must have its name under "execute"`)
 	}
 	return req, nil
 }

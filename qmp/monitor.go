@@ -53,8 +53,13 @@ var _ goqemu.Monitor = (*Monitor)(nil)
 func Dial(ctx context.Context, path string) (*Monitor, error) {
 	conn, err := connect(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("qmp %s: %w", path, err)
+		return nil, &failure{path, "connect", err}
 	}
+	return open(ctx, conn, path)
+}
+
+// open makes a Monitor of a connection, which it closes if that does not work out before ctx is done.
+func open(ctx context.Context, conn net.Conn, path string) (*Monitor, error) {
 	m := &Monitor{
 		path:     path,
 		conn:     conn,
@@ -75,12 +80,13 @@ func (m *Monitor) handshake(ctx context.Context) error {
 	select {
 	case <-m.greeting:
 	case <-m.done:
-		return fmt.Errorf("qmp %s: waiting for the greeting: %w", m.path, m.cause())
+		return &failure{m.path, "wait for the greeting", m.cause()}
 	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return fmt.Errorf("qmp %s: %w: %w", m.path, ErrNoGreeting, ctx.Err())
+		err := ctx.Err()
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%w: %w", ErrNoGreeting, err)
 		}
-		return fmt.Errorf("qmp %s: waiting for the greeting: %w", m.path, ctx.Err())
+		return &failure{m.path, "wait for the greeting", err}
 	}
 	_, err := m.run(ctx, []byte(`{"execute":"qmp_capabilities"}`))
 	return err
@@ -89,7 +95,7 @@ func (m *Monitor) handshake(ctx context.Context) error {
 // Connect is part of go-qemu's interface. Dial has connected already, so it only tells why a connection is no more.
 func (m *Monitor) Connect() error {
 	if err := m.cause(); err != nil {
-		return fmt.Errorf("qmp %s: %w", m.path, err)
+		return &failure{m.path, "connect", err}
 	}
 	return nil
 }
@@ -127,14 +133,14 @@ func (m *Monitor) Run(command []byte) ([]byte, error) {
 func (m *Monitor) run(ctx context.Context, command []byte) ([]byte, error) {
 	req, err := parseRequest(command)
 	if err != nil {
-		return nil, fmt.Errorf("qmp %s: %w", m.path, err)
+		return nil, &failure{m.path, "run", err}
 	}
 	msg, err := m.ask(ctx, req)
 	if err != nil {
-		return nil, fmt.Errorf("qmp %s: %s: %w", m.path, printable(req.name), err)
+		return nil, &failure{m.path, req.name, err}
 	}
 	if msg.Error != nil {
-		return nil, fmt.Errorf("qmp %s: %w", m.path, &Error{req.name, msg.Error.Class, msg.Error.Desc})
+		return nil, &failure{m.path, req.name, &Error{req.name, msg.Error.Class, msg.Error.Desc}}
 	}
 	return msg.raw, nil
 }
@@ -229,7 +235,7 @@ func (m *Monitor) read() {
 			case m.greeting <- struct{}{}:
 			default: // a second greeting says nothing new
 			}
-		case msg.Event.Event != "":
+		case msg.Event != "":
 			m.events.publish(msg)
 		default:
 			m.answer(msg)
