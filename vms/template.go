@@ -31,7 +31,7 @@ func Template(name string, start Start) []byte {
 		fmt.Fprintf(&b, "%-28s # %s\n", mark+key+" = "+value, comment)
 	}
 	fmt.Fprintf(&b, "# %s, a virtual machine of qlaunch.\n", name)
-	fmt.Fprintf(&b, "# A line that begins with # shows another choice. Every key: docs/config.md\n\n")
+	fmt.Fprintf(&b, "# A line that begins with # shows another choice. Every key: https://github.com/qlaunch/qlaunch/blob/main/docs/config.md\n\n")
 	line(true, "memory", quote(cmp.Or(start.Memory, 2*GiB).String()), "KiB, MiB, GiB or TiB")
 	line(true, "cpus", fmt.Sprint(cmp.Or(start.CPUs, 2)), "virtual processors")
 	line(false, "accel", `"auto"`, "where KVM may be missing; much slower without it")
