@@ -11,7 +11,7 @@ import (
 var (
 	// ErrNoGreeting means that the socket took the connection and QEMU said nothing: it serves one client at a
 	// time, and it serves none while it is stopped.
-	ErrNoGreeting = errors.New("connected, but no greeting: another client holds the monitor, or QEMU is stopped")
+	ErrNoGreeting = errors.New("no greeting: another client holds the monitor, or QEMU is stopped")
 	// ErrClosed means that Close was called.
 	ErrClosed = errors.New("closed")
 	// ErrEnded means that QEMU's side of the connection is gone, mostly because QEMU is.

@@ -95,7 +95,7 @@ func TestAnEventThatIsTooLargeIsDropped(t *testing.T) {
 
 func TestEventsEndWithTheirContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, err := openScript(t, t.Context(), func(p *peer) { p.greet(); p.send(`{"event": "STOP"}`); p.silence() })
+		m, err := openScript(t.Context(), t, func(p *peer) { p.greet(); p.send(`{"event": "STOP"}`); p.silence() })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +118,7 @@ func TestEventsEndWithTheirContext(t *testing.T) {
 
 func TestWaitShutdownEndsWithTheConnectionOrTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, err := openScript(t, t.Context(), func(p *peer) {
+		m, err := openScript(t.Context(), t, func(p *peer) {
 			p.greet()
 			p.send(`{"event": "POWERDOWN"}`)
 			time.Sleep(time.Minute)

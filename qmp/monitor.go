@@ -82,11 +82,10 @@ func (m *Monitor) handshake(ctx context.Context) error {
 	case <-m.done:
 		return &failure{m.path, "wait for the greeting", m.cause()}
 	case <-ctx.Done():
-		err := ctx.Err()
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("%w: %w", ErrNoGreeting, err)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return &failure{m.path, "connect", fmt.Errorf("%w: %w", ErrNoGreeting, ctx.Err())}
 		}
-		return &failure{m.path, "wait for the greeting", err}
+		return &failure{m.path, "wait for the greeting", ctx.Err()}
 	}
 	_, err := m.run(ctx, []byte(`{"execute":"qmp_capabilities"}`))
 	return err
@@ -120,6 +119,7 @@ type bounded struct {
 	ctx context.Context
 }
 
+// Run is Monitor.Run within the context.
 func (b bounded) Run(command []byte) ([]byte, error) { return b.run(b.ctx, command) }
 
 // Run sends one command, a JSON object as in QMP, and returns the whole reply, {"return": …, "id": …}. An "id" in

@@ -154,8 +154,8 @@ func TestACommandThatIsNotOneIsNotSent(t *testing.T) {
 
 func TestNoGreetingIsAnErrorOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, err := openScript(t, within(t, 5*time.Second), (*peer).silence)
-		wantError(t, err, "", "qmp SOCKET: wait for the greeting: connected, but no greeting: "+
+		_, err := openScript(within(t, 5*time.Second), t, (*peer).silence)
+		wantError(t, err, "", "qmp SOCKET: connect: no greeting: "+
 			"another client holds the monitor, or QEMU is stopped: context deadline exceeded", ErrNoGreeting, context.DeadlineExceeded)
 	})
 }
@@ -164,7 +164,7 @@ func TestAnInterruptedDialIsNotBlamedOnQEMU(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		_, err := openScript(t, ctx, (*peer).silence)
+		_, err := openScript(ctx, t, (*peer).silence)
 		wantError(t, err, "", "qmp SOCKET: wait for the greeting: context canceled", context.Canceled)
 	})
 }
@@ -187,7 +187,7 @@ func TestHandshakesThatGoWrong(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, err := openScript(t, within(t, 5*time.Second), tt.script)
+				_, err := openScript(within(t, 5*time.Second), t, tt.script)
 				wantError(t, err, "", "qmp SOCKET: "+tt.want)
 			})
 		})
@@ -196,7 +196,7 @@ func TestHandshakesThatGoWrong(t *testing.T) {
 
 func TestALateReplyIsNotTheNextCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, err := openScript(t, t.Context(), func(p *peer) {
+		m, err := openScript(t.Context(), t, func(p *peer) {
 			p.greet()
 			late, next := p.receive(), p.receive()
 			p.send(`{"return": {"UUID": "late"}, "id": %d}`, late.ID)
@@ -218,7 +218,7 @@ func TestALateReplyIsNotTheNextCommands(t *testing.T) {
 
 func TestRunWithoutAContextWaitsForAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, err := openScript(t, t.Context(), func(p *peer) { p.greet(); p.silence() })
+		m, err := openScript(t.Context(), t, func(p *peer) { p.greet(); p.silence() })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,7 +246,7 @@ func TestACommandWhoseTimeIsOverIsNotSent(t *testing.T) {
 func TestARequestThatCannotBeSentEndsAtItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		awake := make(chan struct{})
-		m, err := openScript(t, t.Context(), func(p *peer) {
+		m, err := openScript(t.Context(), t, func(p *peer) {
 			p.greet()
 			<-awake
 			p.send(`{"return": {}, "id": %d}`, p.receive().ID)
@@ -270,7 +270,7 @@ func TestARequestThatCannotBeSentEndsAtItsDeadline(t *testing.T) {
 
 func TestARequestThatWasSentInPartEndsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, err := openScript(t, t.Context(), func(p *peer) {
+		m, err := openScript(t.Context(), t, func(p *peer) {
 			p.greet()
 			io.CopyN(io.Discard, p.conn, 5)
 			time.Sleep(time.Minute)
@@ -322,7 +322,7 @@ func TestASessionMayBeTornAtEveryByte(t *testing.T) {
 	}
 	session := func(t *testing.T, split int) (length int) {
 		synctest.Test(t, func(t *testing.T) {
-			m, err := openScript(t, t.Context(), func(p *peer) {
+			m, err := openScript(t.Context(), t, func(p *peer) {
 				p.split = split
 				script(p)
 				length = p.sent
@@ -347,7 +347,7 @@ func TestASessionMayBeTornAtEveryByte(t *testing.T) {
 
 func TestCloseEndsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left
-		m, err := openScript(t, t.Context(), func(p *peer) { p.greet(); p.silence() })
+		m, err := openScript(t.Context(), t, func(p *peer) { p.greet(); p.silence() })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -454,7 +454,7 @@ func TestAQueueThatIsFullOfClientsIsNoGreeting(t *testing.T) {
 	}
 	defer first.Close()
 	_, err = Dial(generous(t), path)
-	wantError(t, err, path, "qmp SOCKET: connect: connected, but no greeting: another client holds the monitor, or QEMU is stopped: "+
+	wantError(t, err, path, "qmp SOCKET: connect: no greeting: another client holds the monitor, or QEMU is stopped: "+
 		"resource temporarily unavailable", ErrNoGreeting)
 }
 

@@ -122,7 +122,7 @@ func dialScript(t *testing.T, script func(*peer)) *Monitor {
 }
 
 // openScript is a monitor whose QEMU is the script, over a pipe in memory: within synctest, where time is not the machine's.
-func openScript(t *testing.T, ctx context.Context, script func(*peer)) (*Monitor, error) {
+func openScript(ctx context.Context, t *testing.T, script func(*peer)) (*Monitor, error) {
 	client, server := net.Pipe()
 	ended := play(t, server, script)
 	m, err := open(ctx, client, "SOCKET")

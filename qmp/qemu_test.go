@@ -158,7 +158,7 @@ func TestQEMUServesTheSecondClientAfterTheFirst(t *testing.T) {
 	path, _ := qemu(t)
 	first := dialQEMU(t, path)
 	_, err := Dial(within(t, time.Second), path)
-	wantError(t, err, path, "qmp SOCKET: wait for the greeting: connected, but no greeting: "+
+	wantError(t, err, path, "qmp SOCKET: connect: no greeting: "+
 		"another client holds the monitor, or QEMU is stopped: context deadline exceeded", ErrNoGreeting)
 	if _, err := first.Status(generous(t)); err != nil {
 		t.Errorf("the first client: %v", err)
@@ -182,7 +182,7 @@ func TestAStoppedQEMUHoldsNobodyUp(t *testing.T) {
 	m.Close()
 	freeze(t, process)
 	_, err = Dial(within(t, time.Second), path)
-	wantError(t, err, path, "qmp SOCKET: wait for the greeting: connected, but no greeting: "+
+	wantError(t, err, path, "qmp SOCKET: connect: no greeting: "+
 		"another client holds the monitor, or QEMU is stopped: context deadline exceeded", ErrNoGreeting)
 }
 
