@@ -55,6 +55,7 @@ func concerns(u netlink.NeighUpdate, mac net.HardwareAddr) bool {
 // close ends the subscription and its goroutine, which may be waiting to hand over an update.
 func (s *subscription) close() {
 	close(s.done)
-	for range s.updates { //nolint:revive // the updates are of no use any more
+	for range s.updates {
+		continue
 	}
 }

@@ -68,38 +68,39 @@ func (w *Waiter) Close() error {
 //
 // progress, which may be nil, is called with each higher Stage, from within Wait.
 func (w *Waiter) Wait(ctx context.Context, progress func(Stage)) (Address, error) {
-	if progress == nil {
-		progress = func(Stage) {}
-	}
-	var seen sight
 	reached := Silent
 	advance := func(s Stage) {
-		if s > reached {
-			reached = s
+		if s > reached && progress != nil {
 			progress(s)
 		}
+		reached = max(reached, s)
 	}
-	settled := time.NewTimer(settle)
-	settled.Stop()
-	defer settled.Stop()
-	for waiting, timeUp := false, false; ctx.Err() == nil; {
-		seen = w.look(ctx)
-		if seen.belief == now || seen.belief == later && timeUp {
+	var seen sight
+	var calm <-chan time.Time // fires once, when what is at hand has stood for long enough
+	for isCalm := false; ctx.Err() == nil; {
+		var err error
+		if seen, err = w.look(ctx); err != nil {
+			return Address{}, w.failure(err)
+		}
+		if seen.belief == now || seen.belief == later && isCalm {
 			advance(Addressed)
 			return seen.address, nil
 		}
 		advance(seen.stage)
-		if seen.belief == later && !waiting {
-			settled.Reset(settle)
-			waiting = true
+		if seen.belief == later && calm == nil {
+			calm = time.After(settle)
 		}
-		fired, err := w.next(ctx, settled.C)
+		fired, err := w.next(ctx, calm)
 		if err != nil {
-			return Address{}, fmt.Errorf("wait for the address of %s: %w", w.query.MAC, err)
+			return Address{}, w.failure(err)
 		}
-		timeUp = timeUp || fired
+		isCalm = isCalm || fired
 	}
 	return Address{}, &WaitError{Query: w.query, Stage: reached, Reports: seen.reports, Err: context.Cause(ctx)}
+}
+
+func (w *Waiter) failure(err error) error {
+	return fmt.Errorf("wait for the address of %s: %w", w.query.MAC, err)
 }
 
 // A sight is what one look at the sources has shown.
@@ -110,21 +111,25 @@ type sight struct {
 	belief  belief
 }
 
-// look reads the sources, and picks the address to believe first.
-func (w *Waiter) look(ctx context.Context) sight {
-	v := see(ctx, w.query, w.link, nil)
+// look reads the sources, and picks the address to believe first. The watches are set before the files are read: what
+// changes after that makes an event.
+func (w *Waiter) look(ctx context.Context) (sight, error) {
+	if err := w.files.arm(); err != nil {
+		return sight{}, err
+	}
+	v := see(context.WithoutCancel(ctx), w.query, w.link, nil) // a few small files: a half look is no use to anyone
 	w.base.mend(v)
 	s := sight{reports: judge(w.query, v, w.base)}
 	sends := w.base.sends(w.query, v.sighting)
 	s.stage = stageOf(s.reports, sends)
 	s.address, s.belief = pick(All(s.reports), sends)
-	return s
+	return s, nil
 }
 
 // next returns after something has changed that can bear on the answer, or ctx has ended, or the timer has fired. All
 // that has changed until then counts as one change.
 func (w *Waiter) next(ctx context.Context, timer <-chan time.Time) (timeUp bool, err error) {
-	for changed := false; !changed; {
+	for changed := false; !changed && err == nil; {
 		select {
 		case <-ctx.Done():
 			return false, nil
@@ -132,14 +137,14 @@ func (w *Waiter) next(ctx context.Context, timer <-chan time.Time) (timeUp bool,
 			return true, nil
 		case e, ok := <-w.files.inotify.Events:
 			changed, err = w.fileEvent(e, ok)
-		case lost, ok := <-w.files.inotify.Errors:
-			changed, err = w.fileError(lost, ok)
+		case lost := <-w.files.inotify.Errors:
+			changed, err = true, fileError(lost)
 		case u, ok := <-w.kin.updates:
 			changed, err = w.neighbourEvent(u, ok)
 		}
-		if err != nil {
-			return false, err
-		}
+	}
+	if err != nil {
+		return false, err
 	}
 	return false, w.drain()
 }
@@ -151,6 +156,8 @@ func (w *Waiter) drain() error {
 		select {
 		case e, ok := <-w.files.inotify.Events:
 			_, err = w.fileEvent(e, ok)
+		case lost := <-w.files.inotify.Errors:
+			err = fileError(lost)
 		case u, ok := <-w.kin.updates:
 			_, err = w.neighbourEvent(u, ok)
 		default:
@@ -162,28 +169,24 @@ func (w *Waiter) drain() error {
 	}
 }
 
+// fileEvent says whether an event is about one of the files.
 func (w *Waiter) fileEvent(e fsnotify.Event, ok bool) (bool, error) {
 	if !ok {
 		return false, fsnotify.ErrClosed
 	}
-	if !w.files.concerns(e) {
-		return false, nil
-	}
-	return true, w.files.arm()
+	return w.files.concerns(e), nil
 }
 
-// fileError: a queue that ran over has lost events, so everything is looked at again.
-func (w *Waiter) fileError(err error, ok bool) (bool, error) {
-	if !ok {
-		return false, fsnotify.ErrClosed
+// fileError is nil for a queue that ran over: events are lost, and the next look makes up for them.
+func fileError(err error) error {
+	if err == nil || errors.Is(err, fsnotify.ErrEventOverflow) { // nil: closed, and then so are the events
+		return nil
 	}
-	if errors.Is(err, fsnotify.ErrEventOverflow) {
-		return true, w.files.arm()
-	}
-	return false, fmt.Errorf("watch lease files: %w", err)
+	return fmt.Errorf("watch lease files: %w", err)
 }
 
-// neighbourEvent subscribes anew when events came faster than they were read, and counts that as a change.
+// neighbourEvent says whether an update is about the guest. When the subscription has ended because events came faster
+// than they were read, it subscribes anew, and that counts as a change.
 func (w *Waiter) neighbourEvent(u netlink.NeighUpdate, ok bool) (bool, error) {
 	if ok {
 		return concerns(u, w.query.MAC), nil

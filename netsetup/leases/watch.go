@@ -42,7 +42,7 @@ func newTree(root string, paths []string) (*tree, error) {
 // concerns says whether an event is about one of the files, or a directory on the way to it.
 func (t *tree) concerns(e fsnotify.Event) bool { return t.parts[filepath.Clean(e.Name)] }
 
-// arm sets the watches for the directories that are there now. It is called after every event.
+// arm sets the watches for the directories that are there now. It is to be called after every event.
 func (t *tree) arm() error {
 	for _, path := range t.paths {
 		if err := t.descend(path); err != nil {
