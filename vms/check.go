@@ -94,8 +94,8 @@ func (d *decoder) checkDisk(disk Disk, path, machine string) {
 	case disk.Size%sector != 0:
 		d.fail(size, "disk.size = %q: must be a whole number of sectors, %d bytes each", disk.Size, sector)
 	}
-	if disk.ReadOnly && disk.Bus == BusSATA {
-		d.fail(path+".readonly", "disk.readonly = true: bus sata has no disks of that kind, use virtio, scsi or nvme")
+	if disk.ReadOnly && disk.Bus == BusSATA { // ide-hd: "Block node is read-only", measured with QEMU 7.2
+		d.fail(path+".readonly", `disk.readonly = true: bus = "sata" has no such disks, use virtio, scsi or nvme`)
 	}
 	if machine == "microvm" && (disk.Bus == BusSATA || disk.Bus == BusNVMe) {
 		d.fail(path+".bus", `disk.bus = %q: machine = "microvm" has no PCI, use virtio or scsi`, disk.Bus)

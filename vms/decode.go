@@ -56,10 +56,13 @@ func (d *decoder) value(value any, into reflect.Value, tag reflect.StructTag, pa
 	}
 	switch into.Kind() {
 	case reflect.Struct:
-		if tree, ok := value.(map[string]any); ok {
-			d.table(tree, into, path)
-		} else {
-			d.fail(path, "%s = %s: must be a table, %s", plain(path), show(value), header(path))
+		switch v := value.(type) {
+		case map[string]any:
+			d.table(v, into, path)
+		case []any:
+			d.fail(path, "%s: there is one of these, write %s", plain(path), header(path))
+		default:
+			d.fail(path, "%s = %s: must be a table, %s", plain(path), show(v), header(path))
 		}
 	case reflect.Slice:
 		d.list(value, into, path)
@@ -221,9 +224,9 @@ func show(value any) string {
 	switch v := value.(type) {
 	case string:
 		if len(v) > most {
-			return strconv.Quote(v[:most]) + "…"
+			return visible(strconv.Quote(v[:most])) + "…"
 		}
-		return strconv.Quote(v)
+		return visible(strconv.Quote(v))
 	case []any:
 		return "[…]"
 	case map[string]any:

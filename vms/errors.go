@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -17,11 +16,7 @@ type Error struct {
 
 // Error is "FILE:LINE:COLUMN: text".
 func (e Error) Error() string {
-	file := e.File
-	if _, found := invisible(file); found {
-		file = strconv.Quote(file)
-	}
-	return fmt.Sprintf("%s:%d:%d: %s", file, e.Line, e.Column, e.Text)
+	return fmt.Sprintf("%s:%d:%d: %s", visible(e.File), e.Line, e.Column, e.Text)
 }
 
 // Errors are all the mistakes that were found in a definition, in the order of

@@ -159,13 +159,15 @@ func (x index) position(offset int) position {
 // find is where a key stands, or the nearest table around it, or the file's
 // first byte.
 func (x index) find(path string) position {
-	for path != "" {
+	for {
 		if at, ok := x.at[path]; ok {
 			return at
 		}
+		if path == "" {
+			return position{1, 1}
+		}
 		path = path[:max(strings.LastIndex(path, "."), 0)]
 	}
-	return position{1, 1}
 }
 
 // has says whether a key stands in the file.

@@ -29,6 +29,9 @@ type Env struct {
 // A byte order mark is skipped, as editors on other systems write one.
 func Parse(data []byte, env Env) (VM, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if tooMany(data) {
+		return VM{}, Errors{{File: env.File, Line: 1, Column: 1, Text: fmt.Sprintf("more than %d keys", mostKeys)}}
+	}
 	d := decoder{env: env, index: indexOf(data), bad: map[string]bool{}}
 	var tree map[string]any
 	if err := toml.Unmarshal(data, &tree); err != nil {
@@ -47,6 +50,15 @@ func Parse(data []byte, env Env) (VM, error) {
 	}
 	vm.NICs = connected(vm.NICs)
 	return vm, nil
+}
+
+// mostKeys is how many keys and tables a definition may have. go-toml compares
+// each with its siblings: a MiB of keys would take it minutes.
+const mostKeys = 10_000
+
+// tooMany says whether a text can have more keys and tables than a definition.
+func tooMany(data []byte) bool {
+	return bytes.Count(data, []byte("="))+bytes.Count(data, []byte("[")) > mostKeys
 }
 
 // syntax is a mistake that go-toml found. For a key or table that comes twice

@@ -68,7 +68,7 @@ func visible(text string) string {
 	var b strings.Builder
 	for _, r := range text {
 		if _, found := invisible(string(r)); found {
-			quoted := strconv.QuoteRune(r)
+			quoted := strconv.QuoteRuneToASCII(r)
 			b.WriteString(quoted[1 : len(quoted)-1])
 		} else {
 			b.WriteRune(r)
@@ -98,12 +98,18 @@ func absolute(path string, env Env) (string, error) {
 }
 
 func checkArch(arch string) error {
-	_, known := machines()[arch]
-	if !known {
-		names := []string{"x86_64", "aarch64"}
-		return errors.New("must be " + listed(names) + meant(arch, names))
+	if _, known := machines()[arch]; known {
+		return nil
 	}
-	return nil
+	names := []string{"x86_64", "aarch64"}
+	typed := arch
+	switch arch { // the names that Go and Debian have for them
+	case "amd64":
+		typed = "x86_64"
+	case "arm64":
+		typed = "aarch64"
+	}
+	return errors.New("must be " + listed(names) + meant(typed, names))
 }
 
 // machines are the architectures that can be run, each with the machine that

@@ -25,14 +25,14 @@ const (
 func sizeUnits() map[string]Size {
 	return map[string]Size{
 		"B":   1,
-		"KiB": KiB, "MiB": MiB, "GiB": GiB, "TiB": TiB,
-		"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+		"KiB": KiB, "MiB": MiB, "GiB": GiB, "TiB": TiB, "PiB": PiB,
+		"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "PB": 1e15,
 	}
 }
 
-// ParseSize reads a whole number and its unit, such as 2GiB or 500MB. Neither
-// blanks nor fractions are taken, and never a number without a unit: tools
-// disagree about what it would mean.
+// ParseSize reads a whole number, not 0, and its unit, such as 2GiB or 500MB.
+// Neither blanks nor fractions are taken, and never a number without a unit:
+// tools disagree about what it would mean.
 func ParseSize(text string) (Size, error) {
 	digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
 	unit, known := sizeUnits()[text[digits:]]
@@ -44,6 +44,9 @@ func ParseSize(text string) (Size, error) {
 	if err != nil || over != 0 {
 		return 0, errors.New("is more than 64 bits can count")
 	}
+	if product == 0 {
+		return 0, errors.New("must be more than nothing")
+	}
 	return Size(product), nil
 }
 
@@ -52,6 +55,8 @@ func (s Size) String() string {
 	switch {
 	case s == 0:
 		return "0B"
+	case s%PiB == 0:
+		return fmt.Sprintf("%dPiB", s/PiB)
 	case s%TiB == 0:
 		return fmt.Sprintf("%dTiB", s/TiB)
 	case s%GiB == 0:
