@@ -1,0 +1,70 @@
+package world
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// dev replaces /dev by one with the common nodes of the host's and with tun
+// and kvm as the options say. Root's worlds have nodes of their own for those
+// two, whose modes a script may change; a user namespace can only show the
+// host's.
+func (m *maker) dev() error {
+	return replace("/dev", func(at string) error {
+		for _, node := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
+			if err := bind("/dev/"+node, filepath.Join(at, node)); err != nil {
+				return err
+			}
+		}
+		links := map[string]string{"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
+		for link, to := range links {
+			if err := os.Symlink(to, filepath.Join(at, link)); err != nil {
+				return err
+			}
+		}
+		for _, dir := range []string{"pts", "shm", "net"} {
+			if err := os.Mkdir(filepath.Join(at, dir), 0o755); err != nil {
+				return err
+			}
+		}
+		if err := os.Chmod(filepath.Join(at, "shm"), 0o777|os.ModeSticky); err != nil {
+			return err
+		}
+		if err := mount("devpts", filepath.Join(at, "pts"), "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620"); err != nil {
+			return err
+		}
+		if err := m.node(at, "net/tun", unix.Mkdev(10, 200), m.Tun); err != nil {
+			return err
+		}
+		if _, err := os.Stat("/dev/kvm"); err != nil {
+			return nil // no KVM on this machine: none in the world
+		}
+		return m.node(at, "kvm", unix.Mkdev(10, 232), m.KVM)
+	})
+}
+
+// node makes one device node; the numbers are those of the kernel's
+// Documentation/admin-guide/devices.txt.
+func (m *maker) node(at, name string, device uint64, state string) error {
+	if state == "absent" {
+		return nil
+	}
+	file := filepath.Join(at, name)
+	if !m.asRoot {
+		if err := unix.Access("/dev/"+name, unix.R_OK|unix.W_OK); err != nil && name != "kvm" {
+			return fmt.Errorf("/dev/%s: %w: a user namespace cannot change that, root can", name, err)
+		}
+		return bind("/dev/"+name, file)
+	}
+	mode := uint32(0o666)
+	if state == "closed" {
+		mode = 0o600
+	}
+	if err := unix.Mknod(file, unix.S_IFCHR|mode, int(device)); err != nil {
+		return fmt.Errorf("mknod %s: %w", file, err)
+	}
+	return os.Chmod(file, os.FileMode(mode)) // the umask took its part
+}

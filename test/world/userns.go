@@ -1,0 +1,41 @@
+package world
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// ErrNoUserNamespaces means that this machine does not let an ordinary user
+// make a world; root can.
+var ErrNoUserNamespaces = errors.New("an ordinary user may not make user namespaces here, so run this with sudo")
+
+// userNamespaces looks for what keeps an ordinary user from making a namespace
+// that is good for something. With AppArmor's restriction (Ubuntu since 24.04)
+// making one succeeds, and then every use of a capability in it is refused, so
+// the cause would not show: https://ubuntu.com/blog/ubuntu-23-10-restricted-unprivileged-user-namespaces
+func userNamespaces() error {
+	for _, c := range []struct{ file, bad string }{
+		{"/proc/sys/user/max_user_namespaces", "0"},
+		{"/proc/sys/kernel/unprivileged_userns_clone", "0"}, // Debian's own, up to 11
+		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"},
+	} {
+		text, err := os.ReadFile(c.file)
+		if err != nil || strings.TrimSpace(string(text)) != c.bad {
+			continue // a kernel without the file has no such restriction
+		}
+		if c.bad == "1" && profiled() {
+			continue
+		}
+		return fmt.Errorf("%s = %s: %w", c.file, c.bad, ErrNoUserNamespaces)
+	}
+	return nil
+}
+
+// profiled says whether an AppArmor profile confines this process; such a
+// profile may grant what the restriction takes from unconfined processes.
+func profiled() bool {
+	text, err := os.ReadFile("/proc/self/attr/current")
+	return err == nil && !strings.HasPrefix(string(text), "unconfined")
+}
