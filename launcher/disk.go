@@ -1,0 +1,117 @@
+package launcher
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// What can be wrong with a disk.
+var (
+	ErrDiskMissing  = errors.New("no such file, and no size to create it with")
+	ErrDiskKind     = errors.New("neither a regular file nor a block device")
+	ErrNotQCOW2     = errors.New("not a qcow2 image")
+	ErrBackingFile  = errors.New("the image names a backing file, which the definition does not: it would let the image's author read that file")
+	ErrExternalData = errors.New("the image keeps its data in another file: it would let the image's author read and write that file")
+)
+
+// MakeDisks creates the disks of a VM that are missing and have a size, and
+// checks those that are there: a qcow2 image that points to another of the
+// host's files is refused before any of QEMU's tools opens it. verbose is told each command that is run.
+func MakeDisks(ctx context.Context, vm vms.VM, verbose func(argv []string)) error {
+	for _, d := range vm.Disks {
+		if err := makeDisk(ctx, d, verbose); err != nil {
+			return fmt.Errorf("disk %s: %w", d.Path, err)
+		}
+	}
+	return nil
+}
+
+func checkDisks(vm vms.VM) error {
+	for _, d := range vm.Disks {
+		if err := checkDisk(d); err != nil && !(errors.Is(err, ErrDiskMissing) && d.Size > 0) {
+			return fmt.Errorf("disk %s: %w", d.Path, err)
+		}
+	}
+	return nil
+}
+
+func makeDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
+	err := checkDisk(d)
+	if !errors.Is(err, ErrDiskMissing) || d.Size == 0 {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(d.Path), 0o700); err != nil {
+		return err
+	}
+	part := d.Path + ".part"
+	argv := []string{"qemu-img", "create", "-q", "-f", string(d.Format), part, strconv.FormatUint(uint64(d.Size), 10)}
+	verbose(argv)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		_ = os.Remove(part)
+		return fmt.Errorf("create: %w: %s", err, strings.TrimSpace(string(said)))
+	}
+	// A link, unlike a rename, never replaces a disk that another start made meanwhile.
+	return errors.Join(os.Chmod(part, 0o600), os.Link(part, d.Path), os.Remove(part))
+}
+
+func checkDisk(d vms.Disk) error {
+	// O_NONBLOCK: a pipe in the disk's place must not hold the start up.
+	f, err := os.OpenFile(d.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrDiskMissing
+	}
+	if err != nil {
+		return cause(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return cause(err)
+	}
+	block := info.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice
+	if !info.Mode().IsRegular() && !block {
+		return fmt.Errorf("a %s is %w", kindOf(info.Mode()), ErrDiskKind)
+	}
+	if d.Format != vms.QCOW2 {
+		return nil
+	}
+	return checkQCOW2(f)
+}
+
+// checkQCOW2 reads an image's header (QEMU's docs/interop/qcow2.txt: magic,
+// version, the backing file's offset at byte 8, the incompatible features at
+// byte 72 from version 3 on, of which bit 2 is "external data file").
+func checkQCOW2(r io.Reader) error {
+	header := make([]byte, 80)
+	n, err := io.ReadFull(r, header)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if n < 72 || !bytes.HasPrefix(header, []byte("QFI\xfb")) {
+		return ErrNotQCOW2
+	}
+	const externalData = 1 << 2
+	switch {
+	case binary.BigEndian.Uint64(header[8:]) != 0:
+		return ErrBackingFile
+	case binary.BigEndian.Uint32(header[4:]) >= 3 && binary.BigEndian.Uint64(header[72:])&externalData != 0:
+		return ErrExternalData
+	}
+	return nil
+}

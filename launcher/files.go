@@ -1,0 +1,95 @@
+package launcher
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// ErrNotPrivate means that a directory that must be this user's alone is not:
+// whoever can write there could put a socket or a link in QEMU's way.
+var ErrNotPrivate = errors.New("not a private directory of this user")
+
+// MakeDirs makes a VM's run, state and data directories, 0700, and refuses what
+// stands in their place: a link, a file, another user's directory, or a run
+// directory that others may enter (ErrNotPrivate).
+func MakeDirs(vm vms.VM) error {
+	for _, dir := range []string{filepath.Dir(vm.RunDir), vm.RunDir, vm.StateDir, vm.DataDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make directory: %w", err)
+		}
+		if err := checkPrivate(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkPrivate(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.IsDir():
+		return fmt.Errorf("%s: %w: it is a %s", dir, ErrNotPrivate, kindOf(info.Mode()))
+	case !ok || int(stat.Uid) != os.Getuid():
+		return fmt.Errorf("%s: %w: it belongs to uid %d", dir, ErrNotPrivate, stat.Uid)
+	case info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("%s: %w: its mode is %04o", dir, ErrNotPrivate, info.Mode().Perm())
+	}
+	return nil
+}
+
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "directory"
+	case mode&fs.ModeSymlink != 0:
+		return "symbolic link"
+	case mode&fs.ModeDevice != 0:
+		return "device"
+	case mode&fs.ModeNamedPipe != 0:
+		return "pipe"
+	case mode&fs.ModeSocket != 0:
+		return "socket"
+	default:
+		return "file"
+	}
+}
+
+// writeFile puts a whole file in place or none: what is written becomes visible
+// under its name only when it is complete and on the disk.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	part := path + ".part"
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(part))
+		}
+	}()
+	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(part, path)
+}
+
+// openLog opens a fresh log, 0600, and keeps the one of the start before as NAME.1.
+func openLog(path string) (*os.File, error) {
+	if err := os.Rename(path, path+".1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+}

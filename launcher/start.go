@@ -1,0 +1,264 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/qmp"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// What stands in the way of a start.
+var (
+	ErrNoQEMU = errors.New("not installed")
+	ErrFile   = errors.New("cannot be used")
+)
+
+// greetDeadline is how long a QEMU may take to answer on its monitor, which it
+// does within a tenth of a second on an idle host and before the guest runs.
+const greetDeadline = 30 * time.Second
+
+// DiedError says that QEMU ended before it answered.
+type DiedError struct {
+	Status string // how it ended: "exit status 1", "signal: aborted"
+	Words  string // the last lines that it wrote to its standard error, as they are; may be empty
+}
+
+// Error ends with QEMU's own words.
+func (e *DiedError) Error() string {
+	if e.Words == "" {
+		return "QEMU ended without a word: " + e.Status
+	}
+	return fmt.Sprintf("QEMU ended: %s: %s", e.Status, e.Words)
+}
+
+// Start starts a VM's QEMU and returns when it answers on its monitor.
+//
+// The VM's accelerator and bridges must be settled (ResolveAccel, and no bridge
+// "auto"), its files good (Check), its disks made (MakeDisks), its lock held by the caller. taps has one tap for
+// each bridge NIC, in order; the caller closes its copies. verbose is told the command line.
+//
+// The error is a *DiedError when QEMU ended, or is qmp's when
+// QEMU did not answer; then nothing is left running.
+func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []string)) (*Process, error) {
+	in := &inheritance{}
+	defer in.close()
+	files, err := inherit(vm, taps, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := freeze(vm); err != nil {
+		return nil, err
+	}
+	argv := Args(vm, files)
+	verbose(argv)
+	cmd, err := run(ctx, vm, argv, in.files)
+	if err != nil {
+		return nil, err
+	}
+	in.close()
+	return greeted(ctx, vm, cmd)
+}
+
+// Check finds what stands in the way of a start in the VM's own files, before
+// anything exists: QEMU not installed (ErrNoQEMU), a kernel, initrd or disk that
+// cannot be used (ErrFile and the disks' errors), no UEFI firmware (ErrNoUEFI).
+func Check(vm vms.VM) error {
+	if _, err := exec.LookPath(vm.QEMU.Binary); err != nil {
+		return fmt.Errorf("%s: %w", vm.QEMU.Binary, ErrNoQEMU)
+	}
+	for _, file := range []struct{ what, path string }{{"kernel image", vm.Kernel.Image}, {"initrd", vm.Kernel.Initrd}} {
+		if file.path == "" {
+			continue
+		}
+		if err := checkReadable(file.path); err != nil {
+			return fmt.Errorf("%s %s: %w: %w", file.what, file.path, ErrFile, err)
+		}
+	}
+	if _, err := installedUEFI(vm); err != nil {
+		return err
+	}
+	return checkDisks(vm)
+}
+
+func checkReadable(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return cause(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("a %s, not a file", kindOf(info.Mode()))
+	}
+	return err
+}
+
+// inheritance is the open files that a QEMU inherits, in order from descriptor 3 on.
+type inheritance struct {
+	files []*os.File
+	own   []*os.File // those of them that are ours to close
+}
+
+func (in *inheritance) add(f *os.File) int {
+	in.files = append(in.files, f)
+	return 2 + len(in.files)
+}
+
+func (in *inheritance) addOwn(f *os.File) int {
+	in.own = append(in.own, f)
+	return in.add(f)
+}
+
+// close closes our copies: a tap, and a listening socket, must end with QEMU.
+func (in *inheritance) close() {
+	for _, f := range in.own {
+		_ = f.Close()
+	}
+	in.own = nil
+}
+
+func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
+	qmpSocket, err := listen(QMPSocket(vm))
+	if err != nil {
+		return Files{}, err
+	}
+	files := Files{QMP: in.addOwn(qmpSocket)}
+	console, err := listen(ConsoleSocket(vm))
+	if err != nil {
+		return Files{}, err
+	}
+	files.Console = in.addOwn(console)
+	for _, tap := range taps {
+		fds := TapFDs{Tap: in.add(tap)}
+		// Without a usable device, QEMU 7.2 aborts when it is told vhost=on: only what opens is handed on.
+		if vhost, err := os.OpenFile("/dev/vhost-net", os.O_RDWR, 0); err == nil {
+			fds.Vhost = in.addOwn(vhost)
+		}
+		files.Taps = append(files.Taps, fds)
+	}
+	files.UEFI, err = FindUEFI(vm)
+	return files, err
+}
+
+// listen makes a socket that QEMU listens on. Connecting works from this moment
+// on, and QEMU, which unlinks whatever stands at a path that it is told to
+// listen on, never sees the path.
+func listen(path string) (*os.File, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	f, err := l.File()
+	return f, errors.Join(err, l.Close(), os.Chmod(path, 0o600))
+}
+
+// freeze keeps the definition that this QEMU is started with, for the commands
+// that manage it while the user's own file may change.
+func freeze(vm vms.VM) error {
+	return writeFile(filepath.Join(vm.RunDir, vms.StartedFile), func(w io.Writer) error {
+		_, err := w.Write(vms.Format(vm))
+		return err
+	})
+}
+
+// run executes QEMU in a session of its own, so that neither the terminal's end
+// nor its Ctrl-C reaches it, with an environment that holds nothing of the user's.
+func run(ctx context.Context, vm vms.VM, argv []string, files []*os.File) (*exec.Cmd, error) {
+	log, err := openLog(QEMULog(vm))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	serial, err := openLog(ConsoleLog(vm))
+	if err != nil {
+		return nil, err
+	}
+	defer serial.Close()
+	// QEMU outlives this process, so ctx must not end it.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"}
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = files
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("%s: %w", argv[0], cause(err))
+	}
+	return cmd, nil
+}
+
+// greeted waits until QEMU answers on its monitor. A QEMU that does not is
+// ended here, whatever the reason: there is no half-started VM.
+func greeted(ctx context.Context, vm vms.VM, cmd *exec.Cmd) (*Process, error) {
+	p, err := open(cmd.Process.Pid)
+	if err != nil {
+		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+	}
+	if err := greet(ctx, vm, p); err != nil {
+		err = afterlife(vm, cmd, p, err)
+		p.Close()
+		return nil, err
+	}
+	p.Started = time.Now()
+	return p, cmd.Process.Release()
+}
+
+func greet(ctx context.Context, vm vms.VM, p *Process) error {
+	ctx, cancel := context.WithTimeout(ctx, greetDeadline)
+	defer cancel()
+	ctx, done := p.Context(ctx)
+	defer done()
+	m, err := qmp.Dial(ctx, QMPSocket(vm))
+	if err != nil {
+		return err
+	}
+	return m.Close()
+}
+
+// afterlife ends a QEMU that did not answer and turns its end into an error. A
+// monitor that broke off is a process that is ending: its own end is waited for
+// a moment, since that has the words that matter.
+func afterlife(vm vms.VM, cmd *exec.Cmd, p *Process, why error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	byItself := !errors.Is(why, context.DeadlineExceeded) && !errors.Is(why, context.Canceled) && p.Wait(ctx) == nil
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if !byItself {
+		return fmt.Errorf("QEMU does not answer: %w", why)
+	}
+	return &DiedError{Status: cmd.ProcessState.String(), Words: lastWords(QEMULog(vm))}
+}
+
+// lastWords gives the last lines of a log, at most twenty of them and 4 KiB.
+func lastWords(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	const most = 4096
+	if info, err := f.Stat(); err == nil && info.Size() > most {
+		_, _ = f.Seek(-most, io.SeekEnd)
+	}
+	text, _ := io.ReadAll(io.LimitReader(f, most))
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+}

@@ -1,0 +1,73 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/qlaunch/qlaunch/qmp"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// State is what a VM does.
+type State string
+
+// The states of a VM.
+const (
+	Stopped      State = "stopped"      // no QEMU
+	Running      State = "running"      // the guest's processors run
+	Paused       State = "paused"       // QEMU runs, the processors do not; Status.Reason says why
+	Unresponsive State = "unresponsive" // QEMU is there and does not answer
+)
+
+// Status is the answer to Ask.
+type Status struct {
+	State   State
+	Reason  string    // QEMU's own run state when Paused (qapi/run-state.json, RunState), or why it is Unresponsive
+	PID     int       // QEMU's; 0 when Stopped
+	Started time.Time // zero when Stopped
+}
+
+// askDeadline is how long a QEMU may take to say what it does. One that answers does so within a millisecond.
+const askDeadline = time.Second
+
+// Ask tells what a VM does: the lock says whether it runs, QMP says what it
+// does. A QEMU that does not answer within a second is Unresponsive; that is no error.
+func Ask(ctx context.Context, vm vms.VM) (Status, error) {
+	p, err := Find(vm)
+	if errors.Is(err, ErrNotRunning) {
+		return Status{State: Stopped}, nil
+	}
+	if err != nil {
+		return Status{}, err
+	}
+	defer p.Close()
+	s := Status{PID: p.PID, Started: p.Started}
+	asking, cancel := context.WithTimeout(ctx, askDeadline)
+	defer cancel()
+	asking, done := p.Context(asking)
+	defer done()
+	answer, err := query(asking, vm)
+	switch {
+	case err == nil && answer.Running:
+		s.State = Running
+	case err == nil:
+		s.State, s.Reason = Paused, answer.State
+	case ctx.Err() != nil:
+		return Status{}, context.Cause(ctx)
+	case errors.Is(context.Cause(asking), ErrEnded), !IsRunning(vm):
+		return Status{State: Stopped}, nil
+	default:
+		s.State, s.Reason = Unresponsive, err.Error()
+	}
+	return s, nil
+}
+
+func query(ctx context.Context, vm vms.VM) (qmp.Status, error) {
+	m, err := qmp.Dial(ctx, QMPSocket(vm))
+	if err != nil {
+		return qmp.Status{}, err
+	}
+	defer m.Close()
+	return m.Status(ctx)
+}

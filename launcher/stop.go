@@ -1,0 +1,113 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/qmp"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// Rung is a step of the ladder that Stop goes down, from the politest to the last.
+type Rung string
+
+// The rungs, in their order.
+const (
+	PowerButton Rung = "ACPI power button" // the guest shuts itself down
+	Quit        Rung = "QMP quit"          // QEMU ends, and flushes the disks
+	Term        Rung = "SIGTERM"           // the same, for a QEMU whose monitor does not answer
+	Kill        Rung = "SIGKILL"           // nothing is flushed
+)
+
+// ErrWillNotEnd means that QEMU lives on after SIGKILL: it is stuck in the kernel.
+var ErrWillNotEnd = errors.New("QEMU does not end")
+
+const (
+	pressAgain   = 5 * time.Second // a guest that is still booting drops the first press
+	rungDeadline = 5 * time.Second
+)
+
+// step is one attempt: what is done, and how long its effect is waited for.
+type step struct {
+	rung Rung
+	wait time.Duration
+	do   func(ctx context.Context) error
+}
+
+// Stop ends a VM and returns the rung that did it. The guest gets timeout to
+// shut itself down; with 0 it is not asked. Each later rung has five seconds. A
+// step that cannot be taken, such as QMP's with a QEMU that does not answer,
+// is gone past at once.
+//
+// The error wraps ErrNotRunning when there is nothing to stop, ErrWillNotEnd
+// when nothing helped, or is ctx's cause, and then the VM is as the steps so far left it.
+func Stop(ctx context.Context, vm vms.VM, timeout time.Duration) (Rung, error) {
+	p, err := Find(vm)
+	if err != nil {
+		return "", err
+	}
+	defer p.Close()
+	for _, s := range ladder(vm, p, timeout) {
+		ended, err := s.take(ctx, p)
+		if err != nil || ended {
+			return s.rung, err
+		}
+	}
+	return Kill, fmt.Errorf("pid %d: %w", p.PID, ErrWillNotEnd)
+}
+
+func ladder(vm vms.VM, p *Process, timeout time.Duration) []step {
+	press := func(ctx context.Context) error { return ask(ctx, vm, (*qmp.Monitor).Powerdown) }
+	var steps []step
+	if timeout > 0 {
+		steps = append(steps, step{PowerButton, min(timeout, pressAgain), press})
+	}
+	if timeout > pressAgain {
+		steps = append(steps, step{PowerButton, timeout - pressAgain, press})
+	}
+	return append(steps,
+		step{Quit, rungDeadline, func(ctx context.Context) error { return ask(ctx, vm, (*qmp.Monitor).Quit) }},
+		step{Term, rungDeadline, func(context.Context) error { return p.Signal(unix.SIGTERM) }},
+		step{Kill, rungDeadline, func(context.Context) error { return p.Signal(unix.SIGKILL) }},
+	)
+}
+
+// ask gives QEMU one command on a connection of its own: the monitor serves one
+// client at a time, and others may want to know what the VM does meanwhile.
+func ask(ctx context.Context, vm vms.VM, command func(*qmp.Monitor, context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, rungDeadline)
+	defer cancel()
+	m, err := qmp.Dial(ctx, QMPSocket(vm))
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return command(m, ctx)
+}
+
+// take takes a step and tells whether QEMU ended by it.
+func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
+	waiting, cancel := context.WithTimeout(ctx, s.wait)
+	defer cancel()
+	acting, done := p.Context(waiting)
+	defer done()
+	if err := s.do(acting); err != nil {
+		// It cannot be taken: the next one, unless QEMU ended just now.
+		return errors.Is(context.Cause(acting), ErrEnded), context.Cause(ctx)
+	}
+	err = p.Wait(waiting)
+	if err == nil {
+		return true, nil
+	}
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return false, err
+	}
+	return false, nil
+}
