@@ -1,4 +1,46 @@
-// Command qlaunch launches virtual machines on a bridge, without libvirt, a daemon or root.
+// Command qlaunch launches virtual machines on a bridge, without libvirt, a
+// daemon or root: it reads a VM's TOML file, gets a tap from QEMU's bridge
+// helper, starts QEMU, and tells the guest's address.
 package main
 
-func main() {}
+import (
+	"context"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// main is the only place that touches the process's surroundings.
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s := &session{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		inTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
+		outTerminal: term.IsTerminal(int(os.Stdout.Fd())),
+		errTerminal: term.IsTerminal(int(os.Stderr.Fd())),
+		environ:     os.Environ(),
+		exit:        os.Exit,
+		root:        "/",
+		store:       store(),
+	}
+	os.Exit(s.main(ctx, os.Args[1:]))
+}
+
+func store() vms.Store {
+	home, _ := os.UserHomeDir()                    // without one, ~/ and the defaults below it are refused where they are used
+	machineID, _ := os.ReadFile("/etc/machine-id") // without one, MACs are stable all the same
+	return vms.Store{
+		Dirs:      vms.FindDirs(os.Getenv, home, os.Getuid(), os.TempDir()),
+		Home:      home,
+		Arch:      map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH],
+		MachineID: strings.TrimSpace(string(machineID)),
+		UID:       os.Getuid(),
+	}
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// goal is what a command waits for.
+type goal string
+
+const (
+	goalNone    goal = "none"
+	goalRunning goal = "running"
+	goalIP      goal = "ip"
+	goalSSH     goal = "ssh"
+	goalStopped goal = "stopped"
+)
+
+// await waits until a guest has reached a goal, and gives its address where the
+// goal comes with one and it has a bridged NIC. stage is told how far it is. It ends at once when QEMU does.
+func (s *session) await(ctx context.Context, g *guest, until goal, timeout time.Duration, stage func(string)) (netip.Addr, error) {
+	stage("QEMU runs")
+	if until == goalNone || until == goalRunning {
+		return netip.Addr{}, nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	waiting, done := g.process.Context(waiting)
+	defer done()
+	address, err := g.address(waiting, stage)
+	if err == nil && until == goalSSH {
+		err = s.awaitSSH(waiting, g.vm, address)
+		if err == nil {
+			stage("ssh answers")
+		}
+	}
+	return address, deadline(err, g.vm, timeout)
+}
+
+// address waits for the address of the guest's first bridged NIC, if it has one.
+func (g *guest) address(ctx context.Context, stage func(string)) (netip.Addr, error) {
+	if g.waiter == nil {
+		return netip.Addr{}, nil
+	}
+	found, err := g.waiter.Wait(ctx, func(reached leases.Stage) { stage(reached.String()) })
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	stage("lease " + found.IP.String())
+	return found.IP, nil
+}
+
+// awaitSSH waits until the guest's sshd answers, at its address or at the host's end of a forward.
+func (s *session) awaitSSH(ctx context.Context, vm vms.VM, address netip.Addr) error {
+	at, err := sshEndpoint(vm, address)
+	if err != nil {
+		return err
+	}
+	if err := netsetup.WaitSSH(ctx, at); err != nil {
+		return fmt.Errorf("no ssh at %s: %w", at, err)
+	}
+	return nil
+}
+
+// errNoSSHPath says that nothing leads from the host to the guest's sshd.
+var errNoSSHPath = errors.New("no bridged NIC, and no forward to its ssh port")
+
+// sshEndpoint is where the guest's sshd is reached.
+func sshEndpoint(vm vms.VM, address netip.Addr) (netip.AddrPort, error) {
+	if address.IsValid() {
+		return netip.AddrPortFrom(address, vm.SSH.Port), nil
+	}
+	for _, nic := range vm.NICs {
+		for _, forward := range nic.Forwards {
+			if forward.Guest == vm.SSH.Port {
+				return forward.Host, nil
+			}
+		}
+	}
+	return netip.AddrPort{}, errNoSSHPath
+}
+
+// deadlineError says what was not reached in time, and what is still true.
+type deadlineError struct {
+	vm      vms.VM
+	timeout time.Duration
+	stage   leases.Stage
+	err     error
+}
+
+func (e *deadlineError) Error() string {
+	if _, ofLease := errors.AsType[*leases.WaitError](e.err); !ofLease {
+		return fmt.Sprintf("%v, after %s; the VM keeps running", e.err, e.timeout)
+	}
+	nic := bridged(e.vm)[0]
+	return fmt.Sprintf("no address for %s on %s after %s: %s; the VM keeps running", nic.MAC, nic.Bridge, e.timeout, e.stage)
+}
+
+func (e *deadlineError) Unwrap() error { return e.err }
+
+// hint is the likely cause, by the stage that was reached.
+func (e *deadlineError) hint() string {
+	if _, ofLease := errors.AsType[*leases.WaitError](e.err); !ofLease || e.stage == leases.Silent {
+		return fmt.Sprintf("has it booted? qlaunch logs %s", e.vm.Name)
+	}
+	return fmt.Sprintf("does a DHCP server answer on the bridge? qlaunch ip %s --explain", e.vm.Name)
+}
+
+// deadline turns the end of a wait into the error that the user sees.
+func deadline(err error, vm vms.VM, timeout time.Duration) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, launcher.ErrEnded):
+		return launcher.ErrEnded
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
+	case !errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	e := &deadlineError{vm: vm, timeout: timeout, err: err}
+	if wait, ok := errors.AsType[*leases.WaitError](err); ok {
+		e.stage = wait.Stage
+	}
+	return e
+}

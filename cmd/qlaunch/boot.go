@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// guest is a VM that runs, and what is needed to wait for it.
+type guest struct {
+	vm      vms.VM // as it was started
+	process *launcher.Process
+	waiter  *leases.Waiter // nil for a VM without a bridged NIC
+}
+
+func (g *guest) close() {
+	g.process.Close()
+	if g.waiter != nil {
+		_ = g.waiter.Close()
+	}
+}
+
+// bringUp makes a VM run, or finds that it does. The lock lets one command at a
+// time do that, and is waited for until the timeout.
+func (s *session) bringUp(ctx context.Context, ref string, timeout time.Duration) (*guest, error) {
+	vm, err := s.load(ref)
+	if err != nil {
+		return nil, err
+	}
+	if err := launcher.MakeDirs(vm); err != nil {
+		return nil, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	lock, err := launcher.Acquire(waiting, vm)
+	if err != nil {
+		return nil, err
+	}
+	g, err := s.bringUpLocked(ctx, vm)
+	return g, errors.Join(err, lock.Release())
+}
+
+func (s *session) bringUpLocked(ctx context.Context, vm vms.VM) (*guest, error) {
+	process, err := launcher.Find(vm)
+	if errors.Is(err, launcher.ErrNotRunning) {
+		return s.start(ctx, vm)
+	}
+	if err != nil {
+		return nil, err
+	}
+	started, err := s.store.Started(vm.Name)
+	if err != nil {
+		process.Close()
+		return nil, err
+	}
+	return s.watched(&guest{vm: started, process: process}, process.Started)
+}
+
+// start takes a VM that does not run from its definition to a running QEMU. All
+// that can be found wrong is found before the first tap exists.
+func (s *session) start(ctx context.Context, vm vms.VM) (*guest, error) {
+	vm, helper, err := s.ready(ctx, vm)
+	if err != nil {
+		return nil, err
+	}
+	if err := launcher.Sweep(vm); err != nil {
+		return nil, err
+	}
+	if err := launcher.MakeDisks(ctx, vm, s.showCommand); err != nil {
+		return nil, err
+	}
+	// What the leases say now is what the answer is told from later.
+	g, err := s.watched(&guest{vm: vm}, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	g.process, err = s.launch(ctx, vm, helper)
+	if err != nil {
+		if g.waiter != nil {
+			_ = g.waiter.Close()
+		}
+		return nil, err
+	}
+	return g, nil
+}
+
+// launch gets the taps and starts QEMU with them. Our copies of the taps are
+// closed in any case: a tap lives as long as QEMU, and no longer.
+func (s *session) launch(ctx context.Context, vm vms.VM, helper string) (*launcher.Process, error) {
+	var taps []*os.File
+	defer func() {
+		for _, tap := range taps {
+			_ = tap.Close()
+		}
+	}()
+	for _, nic := range bridged(vm) {
+		s.showCommand([]string{helper, "--use-vnet", "--br=" + nic.Bridge, "--fd=3"})
+		tap, err := netsetup.OpenTap(ctx, helper, nic.Bridge)
+		if err != nil {
+			return nil, err
+		}
+		taps = append(taps, tap.File)
+	}
+	return launcher.Start(ctx, vm, taps, s.showCommand)
+}
+
+// ready settles what a definition leaves open, the accelerator and the bridges,
+// and checks all that a start needs. It changes nothing. helper is the bridge
+// helper's path, and empty when no NIC needs one.
+func (s *session) ready(ctx context.Context, vm vms.VM) (_ vms.VM, helper string, err error) {
+	if err := s.store.Clash(vm); err != nil {
+		return vm, "", err
+	}
+	vm, noKVM, err := launcher.ResolveAccel(vm)
+	if err != nil {
+		return vm, "", err
+	}
+	if noKVM != nil {
+		s.notice("%s: runs under tcg, which is slow: %v", vm.Name, noKVM)
+	}
+	if err := launcher.Check(vm); err != nil {
+		return vm, "", err
+	}
+	for i, nic := range vm.NICs {
+		if nic.Type != vms.NICBridge {
+			continue
+		}
+		report := netsetup.Check(ctx, netsetup.CheckQuery{Bridge: nic.Bridge, Helper: vm.QEMU.Helper})
+		if err := report.Err(); err != nil {
+			return vm, "", err
+		}
+		vm.NICs[i].Bridge, helper = report.Bridge.Name, report.Helper
+	}
+	return vm, helper, nil
+}
+
+// watched gives a guest with a bridged NIC the waiter for its address.
+func (s *session) watched(g *guest, since time.Time) (*guest, error) {
+	nics := bridged(g.vm)
+	if len(nics) == 0 {
+		return g, nil
+	}
+	waiter, err := leases.NewWaiter(s.query(nics[0], since))
+	if err != nil && g.process != nil {
+		g.process.Close()
+	}
+	g.waiter = waiter
+	return g, err
+}
+
+// query asks for the address of a NIC of a VM that was started at a time.
+func (s *session) query(nic vms.NIC, since time.Time) leases.Query {
+	return leases.Query{Root: s.root, Bridge: nic.Bridge, MAC: nic.MAC.HardwareAddr(), Since: since}
+}
+
+// bridged are the NICs that have an address to be found.
+func bridged(vm vms.VM) []vms.NIC {
+	var nics []vms.NIC
+	for _, nic := range vm.NICs {
+		if nic.Type == vms.NICBridge {
+			nics = append(nics, nic)
+		}
+	}
+	return nics
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+)
+
+// commandLine is all that can be typed.
+type commandLine struct {
+	Verbose bool `short:"v" help:"Show each external command on standard error."`
+
+	Up       upCmd       `cmd:"" aliases:"start" help:"Start VMs and print their addresses."`
+	Down     downCmd     `cmd:"" aliases:"stop" help:"Shut VMs down."`
+	Ls       lsCmd       `cmd:"" aliases:"list" help:"List the VMs."`
+	Status   statusCmd   `cmd:"" help:"Tell what a VM does."`
+	IP       ipCmd       `cmd:"" name:"ip" help:"Print a VM's address."`
+	SSH      sshCmd      `cmd:"" name:"ssh" aliases:"shell" help:"Run ssh to a VM."`
+	Logs     logsCmd     `cmd:"" help:"Print what the guest wrote to its console."`
+	Wait     waitCmd     `cmd:"" help:"Wait until a VM runs, has an address, answers ssh, or has stopped."`
+	Argv     argvCmd     `cmd:"" help:"Print the command line of a VM's QEMU."`
+	New      newCmd      `cmd:"" help:"Write the definition of a new VM."`
+	Validate validateCmd `cmd:"" help:"Check definitions."`
+	Rm       rmCmd       `cmd:"" aliases:"delete" help:"Remove a VM: its definition, its disks, its logs."`
+
+	Completion completionCmd `cmd:"" help:"Print a shell's completion script."`
+	Complete   completeCmd   `cmd:"" hidden:"" help:"Print the words that may come next."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
+}
+
+// exampler is a command whose help ends with an example.
+type exampler interface{ Example() string }
+
+func newParser(line *commandLine, s *session) (*kong.Kong, error) {
+	return kong.New(line,
+		kong.Name("qlaunch"),
+		kong.Description("Virtual machines on a bridge, without libvirt, a daemon or root."),
+		kong.Writers(s.stdout, s.stderr),
+		kong.Exit(s.exit),
+		kong.Help(help),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Bind(s),
+	)
+}
+
+// help is kong's own, with the command's example as its last words.
+func help(options kong.HelpOptions, call *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(options, call); err != nil {
+		return err
+	}
+	selected := call.Selected()
+	if selected == nil {
+		return example(call.Stdout, exitCodes, "qlaunch new guestvm --disk 20GiB && qlaunch up guestvm && qlaunch ssh guestvm")
+	}
+	if command, ok := selected.Target.Addr().Interface().(exampler); ok {
+		return example(call.Stdout, "", command.Example())
+	}
+	return nil
+}
+
+func example(w io.Writer, before, text string) error {
+	if before != "" {
+		before = "\n" + before + "\n"
+	}
+	_, err := fmt.Fprintf(w, "%s\nExample:\n  %s\n", before, text)
+	return err
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"The shell: ${enum}."`
+}
+
+func (completionCmd) Help() string {
+	return "The script asks qlaunch itself for the words, so the names of VMs are always those that are there."
+}
+
+func (completionCmd) Example() string {
+	return "qlaunch completion bash > ~/.local/share/bash-completion/completions/qlaunch"
+}
+
+var (
+	//go:embed completion/bash
+	bashCompletion string
+	//go:embed completion/zsh
+	zshCompletion string
+	//go:embed completion/fish
+	fishCompletion string
+)
+
+func (c *completionCmd) Run(s *session) error {
+	script := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[c.Shell]
+	_, err := fmt.Fprint(s.stdout, script)
+	return err
+}
+
+// completeCmd is what the scripts call: the words typed so far after qlaunch,
+// the one under the cursor last, which may be empty.
+type completeCmd struct {
+	Words []string `arg:"" optional:"" passthrough:""`
+}
+
+func (c *completeCmd) Run(s *session, parser *kong.Kong) error {
+	words := c.Words
+	if len(words) > 0 && words[0] == "--" {
+		words = words[1:]
+	}
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	typed := words[len(words)-1]
+	for _, word := range s.candidates(parser.Model.Node, words[:len(words)-1], typed) {
+		if strings.HasPrefix(word, typed) {
+			fmt.Fprintln(s.stdout, word)
+		}
+	}
+	return nil
+}
+
+// candidates are the words that may come after others.
+func (s *session) candidates(root *kong.Node, before []string, typed string) []string {
+	if len(before) > 0 {
+		if values := flagValues(root, before); values != nil {
+			return values
+		}
+	}
+	command := commandIn(root, before)
+	switch {
+	case strings.HasPrefix(typed, "-"):
+		return flagNames(root, command)
+	case command == nil:
+		return commandNames(root)
+	default:
+		return s.arguments(command)
+	}
+}
+
+// commandIn is the command among the words, by its name or an alias.
+func commandIn(root *kong.Node, words []string) *kong.Node {
+	for _, word := range words {
+		for _, child := range root.Children {
+			if child.Name == word || slices.Contains(child.Aliases, word) {
+				return child
+			}
+		}
+	}
+	return nil
+}
+
+func commandNames(root *kong.Node) []string {
+	var names []string
+	for _, child := range root.Children {
+		if !child.Hidden {
+			names = append(names, child.Name)
+		}
+	}
+	return names
+}
+
+func flagNames(root, command *kong.Node) []string {
+	var names []string
+	for _, flag := range flags(root, command) {
+		names = append(names, "--"+flag.Name)
+	}
+	return names
+}
+
+func flags(root, command *kong.Node) []*kong.Flag {
+	if command == nil {
+		return root.Flags
+	}
+	return append(slices.Clone(root.Flags), command.Flags...)
+}
+
+// flagValues are the values of the flag that stands right before the word, if it takes one of a few.
+func flagValues(root *kong.Node, before []string) []string {
+	last := before[len(before)-1]
+	for _, flag := range flags(root, commandIn(root, before)) {
+		named := last == "--"+flag.Name || flag.Short != 0 && last == "-"+string(flag.Short)
+		if named && flag.Enum != "" {
+			return strings.Split(flag.Enum, ",")
+		}
+	}
+	return nil
+}
+
+// arguments are the words that a command takes: VMs, or one of a few.
+func (s *session) arguments(command *kong.Node) []string {
+	if len(command.Positional) == 0 {
+		return nil
+	}
+	argument := command.Positional[0]
+	switch {
+	case argument.Enum != "":
+		return strings.Split(argument.Enum, ",")
+	case argument.Tag.Has("vm"):
+		names, err := s.names()
+		if err != nil {
+			return nil // a completion has nobody to tell
+		}
+		return names
+	default:
+		return nil
+	}
+}

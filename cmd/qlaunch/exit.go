@@ -1,0 +1,21 @@
+package main
+
+// The exit codes. They are a contract: scripts depend on them.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2 // the command line or a definition is wrong
+	exitNotRunning  = 3
+	exitNoVM        = 4
+	exitHost        = 5 // the host is not ready: bridge, ACL, helper, KVM
+	exitQEMU        = 6 // QEMU did not start
+	exitBusy        = 7 // another command, or another VM, has it
+	exitDeadline    = 124
+	exitInterrupted = 130
+)
+
+// exitCodes is the table as `qlaunch --help` shows it.
+const exitCodes = `Exit codes: 0 ok, 1 failed, 2 usage or config, 3 not running, 4 no such VM,
+5 host not ready (bridge, ACL, helper, KVM), 6 QEMU failed to start, 7 busy or
+taken by another VM, 124 deadline passed, 130 interrupted. ssh passes the remote
+command's exit code through.`

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// verdict gives an error's exit code, and a hint: a command to type or a fact,
+// or nothing. The first row whose error it is decides.
+func verdict(err error) (code int, hint string) {
+	for _, row := range causes() {
+		if !row.is(err) {
+			continue
+		}
+		if row.hint != nil {
+			hint = row.hint(err)
+		}
+		return row.code, hint
+	}
+	return exitFailed, ""
+}
+
+// aCause is a row of the table: which errors it is about, the code, and the cure.
+type aCause struct {
+	is   func(error) bool
+	code int
+	hint func(error) string
+}
+
+// causes is all that can go wrong and has a code or a cure of its own.
+func causes() []aCause {
+	return append([]aCause{
+		{isA[usageError], exitUsage, fixed("qlaunch --help")},
+		{isA[vms.Errors], exitUsage, nil},
+		{is(errDefinition), exitUsage, nil},
+		{isA[*noVMError], exitNoVM, fixed("qlaunch ls")},
+		{isA[*vms.ClashError], exitBusy, fixed("without a mac of their own, the two get different ones")},
+		{is(errInterrupted), exitInterrupted, nil},
+		{is(context.Canceled), exitInterrupted, nil},
+		{isA[*deadlineError], exitDeadline, hintOf[*deadlineError]((*deadlineError).hint)},
+		{is(launcher.ErrNotRunning), exitNotRunning, nil},
+		{is(launcher.ErrRunning), exitBusy, nil},
+		{is(launcher.ErrBusy), exitBusy, nil},
+
+		{is(launcher.ErrNoKVM), exitHost, fixed(`sudo modprobe -a kvm_intel kvm_amd, or accel = "tcg" in the definition, which is slow`)},
+		{is(launcher.ErrKVMDenied), exitHost, hintOf(func(e *launcher.KVMError) string { return joinGroup(e.Group, e.Device) })},
+		{isA[*launcher.KVMError], exitHost, nil},
+		{is(launcher.ErrNoQEMU), exitHost, fixed("sudo apt install qemu-system-x86")},
+		{is(launcher.ErrNoUEFI), exitHost, fixed("sudo apt install ovmf qemu-efi-aarch64")},
+		{is(launcher.ErrFile), exitUsage, nil},
+		{is(launcher.ErrDiskMissing), exitUsage, fixed(`size = "20GiB" in that disk's table creates it`)},
+		{is(launcher.ErrNotPrivate), exitHost, nil},
+		{isA[*launcher.DiedError], exitQEMU, nil},
+		{is(launcher.ErrEnded), exitQEMU, nil},
+	}, append(hostCauses(), aCause{is(context.DeadlineExceeded), exitDeadline, nil})...)
+}
+
+// hostCauses are those that a bridged NIC can fail by.
+func hostCauses() []aCause {
+	rows := []struct {
+		cause error
+		hint  func(*netsetup.Error) string
+	}{
+		{netsetup.ErrNoBridge, func(e *netsetup.Error) string {
+			b := bridgeOf(e)
+			return fmt.Sprintf("sudo ip link add %s type bridge && sudo ip address add 192.168.122.1/24 dev %s && sudo ip link set %s up", b, b, b)
+		}},
+		{netsetup.ErrNotBridge, nil},
+		{netsetup.ErrBridgeDown, func(e *netsetup.Error) string { return "sudo ip link set " + e.Bridge + " up" }},
+		{netsetup.ErrACLMissing, func(e *netsetup.Error) string {
+			return fmt.Sprintf("sudo mkdir -p /etc/qemu && echo 'allow %s' | sudo tee /etc/qemu/bridge.conf", bridgeOf(e))
+		}},
+		{netsetup.ErrACLUnreadable, func(e *netsetup.Error) string { return joinGroup(e.Group, e.File) }},
+		{netsetup.ErrACLSyntax, func(e *netsetup.Error) string { return fmt.Sprintf("sudoedit %s, line %d", e.File, e.Line) }},
+		{netsetup.ErrDenied, deniedHint},
+		{netsetup.ErrNoHelper, func(*netsetup.Error) string { return "sudo apt install qemu-system-common" }},
+		{netsetup.ErrHelperForbidden, func(e *netsetup.Error) string { return joinGroup(e.Group, e.Helper) }},
+		{netsetup.ErrHelperNotSetuid, func(e *netsetup.Error) string {
+			return "sudo chown root " + e.Helper + " && sudo chmod u+s " + e.Helper
+		}},
+		{netsetup.ErrNoNewPrivs, func(*netsetup.Error) string {
+			return "start it outside of what set no_new_privs: a container, a sandbox, a unit with NoNewPrivileges="
+		}},
+		{netsetup.ErrUserNamespace, func(*netsetup.Error) string { return "start it outside of the container or sandbox" }},
+		{netsetup.ErrNosuidMount, func(e *netsetup.Error) string {
+			return `helper = "PATH" in the definition's [qemu] table, with a copy of ` + e.Helper + " elsewhere"
+		}},
+		{netsetup.ErrNoTun, func(*netsetup.Error) string { return "sudo modprobe tun" }},
+		{netsetup.ErrTunPermission, func(e *netsetup.Error) string { return "sudo chmod 666 " + e.File }},
+		{netsetup.ErrHelperTimeout, nil},
+		{netsetup.ErrNoTapFD, nil},
+		{netsetup.ErrHelperFailed, nil},
+	}
+	var causes []aCause
+	for _, r := range rows {
+		c := aCause{is: is(r.cause), code: exitHost}
+		if r.hint != nil {
+			c.hint = hintOf(r.hint)
+		}
+		causes = append(causes, c)
+	}
+	return causes
+}
+
+func bridgeOf(e *netsetup.Error) string {
+	if e.Bridge == "" || e.Bridge == netsetup.Auto {
+		return "virbr0"
+	}
+	return e.Bridge
+}
+
+// deniedHint tells the two apart: nothing allows the bridge, or a line denies it.
+func deniedHint(e *netsetup.Error) string {
+	if e.Line > 0 {
+		return fmt.Sprintf("sudo sed -i %dd %s", e.Line, e.File)
+	}
+	return fmt.Sprintf("echo 'allow %s' | sudo tee -a %s", bridgeOf(e), e.File)
+}
+
+func joinGroup(group, file string) string {
+	if group == "" {
+		return "sudo chmod o+r " + file
+	}
+	return fmt.Sprintf("sudo usermod -aG %s $USER, then log in again", group)
+}
+
+// Failures of this layer's own.
+var (
+	// errDefinition says that a definition's file cannot be taken as one.
+	errDefinition = errors.New("not a definition")
+	// errInterrupted is the cause of what ends because the user said so.
+	errInterrupted = errors.New("interrupted")
+)
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+func fixed(hint string) func(error) string { return func(error) string { return hint } }
+
+// hintOf makes a hint out of what an error of one type carries.
+func hintOf[E error](hint func(E) string) func(error) string {
+	return func(err error) string {
+		if e, ok := errors.AsType[E](err); ok {
+			return hint(e)
+		}
+		return ""
+	}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+type ipCmd struct {
+	Name    string `arg:"" vm:"" help:"A VM."`
+	All     bool   `help:"Print every address that is known, the likeliest first, also of the other NICs."`
+	Explain bool   `help:"Show every source: where, readable or not, whether it knows the NIC, how old, and what it says."`
+	Output  string `short:"o" enum:"text,json" default:"text" help:"The form: ${enum}."`
+}
+
+func (ipCmd) Help() string {
+	return "Prints the bare address. Exit code 1: none is known yet. 3: the VM does not run."
+}
+
+func (ipCmd) Example() string { return "qlaunch ip guestvm --explain" }
+
+var (
+	errNoAddress    = errors.New("no address is known yet")
+	errNoBridgedNIC = errors.New("it has no bridged NIC")
+)
+
+func (c *ipCmd) Run(ctx context.Context, s *session) error {
+	if err := c.run(ctx, s); err != nil {
+		return fmt.Errorf("ip %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+func (c *ipCmd) run(ctx context.Context, s *session) error {
+	vm, err := s.managed(c.Name)
+	if err != nil {
+		return err
+	}
+	process, err := launcher.Find(vm)
+	if err != nil {
+		return err
+	}
+	process.Close()
+	nics := bridged(vm)
+	if len(nics) == 0 {
+		return errNoBridgedNIC
+	}
+	if !c.All {
+		nics = nics[:1]
+	}
+	var reports []leases.Report
+	for _, nic := range nics {
+		reports = append(reports, leases.Look(ctx, s.query(nic, process.Started))...)
+	}
+	return c.print(s, nics, reports)
+}
+
+func (c *ipCmd) print(s *session, nics []vms.NIC, reports []leases.Report) error {
+	addresses := leases.All(reports)
+	best, ok := leases.Best(reports)
+	if !c.All && ok {
+		addresses = []leases.Address{best}
+	}
+	switch {
+	case c.Explain && c.Output == "json":
+		return printJSON(s.stdout, reports)
+	case c.Explain:
+		return c.explain(s, nics, reports)
+	case !ok && !(c.All && len(addresses) > 0):
+		return errNoAddress
+	case c.Output == "json":
+		return printJSON(s.stdout, addresses)
+	}
+	for _, address := range addresses {
+		fmt.Fprintln(s.stdout, address.IP)
+	}
+	return nil
+}
+
+func (c *ipCmd) explain(s *session, nics []vms.NIC, reports []leases.Report) error {
+	for _, nic := range nics {
+		fmt.Fprintf(s.stdout, "%s on %s\n\n", nic.MAC, nic.Bridge)
+	}
+	if err := printReports(s.stdout, reports); err != nil {
+		return err
+	}
+	best, ok := leases.Best(reports)
+	if !ok {
+		fmt.Fprintln(s.stdout, "\nno address")
+		return nil
+	}
+	fmt.Fprintf(s.stdout, "\n%s, from %s, %s\n", best.IP, clean(best.Path), best.Freshness)
+	return nil
+}
+
+func printReports(w io.Writer, reports []leases.Report) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "SOURCE\tWHERE\tREADABLE\tMATCHED\tAGE\tVERDICT")
+	for _, r := range reports {
+		readable, matched, age := "yes", "no", "-"
+		if !r.Readable {
+			readable = cmp.Or(r.Reason, "no")
+		}
+		if r.Matched {
+			matched = "yes"
+		}
+		if r.Age > 0 {
+			age = r.Age.Truncate(time.Second).String()
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Source, clean(r.Path), clean(readable), matched, age, clean(r.Verdict))
+	}
+	return t.Flush()
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"text/tabwriter"
+	"time"
+)
+
+type lsCmd struct {
+	Output string `short:"o" enum:"table,json,name" default:"table" help:"The form: ${enum}."`
+}
+
+func (lsCmd) Help() string {
+	return "Every VM that is defined or runs: its name, state, address, memory, processors and how long it runs."
+}
+
+func (lsCmd) Example() string { return "qlaunch ls -o json" }
+
+func (c *lsCmd) Run(ctx context.Context, s *session) error {
+	names, err := s.names()
+	if err != nil {
+		return err
+	}
+	if c.Output == "name" {
+		for _, name := range names {
+			fmt.Fprintln(s.stdout, name)
+		}
+		return nil
+	}
+	all := s.lookAtAll(ctx, names)
+	if c.Output == "json" {
+		return printJSON(s.stdout, all)
+	}
+	return printTable(s.stdout, all)
+}
+
+// lookAtAll asks all VMs side by side, so that one that does not answer delays no other.
+func (s *session) lookAtAll(ctx context.Context, names []string) []overview {
+	all := make([]overview, len(names))
+	var asked sync.WaitGroup
+	for i, name := range names {
+		asked.Go(func() {
+			o, err := s.look(ctx, name)
+			if err != nil {
+				o = overview{Name: name, State: invalid, File: s.store.Path(name), Error: err.Error()}
+			}
+			all[i] = o
+		})
+	}
+	asked.Wait()
+	return all
+}
+
+func printTable(w io.Writer, all []overview) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tSTATE\tADDRESS\tMEMORY\tCPUS\tUPTIME")
+	for _, o := range all {
+		memory, cpus, uptime := o.Memory.String(), fmt.Sprint(o.CPUs), "-"
+		if o.State == invalid {
+			memory, cpus = "-", "-"
+		}
+		if !o.Started.IsZero() {
+			uptime = time.Since(o.Started).Truncate(time.Second).String()
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", o.Name, o.State, cmp.Or(o.Address, "-"), memory, cpus, uptime)
+	}
+	return t.Flush()
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+type newCmd struct {
+	Name   string   `arg:"" help:"The VM's name: lower-case letters, digits and hyphens."`
+	Memory vms.Size `placeholder:"SIZE" help:"Memory, with its unit."`
+	CPUs   int      `name:"cpus" placeholder:"N" help:"Processors."`
+	Disk   vms.Size `placeholder:"SIZE" help:"Size of a disk that is made at the first start."`
+	Image  string   `placeholder:"PATH" help:"A disk image that is there already."`
+	Bridge string   `placeholder:"NAME" help:"The host's bridge. Default: the first that is up and allowed."`
+	User   string   `placeholder:"NAME" help:"Whom ssh logs in as."`
+}
+
+func (newCmd) Help() string {
+	return "Prints the path of the definition that it wrote. One that is there already is left as it is."
+}
+
+func (newCmd) Example() string {
+	return "qlaunch new guestvm --memory 2GiB --image ~/debian.qcow2 --user debian"
+}
+
+func (c *newCmd) Run(s *session) error {
+	path, err := c.write(s)
+	if err != nil {
+		return fmt.Errorf("new %s: %w", c.Name, err)
+	}
+	_, err = fmt.Fprintln(s.stdout, path)
+	return err
+}
+
+func (c *newCmd) write(s *session) (string, error) {
+	if err := vms.CheckName(c.Name); err != nil {
+		return "", usageError{err}
+	}
+	start := vms.Start{Memory: c.Memory, CPUs: c.CPUs, Image: c.Image, DiskSize: c.Disk, Bridge: c.Bridge, User: c.User}
+	if c.Image != "" {
+		image, err := filepath.Abs(c.Image)
+		if err != nil {
+			return "", err
+		}
+		start.Image = image
+	}
+	path := s.store.Path(c.Name)
+	text := vms.Template(c.Name, start)
+	if _, err := vms.Parse(text, s.store.Env(c.Name, path)); err != nil {
+		return "", usageError{err}
+	}
+	return path, create(path, text)
+}
+
+// create writes a new file, whole, and never over another.
+func create(path string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"sync/atomic"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// progress is a line for each VM that is being started, with the stage that it
+// has reached. It is shown on a terminal only, and gone when all is done.
+type progress struct {
+	lines  *mpb.Progress
+	stages []*atomic.Value
+	bars   []*mpb.Bar
+}
+
+func newProgress(s *session, names []string) *progress {
+	p := &progress{}
+	if !s.errTerminal {
+		return p
+	}
+	p.lines = mpb.New(mpb.WithOutput(s.stderr), mpb.WithWidth(1))
+	for _, name := range names {
+		stage := &atomic.Value{}
+		stage.Store("")
+		text := func(decor.Statistics) string { return clean(name + ": " + stage.Load().(string)) }
+		bar := p.lines.New(0, mpb.SpinnerStyle(), mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Any(text)))
+		p.stages, p.bars = append(p.stages, stage), append(p.bars, bar)
+	}
+	return p
+}
+
+// stage gives the function that is told of the i-th VM's stages.
+func (p *progress) stage(i int) func(string) {
+	if p.lines == nil {
+		return func(string) {}
+	}
+	return func(stage string) { p.stages[i].Store(stage) }
+}
+
+// done takes the lines off the terminal.
+func (p *progress) done() {
+	if p.lines == nil {
+		return
+	}
+	for _, bar := range p.bars {
+		bar.Abort(true)
+	}
+	p.lines.Wait()
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// session is what every command works with.
+type session struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	inTerminal, outTerminal, errTerminal bool
+
+	environ []string  // for the programs that take this one's place
+	exit    func(int) // ends the process; kong's --help uses it
+	root    string    // where the host's files are looked for
+	verbose bool
+	store   vms.Store
+}
+
+// main runs one command line and gives its exit code.
+func (s *session) main(ctx context.Context, argv []string) int {
+	line := &commandLine{}
+	parser, err := newParser(line, s)
+	if err != nil {
+		panic(err) // the command line's struct is wrong: every test that starts the program sees it
+	}
+	call, err := parser.Parse(argv)
+	if err != nil {
+		return s.report(usageError{err})
+	}
+	s.verbose = line.Verbose
+	call.BindTo(ctx, (*context.Context)(nil))
+	return s.report(call.Run())
+}
+
+// report tells the user of an error, if there is one, and gives the exit code.
+// Several errors are several reports; the code is the first one's.
+func (s *session) report(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if several, ok := errors.AsType[failures](err); ok {
+		code := exitOK
+		for i, err := range several {
+			if c := s.report(err); i == 0 {
+				code = c
+			}
+		}
+		return code
+	}
+	if silent, ok := errors.AsType[exitError](err); ok {
+		return int(silent)
+	}
+	code, hint := verdict(err)
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(s.stderr, "qlaunch: error: %s\n", clean(strings.TrimSuffix(line, "\n")))
+	}
+	if hint != "" {
+		fmt.Fprintf(s.stderr, "qlaunch: hint: %s\n", clean(hint))
+	}
+	return code
+}
+
+// notice tells the user something that is not an error.
+func (s *session) notice(format string, values ...any) {
+	fmt.Fprintf(s.stderr, "qlaunch: %s\n", clean(fmt.Sprintf(format, values...)))
+}
+
+// showCommand shows an external command under -v, as sh -x does.
+func (s *session) showCommand(argv []string) {
+	if s.verbose {
+		fmt.Fprintf(s.stderr, "+ %s\n", clean(shellLine(argv)))
+	}
+}
+
+// load reads the definition of a VM that the user names.
+func (s *session) load(ref string) (vms.VM, error) {
+	vm, err := s.store.Load(ref)
+	if err == nil {
+		return vm, nil
+	}
+	if _, ofFile := errors.AsType[vms.Errors](err); !ofFile && errors.Is(err, fs.ErrNotExist) {
+		_, file, _ := s.store.Locate(ref)
+		return vms.VM{}, &noVMError{ref, file}
+	}
+	return vms.VM{}, err
+}
+
+// managed gives the VM as it runs, or else as it is defined: a definition that
+// has changed, or is gone, says nothing of the QEMU that was started before.
+func (s *session) managed(ref string) (vms.VM, error) {
+	name, _, err := s.store.Locate(ref)
+	if err != nil {
+		return vms.VM{}, err
+	}
+	started, err := s.store.Started(name)
+	if err == nil && launcher.IsRunning(started) {
+		return started, nil
+	}
+	return s.load(ref)
+}
+
+// noVMError says that there is no definition of a VM.
+type noVMError struct{ ref, file string }
+
+func (e *noVMError) Error() string { return fmt.Sprintf("no VM %q: %s does not exist", e.ref, e.file) }
+
+// usageError is a command line that makes no sense.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// exitError is an exit code that says it all: no text goes with it.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// failures are the errors of a command that was given several names.
+type failures []error
+
+func (f failures) Error() string { return errors.Join(f...).Error() }
+
+// err is the failures as an error: nil when there are none.
+func (f failures) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return f
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+type sshCmd struct {
+	Name    string   `arg:"" vm:"" help:"A VM."`
+	Command []string `arg:"" optional:"" passthrough:"" help:"What to run in the guest, after --. Without it, a shell."`
+}
+
+func (sshCmd) Help() string {
+	return "Runs your own ssh with the VM's address, the definition's user, port and identity, and the VM's own file of known host keys. " +
+		"Waits up to 30 s for the guest's sshd. The remote command's exit code is passed through."
+}
+
+func (sshCmd) Example() string { return "qlaunch ssh guestvm -- uname -a" }
+
+// sshPatience is how long a guest may take to get an address and start its sshd.
+const sshPatience = 30 * time.Second
+
+func (c *sshCmd) Run(ctx context.Context, s *session) error {
+	if err := c.run(ctx, s); err != nil {
+		return fmt.Errorf("ssh %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+func (c *sshCmd) run(ctx context.Context, s *session) error {
+	vm, err := s.managed(c.Name)
+	if err != nil {
+		return err
+	}
+	program, err := exec.LookPath("ssh")
+	if err != nil {
+		return errors.New("ssh is not installed")
+	}
+	at, err := s.sshReady(ctx, vm)
+	if err != nil {
+		return err
+	}
+	argv := append(sshArgs(vm, at), c.command()...)
+	s.showCommand(argv)
+	// In ssh's place there is nothing left of ours: the terminal, the signals and the exit code are its own.
+	return fmt.Errorf("%s: %w", program, syscall.Exec(program, argv, s.environ))
+}
+
+// command is the remote command without the -- that sets it off.
+func (c *sshCmd) command() []string {
+	if len(c.Command) > 0 && c.Command[0] == "--" {
+		return c.Command[1:]
+	}
+	return c.Command
+}
+
+// sshReady waits until the sshd of a VM that runs answers, and says where.
+func (s *session) sshReady(ctx context.Context, vm vms.VM) (netip.AddrPort, error) {
+	g, err := s.running(vm)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	defer g.close()
+	address, err := s.await(ctx, g, goalSSH, sshPatience, func(string) {})
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return sshEndpoint(vm, address)
+}
+
+// running takes hold of a VM that runs.
+func (s *session) running(vm vms.VM) (*guest, error) {
+	process, err := launcher.Find(vm)
+	if err != nil {
+		return nil, err
+	}
+	return s.watched(&guest{vm: vm, process: process}, process.Started)
+}
+
+// sshArgs is ssh's command line up to the remote command. What it says comes
+// before the user's own configuration (ssh_config(5): the first value counts).
+// The host key is kept under the VM's name, in a file of the VM's own: an
+// address that goes to another VM later, or a VM that is made anew, alarms nobody, and a wrong key is refused.
+func sshArgs(vm vms.VM, at netip.AddrPort) []string {
+	known := filepath.Join(vm.DataDir, "known_hosts")
+	argv := []string{
+		"ssh",
+		"-o", "HostKeyAlias=qlaunch-" + vm.Name,
+		"-o", "UserKnownHostsFile=" + sshPath(known),
+		"-o", "GlobalKnownHostsFile=/dev/null",
+		"-o", "StrictHostKeyChecking=accept-new",
+		"-o", "CheckHostIP=no",
+		"-o", "ForwardAgent=no",
+		"-o", "PermitLocalCommand=no",
+		"-p", fmt.Sprint(at.Port()),
+	}
+	if vm.SSH.Identity != "" {
+		argv = append(argv, "-o", "IdentitiesOnly=yes", "-o", "IdentityFile="+sshPath(vm.SSH.Identity))
+	}
+	if vm.SSH.User != "" {
+		argv = append(argv, "-l", vm.SSH.User)
+	}
+	return append(argv, "--", at.Addr().String())
+}
+
+// sshPath writes a path as a value of ssh_config(5): quoted, and with no token to expand.
+func sshPath(path string) string {
+	return `"` + strings.ReplaceAll(path, "%", "%%") + `"`
+}

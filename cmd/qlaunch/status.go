@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
+)
+
+type statusCmd struct {
+	Name   string `arg:"" vm:"" help:"A VM."`
+	Output string `short:"o" enum:"text,json" default:"text" help:"The form: ${enum}."`
+}
+
+func (statusCmd) Help() string {
+	return "Exit code 0: QEMU runs. 3: it does not. 4: there is no such VM. 1: QEMU runs and does not answer."
+}
+
+func (statusCmd) Example() string { return "qlaunch status guestvm || qlaunch up guestvm" }
+
+func (c *statusCmd) Run(ctx context.Context, s *session) error {
+	o, err := s.look(ctx, c.Name)
+	if err != nil {
+		return fmt.Errorf("status %s: %w", c.Name, err)
+	}
+	if c.Output == "json" {
+		err = printJSON(s.stdout, o)
+	} else {
+		err = printStatus(s.stdout, o)
+	}
+	switch {
+	case err != nil:
+		return err
+	case o.State == launcher.Stopped:
+		return exitError(exitNotRunning)
+	case o.State == launcher.Unresponsive:
+		return exitError(exitFailed)
+	}
+	return nil
+}
+
+func printStatus(w io.Writer, o overview) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	row := func(key, value string) {
+		if value != "" {
+			fmt.Fprintf(t, "%s:\t%s\n", key, clean(value))
+		}
+	}
+	state := string(o.State)
+	if o.Reason != "" {
+		state += " (" + o.Reason + ")"
+	}
+	row("name", o.Name)
+	row("state", state)
+	row("address", o.Address)
+	if o.PID != 0 {
+		row("pid", fmt.Sprint(o.PID))
+		row("uptime", time.Since(o.Started).Truncate(time.Second).String())
+	}
+	row("memory", o.Memory.String())
+	row("cpus", fmt.Sprint(o.CPUs))
+	row("definition", o.File)
+	switch {
+	case o.File == "":
+		row("definition", "gone since the start")
+	case o.Error != "":
+		row("changed", "cannot be used any more: "+o.Error)
+	case len(o.Changed) > 0:
+		row("changed", strings.Join(o.Changed, ", ")+" (applied at the next start)")
+	}
+	return t.Flush()
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
+)
+
+type upCmd struct {
+	Names   []string      `arg:"" vm:"" name:"name" help:"VMs, each by its name or by the path of its TOML file."`
+	Wait    goal          `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
+	Timeout time.Duration `default:"60s" help:"How long to wait for that. The VM keeps running."`
+	DryRun  bool          `help:"Check all that a start needs, print QEMU's command line, start nothing."`
+}
+
+func (upCmd) Help() string {
+	return "Prints the address, bare for one name and as NAME ADDRESS for several. A VM that runs is left as it is."
+}
+
+func (upCmd) Example() string { return "qlaunch up guestvm --wait ssh" }
+
+func (c *upCmd) Run(ctx context.Context, s *session) error {
+	names := once(c.Names)
+	if c.DryRun {
+		return each(names, func(name string) error { return s.dryRun(ctx, name) }, "up")
+	}
+	lines := newProgress(s, names)
+	addresses := make([]netip.Addr, len(names))
+	err := atOnce(names, func(i int, name string) error {
+		var err error
+		addresses[i], err = c.one(ctx, s, name, lines.stage(i))
+		return err
+	}, "up")
+	lines.done()
+	for i, address := range addresses {
+		switch {
+		case !address.IsValid():
+		case len(names) == 1:
+			fmt.Fprintln(s.stdout, address)
+		default:
+			fmt.Fprintln(s.stdout, names[i], address)
+		}
+	}
+	return err
+}
+
+func (c *upCmd) one(ctx context.Context, s *session, name string, stage func(string)) (netip.Addr, error) {
+	stage("starts QEMU")
+	g, err := s.bringUp(ctx, name, c.Timeout)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer g.close()
+	return s.await(ctx, g, c.Wait, c.Timeout, stage)
+}
+
+// dryRun goes as far as a start can without changing anything.
+func (s *session) dryRun(ctx context.Context, name string) error {
+	vm, err := s.load(name)
+	if err != nil {
+		return err
+	}
+	vm, helper, err := s.ready(ctx, vm)
+	if err != nil {
+		return err
+	}
+	uefi, err := launcher.FindUEFI(vm)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.stdout, clean(shellLine(launcher.Args(vm, launcher.Files{Helper: helper, UEFI: uefi}))))
+	return nil
+}
+
+// once is the names as they were typed, without repetitions.
+func once(names []string) []string {
+	var unique []string
+	for _, name := range names {
+		if !slices.Contains(unique, name) {
+			unique = append(unique, name)
+		}
+	}
+	return unique
+}
+
+// each does something for one name after the other; a failure does not stop it.
+func each(names []string, do func(name string) error, what string) error {
+	var failed failures
+	for _, name := range names {
+		if err := do(name); err != nil {
+			failed = append(failed, fmt.Errorf("%s %s: %w", what, name, err))
+		}
+	}
+	return failed.err()
+}
+
+// atOnce does something for all names side by side; a failure does not stop the others.
+func atOnce(names []string, do func(i int, name string) error, what string) error {
+	errs := make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { errs[i] = do(i, name) })
+	}
+	all.Wait()
+	var failed failures
+	for i, err := range errs {
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s %s: %w", what, names[i], err))
+		}
+	}
+	return failed.err()
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+type waitCmd struct {
+	Name    string        `arg:"" vm:"" help:"A VM."`
+	For     goal          `enum:"running,ip,ssh,stopped" required:"" help:"What to wait for: ${enum}."`
+	Timeout time.Duration `default:"60s" help:"How long."`
+}
+
+func (waitCmd) Help() string {
+	return "Exit code 124 when the time is over. For ip and ssh, a VM that does not run is waited for too; one that ends meanwhile is an error."
+}
+
+func (waitCmd) Example() string { return "qlaunch wait guestvm --for stopped --timeout 2m" }
+
+func (c *waitCmd) Run(ctx context.Context, s *session) error {
+	if err := c.run(ctx, s); err != nil {
+		return fmt.Errorf("wait %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+func (c *waitCmd) run(ctx context.Context, s *session) error {
+	vm, err := s.managed(c.Name)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	if c.For == goalStopped {
+		return c.stopped(ctx, vm)
+	}
+	if err := launcher.WaitRunning(ctx, vm); err != nil {
+		return c.tooLate(err, "it does not run")
+	}
+	if vm, err = s.managed(c.Name); err != nil {
+		return err
+	}
+	g, err := s.running(vm)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	_, err = s.await(ctx, g, c.For, c.Timeout, func(string) {})
+	return err
+}
+
+func (c *waitCmd) stopped(ctx context.Context, vm vms.VM) error {
+	process, err := launcher.Find(vm)
+	if errors.Is(err, launcher.ErrNotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer process.Close()
+	return c.tooLate(process.Wait(ctx), "it still runs")
+}
+
+// tooLate says what is still so when the time is over.
+func (c *waitCmd) tooLate(err error, still string) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s after %s: %w", still, c.Timeout, err)
+	}
+	return err
+}
