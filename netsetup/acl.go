@@ -41,7 +41,7 @@ type Verdict struct {
 // all, to anybody: [ErrACLMissing], [ErrACLUnreadable] or [ErrACLSyntax].
 func Allowed(conf, bridge string) (Verdict, error) {
 	l := aclLoader{seen: map[string]bool{}}
-	if err := l.load(conf, 0); err != nil {
+	if err := l.load(conf); err != nil {
 		return Verdict{Bridge: bridge, ACL: conf}, forBridge(err, bridge)
 	}
 	v := judge(l.rules, bridge)
@@ -78,9 +78,9 @@ func forBridge(err error, bridge string) error {
 	if !ok {
 		return fmt.Errorf("bridge %q: %w", bridge, err)
 	}
-	for_ := *e
-	for_.What, for_.Bridge = fmt.Sprintf("bridge %q", bridge), bridge
-	return &for_
+	asked := *e
+	asked.What, asked.Bridge = fmt.Sprintf("bridge %q", bridge), bridge
+	return &asked
 }
 
 // A rule is one line of an ACL that is not a comment.
@@ -118,12 +118,12 @@ const (
 type aclLoader struct {
 	rules   []rule
 	skipped []error
-	seen    map[string]bool // by path: a file that includes itself adds nothing the second time
+	seen    map[string]bool // by path: a file adds nothing the second time, and a circle ends; the helper runs into its limit of open files there
 }
 
 // load reads one file. Its rules up to a bad line count even when it ends in an error, as they do in the helper;
 // that matters for includes alone.
-func (l *aclLoader) load(path string, depth int) error {
+func (l *aclLoader) load(path string) error {
 	if l.seen[path] {
 		return nil
 	}
@@ -141,7 +141,7 @@ func (l *aclLoader) load(path string, depth int) error {
 			l.rules = append(l.rules, r)
 			continue
 		}
-		if err := l.load(rooted(r.name), depth+1); err != nil {
+		if err := l.load(rooted(r.name)); err != nil {
 			l.skipped = append(l.skipped, err)
 		}
 	}
@@ -202,8 +202,8 @@ func aclOpenError(path string, err error) error {
 // fgetsSize is how much of a line the helper reads at once: what follows is a line of its own to it.
 const fgetsSize = 4096 - 1
 
-// blanks is what isspace(3) takes in the C locale, which the helper never leaves.
-const blanks = " \t\n\v\f\r"
+// blanks is what the helper skips around words: GLib's g_ascii_isspace, and so no vertical tab.
+const blanks = " \t\n\f\r"
 
 // parseACL reads the lines of one file up to the first that the helper would refuse; bad says which, and is nil if none.
 func parseACL(file string, data []byte) (rules []rule, bad error) {
