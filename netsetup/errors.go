@@ -47,7 +47,7 @@ var (
 	// ErrNoTapFD says that the helper ended well and yet did not hand over exactly one tap.
 	ErrNoTapFD = errors.New("no tap handed over")
 	// ErrHelperFailed says that the helper failed for a reason that only its own words tell.
-	ErrHelperFailed = errors.New("failed")
+	ErrHelperFailed = errors.New("ended in an error")
 )
 
 // An Error is what stands between a guest and its bridge, with all that a hint needs to name the cure.

@@ -34,7 +34,7 @@ func helperUsable(path string) (evidence string, cause error) {
 	switch {
 	case setuid && st.Uid != 0 && self.userNS && !caps: // root's file, but that root is not mapped in here
 		return "its owner does not exist in this user namespace", ErrUserNamespace
-	case !(setuid && st.Uid == 0) && !caps:
+	case (!setuid || st.Uid != 0) && !caps:
 		return describeMode(st), ErrHelperNotSetuid
 	case self.noNewPrivs:
 		return "NoNewPrivs: 1 in /proc/self/status", ErrNoNewPrivs

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,8 +38,12 @@ const (
 // Every failure is an [*Error], and errors.Is tells its cause, except that a ctx which was cancelled returns its own error.
 func OpenTap(ctx context.Context, helper, bridge string) (*Tap, error) {
 	failed := &Error{What: fmt.Sprintf("tap on %s: bridge helper %s", plain(bridge), helper), Bridge: bridge, Helper: helper}
-	if len(bridge) > MaxName || bytes.ContainsRune([]byte(bridge), 0) {
-		failed.Cause, failed.Detail = ErrNoBridge, fmt.Sprintf("a name has at most %d bytes", MaxName)
+	switch {
+	case bridge == "" || len(bridge) > MaxName || strings.ContainsRune(bridge, 0):
+		failed.Cause, failed.Detail = ErrNoBridge, fmt.Sprintf("a name has 1 to %d bytes", MaxName)
+		return nil, failed
+	case !filepath.IsAbs(helper): // os/exec would search PATH
+		failed.Cause, failed.Detail = ErrNoHelper, "must be an absolute path"
 		return nil, failed
 	}
 	fds, stderr, err := runHelper(ctx, helper, bridge)
@@ -80,10 +86,13 @@ func runHelper(ctx context.Context, helper, bridge string) (fds []int, stderr st
 	if err == nil {
 		err = cmd.Wait()
 	}
-	if ctx.Err() != nil && err != nil {
+	switch {
+	case errors.Is(err, exec.ErrWaitDelay): // it left a child behind that holds its stderr: same group, so the id is not anybody else's
+		_ = cmd.Cancel()
+	case err != nil && ctx.Err() != nil:
 		err = ctx.Err() // rather than "signal: killed"
 	}
-	return receive(ours), words.String(), err
+	return receive(ours), words.kept.String(), err
 }
 
 // socketPair is a pair of stream sockets, both close-on-exec; os/exec duplicates theirs into the child without the flag.
@@ -178,29 +187,32 @@ func explain(ctx context.Context, e *Error, stderr string, err error) error {
 		return e
 	}
 	e.Cause = causeOf(stderr)
-	switch e.Cause {
-	case ErrHelperNotSetuid:
-		e.Detail, e.Cause = helperUsable(e.Helper)
-		if e.Cause == nil {
-			e.Cause = ErrHelperFailed
+	is := func(cause error) bool { return errors.Is(e.Cause, cause) }
+	switch {
+	case is(ErrHelperNotSetuid):
+		if e.Detail, e.Cause = helperUsable(e.Helper); e.Cause == nil {
+			e.Cause, e.Detail = ErrHelperFailed, err.Error()+", although mode, no_new_privs, mount and namespace look right"
 		}
-	case ErrDenied, ErrACLSyntax:
+	case is(ErrDenied), is(ErrACLSyntax):
 		explainACL(e, aclNamed(stderr))
-	case ErrTunPermission, ErrNoTun:
+	case is(ErrTunPermission), is(ErrNoTun):
 		e.File, e.Group = tunDevice, groupOf(tunDevice)
-	case ErrHelperFailed:
+	case is(ErrHelperFailed):
 		e.Detail = err.Error() // the exit status or the signal
 	}
 	return e
 }
 
-// explainACL looks into the ACL for the file and the line of a refusal. If our reading differs from the helper's, its word stands.
+// explainACL looks into the ACL for the file and the line of a refusal. Where our reading differs from the helper's, its word stands.
 func explainACL(e *Error, acl string) {
+	e.File = acl
 	v, err := Allowed(acl, e.Bridge)
-	if err == nil {
+	if errors.Is(e.Cause, ErrDenied) {
+		if err != nil {
+			return // it read the file, and we cannot
+		}
 		err = v.Err()
 	}
-	e.File = acl
 	if why, ok := errors.AsType[*Error](err); ok {
 		e.Cause, e.Detail, e.File, e.Line, e.Group = why.Cause, why.Detail, why.File, why.Line, why.Group
 	}
@@ -208,11 +220,11 @@ func explainACL(e *Error, acl string) {
 
 // A head keeps the first bytes written to it and takes the rest in silence, so that the writer never blocks.
 type head struct {
-	bytes.Buffer
+	kept  bytes.Buffer // not embedded: io.Copy would find its ReadFrom and go past the limit
 	limit int
 }
 
 func (h *head) Write(p []byte) (int, error) {
-	h.Buffer.Write(p[:min(len(p), h.limit-h.Len())])
+	h.kept.Write(p[:min(len(p), h.limit-h.kept.Len())])
 	return len(p), nil
 }
