@@ -28,18 +28,18 @@ func Template(name string, start Start) []byte {
 		if set {
 			mark = ""
 		}
-		fmt.Fprintf(&b, "%-28s # %s\n", mark+key+" = "+value, comment)
+		fmt.Fprintf(&b, "%-34s # %s\n", mark+key+" = "+value, comment)
 	}
 	fmt.Fprintf(&b, "# %s, a virtual machine of qlaunch.\n", name)
 	fmt.Fprintf(&b, "# A line that begins with # shows another choice. Every key: https://github.com/qlaunch/qlaunch/blob/main/docs/config.md\n\n")
 	line(true, "memory", quote(cmp.Or(start.Memory, 2*GiB).String()), "KiB, MiB, GiB or TiB")
 	line(true, "cpus", fmt.Sprint(cmp.Or(start.CPUs, 2)), "virtual processors")
-	line(false, "accel", `"auto"`, "where KVM may be missing; much slower without it")
-	line(false, "firmware", `"uefi"`, "bios or uefi")
+	line(false, "accel", `"auto"`, "KVM, and where it is missing TCG, which is slow")
+	line(false, "firmware", `"uefi"`, "the default is bios")
 
 	b.WriteString("\n[[disk]]\n")
 	if start.Image != "" {
-		line(true, "path", quote(start.Image), "its owner must be you, and no other VM may use it")
+		line(true, "path", quote(start.Image), "the guest writes to it: for one VM at a time")
 	} else {
 		line(false, "path", `"~/vms/debian.qcow2"`, "a disk that you have; left out: one of the VM's own")
 	}

@@ -1,0 +1,233 @@
+package vms
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// newStore is a store in a directory of the test's own.
+func newStore(t *testing.T) Store {
+	t.Helper()
+	root := t.TempDir()
+	none := func(string) string { return "" }
+	return Store{Dirs: FindDirs(none, root, 1000, root), Home: root, Arch: "x86_64", MachineID: "id", UID: 1000}
+}
+
+// put writes a file, its directories included.
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDirsFollowTheXDGSpecification(t *testing.T) {
+	env := map[string]string{}
+	find := func() Dirs { return FindDirs(func(name string) string { return env[name] }, "/home/u", 1000, "/tmp") }
+	want := Dirs{
+		Config:  "/home/u/.config/qlaunch/vms",
+		Data:    "/home/u/.local/share/qlaunch",
+		State:   "/home/u/.local/state/qlaunch",
+		Runtime: "/tmp/qlaunch-1000",
+	}
+	if diff := cmp.Diff(want, find()); diff != "" {
+		t.Error(diff)
+	}
+	env["XDG_CONFIG_HOME"] = "relative, so ignored"
+	if diff := cmp.Diff(want, find()); diff != "" {
+		t.Error(diff)
+	}
+	env["XDG_CONFIG_HOME"], env["XDG_DATA_HOME"], env["XDG_STATE_HOME"], env["XDG_RUNTIME_DIR"] = "/c", "/d/", "/s", "/run/user/1000"
+	want = Dirs{Config: "/c/qlaunch/vms", Data: "/d/qlaunch", State: "/s/qlaunch", Runtime: "/run/user/1000/qlaunch"}
+	if diff := cmp.Diff(want, find()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNamesAreThoseOfDefinitions(t *testing.T) {
+	s := newStore(t)
+	if names, err := s.Names(); err != nil || len(names) != 0 {
+		t.Errorf("without a directory: got %v, %v", names, err)
+	}
+	for _, name := range []string{"web.toml", "a.toml", "a-b.toml", "Upper.toml", ".hidden.toml", "web.toml~", "note.txt", "-x.toml"} {
+		put(t, filepath.Join(s.Dirs.Config, name), "")
+	}
+	put(t, filepath.Join(s.Dirs.Config, "dir.toml", "inside.toml"), "")
+	names, err := s.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"a", "a-b", "web"}, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAVMIsLoadedByItsNameOrByAPath(t *testing.T) {
+	s := newStore(t)
+	put(t, s.Path("web"), `description = "by name"`)
+	here := t.TempDir()
+	put(t, filepath.Join(here, "web.toml"), `description = "by path"`)
+	put(t, filepath.Join(here, "vms", "db"), `description = "without .toml"`)
+	t.Chdir(here)
+	for ref, want := range map[string]VM{
+		"web":                           {Name: "web", File: s.Path("web"), Description: "by name"},
+		"web.toml":                      {Name: "web", File: filepath.Join(here, "web.toml"), Description: "by path"},
+		"./web.toml":                    {Name: "web", File: filepath.Join(here, "web.toml"), Description: "by path"},
+		filepath.Join(here, "web.toml"): {Name: "web", File: filepath.Join(here, "web.toml"), Description: "by path"},
+		"vms/db":                        {Name: "db", File: filepath.Join(here, "vms", "db"), Description: "without .toml"},
+	} {
+		got, err := s.Load(ref)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if got.Name != want.Name || got.File != want.File || got.Description != want.Description {
+			t.Errorf("%s: got %s, %s, %s", ref, got.Name, got.File, got.Description)
+		}
+		if want := filepath.Join(s.Dirs.Data, "vms", got.Name); got.DataDir != want {
+			t.Errorf("%s: got data in %s; want %s", ref, got.DataDir, want)
+		}
+		if want := filepath.Join(s.Dirs.State, got.Name); got.StateDir != want {
+			t.Errorf("%s: got state in %s; want %s", ref, got.StateDir, want)
+		}
+		if want := filepath.Join(s.Dirs.Runtime, got.Name); got.RunDir != want {
+			t.Errorf("%s: got run in %s; want %s", ref, got.RunDir, want)
+		}
+	}
+}
+
+func TestAVMThatIsNotThere(t *testing.T) {
+	s := newStore(t)
+	if _, err := s.Load("web"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := s.Load("./web.toml"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := s.Started("web"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	for ref, want := range map[string]string{
+		"Web":          `name "Web": must be 1 to 48 of a-z, 0-9 and -, with a letter or digit at both ends`,
+		"":             `name "": must be 1 to 48 of a-z, 0-9 and -, with a letter or digit at both ends`,
+		"./My VM.toml": `name "My VM": must be 1 to 48 of a-z, 0-9 and -, with a letter or digit at both ends`,
+		"/":            `name "/": must be 1 to 48 of a-z, 0-9 and -, with a letter or digit at both ends`,
+		"..":           `name "..": must be 1 to 48 of a-z, 0-9 and -, with a letter or digit at both ends`,
+	} {
+		if _, err := s.Load(ref); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v", ref, err)
+		}
+	}
+}
+
+func TestARunningVMIsKnownByWhatItWasStartedWith(t *testing.T) {
+	s := newStore(t)
+	put(t, s.Path("web"), "cpus = 3\n[[disk]]\npath = \"d.qcow2\"\n")
+	vm, err := s.Load("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(vm.RunDir, StartedFile), string(Format(vm)))
+	if err := os.Remove(vm.File); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Started("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	vm.File = filepath.Join(vm.RunDir, "config.toml")
+	if diff := cmp.Diff(vm, got, cmp.Comparer(sameForward)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTwoVMsWithOneMACClash(t *testing.T) {
+	s := newStore(t)
+	const mac = "[[nic]]\nmac = \"52:54:00:00:00:01\"\n"
+	put(t, s.Path("a"), mac)
+	put(t, s.Path("b"), "[[nic]]\ntype = \"none\"\n"+mac)
+	put(t, s.Path("broken"), "cpus = 0\n"+mac)
+	put(t, s.Path("user"), mac+"type = \"user\"\n")
+	put(t, s.Path("other"), "")
+	for name, want := range map[string]string{
+		"a":     s.Path("a") + ": mac 52:54:00:00:00:01 is that of " + s.Path("b") + " too",
+		"b":     s.Path("b") + ": mac 52:54:00:00:00:01 is that of " + s.Path("a") + " too",
+		"user":  "",
+		"other": "",
+	} {
+		vm, err := s.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Clash(vm)
+		if clash, ok := errors.AsType[*ClashError](err); ok != (want != "") || ok && clash.Error() != want {
+			t.Errorf("%s: got %v; want %q", name, err, want)
+		}
+	}
+}
+
+func TestTwoVMsWithOneNameClash(t *testing.T) {
+	s := newStore(t)
+	put(t, s.Path("web"), "")
+	elsewhere := filepath.Join(t.TempDir(), "web.toml")
+	put(t, elsewhere, "")
+	vm, err := s.Load(elsewhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := elsewhere + ": the name web is that of " + s.Path("web") + " too"
+	if err := s.Clash(vm); err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+	if err := os.Remove(s.Path("web")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, s.Path("web")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Clash(vm); err != nil {
+		t.Errorf("linked into the store: got %v", err)
+	}
+}
+
+func TestWhatChangedSinceTheStart(t *testing.T) {
+	parse := func(text string) VM {
+		t.Helper()
+		vm, err := Parse([]byte(text), hostEnv())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return vm
+	}
+	for _, test := range []struct {
+		name, started, now string
+		want               []string
+	}{
+		{"nothing", "cpus = 4", "# more\ncpus = 4", nil},
+		{"a default that is now written", "", "cpus = 2\nmachine = \"q35\"", nil},
+		{"numbers", "", "cpus = 3\nmemory = \"1GiB\"", []string{"memory", "cpus"}},
+		{"tables", "", "[[disk]]\n[ssh]\nport = 23\n[kernel]\nimage = \"k\"", []string{"kernel", "disk", "ssh"}},
+		{"auto got a bridge", "nic = [{bridge = \"virbr0\"}]", "", nil},
+		{"auto got an accelerator", "accel = \"tcg\"", "accel = \"auto\"", nil},
+		{"auto is asked for another NIC", "nic = [{bridge = \"virbr0\"}]", "[[nic]]\n[[nic]]", []string{"nic"}},
+		{"another bridge", "nic = [{bridge = \"virbr0\"}]", "nic = [{bridge = \"br0\"}]", []string{"nic"}},
+		{"a NIC of another type", "nic = [{type = \"user\"}]", "", []string{"nic"}},
+		{"a NIC switched off", "[[nic]]\n[[nic]]", "[[nic]]\ntype = \"none\"\n[[nic]]", []string{"nic"}},
+	} {
+		now := parse(test.now)
+		if diff := cmp.Diff(test.want, Changed(parse(test.started), now)); diff != "" {
+			t.Errorf("%s: %s", test.name, diff)
+		}
+		if diff := cmp.Diff(parse(test.now), now, cmp.Comparer(sameForward)); diff != "" {
+			t.Errorf("%s: the VM was altered: %s", test.name, diff)
+		}
+	}
+}
