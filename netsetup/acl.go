@@ -187,9 +187,13 @@ func aclOpenError(path string, err error) error {
 	e := &Error{What: path, File: path, Detail: path}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		e.Cause, e.Group = ErrACLUnreadable, groupOf(path)
+		e.Cause = ErrACLUnreadable
+		e.closedTo(path)
 		if e.Group != "" {
 			e.Detail = fmt.Sprintf("%s is for group %s", path, e.Group)
+		}
+		if e.LogInAgain {
+			e.Detail += ", which this session does not have yet"
 		}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
 		e.Cause = ErrACLMissing

@@ -191,7 +191,7 @@ func checkPrivilege(_ CheckQuery, r *Report) Result {
 	}
 	e := &Error{What: "bridge helper " + r.Helper, Cause: cause, Bridge: r.Bridge.Name, Helper: r.Helper, Detail: evidence}
 	if errors.Is(cause, ErrHelperForbidden) {
-		e.Group = groupOf(r.Helper)
+		e.closedTo(r.Helper)
 	}
 	return fail(e)
 }
@@ -209,7 +209,8 @@ func checkTun(CheckQuery, *Report) Result {
 	e := &Error{What: tunDevice, Cause: ErrNoTun, File: tunDevice, Detail: errors.Unwrap(err).Error()}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		e.Cause, e.Group = ErrTunPermission, groupOf(tunDevice)
+		e.Cause = ErrTunPermission
+		e.closedTo(tunDevice)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
 	default:
 		return fail(err)

@@ -245,6 +245,13 @@ func TestAnOrdinaryUserGetsATap(t *testing.T) {
 		t.Errorf("not in the group, - want, + got:\n%s", diff)
 	}
 
+	// Joined since the login: the group's name is in the user database, and not in the process.
+	write(t, "/etc/group", "kvm:x:4711:nobody\n")
+	want = strings.Replace(want, "group kvm\n", "group kvm, which this session does not have yet\n", 1)
+	if diff := cmp.Diff(want, probe(t, rights{uid: nobody, gid: nobody}, helper, "virbr0")); diff != "" {
+		t.Errorf("joined later, - want, + got:\n%s", diff)
+	}
+
 	// The other way to give it what it needs: setcap cap_net_admin+ep.
 	capable := copyTo(t, realHelper, lab+"/capable-helper", 0o755)
 	attribute := []byte{1, 0, 0, 2, 0, 1 << (unix.CAP_NET_ADMIN - 8), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0} // revision 2, effective

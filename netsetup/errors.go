@@ -62,6 +62,8 @@ type Error struct {
 	Line   int    // the line in File, from 1
 	Group  string // the group that may use File, or Helper: whoever is in it has no such error
 
+	LogInAgain bool // this user is in Group, and not yet in this session, which began before
+
 	Detail string // what was seen, in our words
 	Words  string // the helper's own words, free of control characters
 }

@@ -3,9 +3,7 @@ package netsetup
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"os"
-	"os/user"
 	"strconv"
 	"strings"
 
@@ -134,34 +132,4 @@ func hasFileCaps(path string) bool {
 func nosuidMount(path string) bool {
 	var fs unix.Statfs_t
 	return unix.Statfs(path, &fs) == nil && fs.Flags&unix.ST_NOSUID != 0
-}
-
-// describeMode is owner and mode as ls and chmod write them: "root:kvm 4750".
-func describeMode(st unix.Stat_t) string {
-	return fmt.Sprintf("%s:%s %04o", userName(st.Uid), groupName(st.Gid), st.Mode&0o7777)
-}
-
-func userName(uid uint32) string {
-	id := strconv.FormatUint(uint64(uid), 10)
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username
-	}
-	return id
-}
-
-func groupName(gid uint32) string {
-	id := strconv.FormatUint(uint64(gid), 10)
-	if g, err := user.LookupGroupId(id); err == nil {
-		return g.Name
-	}
-	return id
-}
-
-// groupOf is the name of a file's group, empty when the file cannot even be looked at.
-func groupOf(path string) string {
-	var st unix.Stat_t
-	if unix.Stat(path, &st) != nil {
-		return ""
-	}
-	return groupName(st.Gid)
 }

@@ -33,7 +33,8 @@ const (
 //
 // The helper is setuid root, and so gets nothing of ours: an empty environment, "/" as its directory, /dev/null as
 // stdin, and no file but one end of a socket pair, which brings the tap back (SCM_RIGHTS, unix(7)). It is the leader
-// of its own process group, which is killed when ctx ends, and after 10 s in any case.
+// of its own process group, which is killed when ctx ends, and after 10 s in any case. For that every file of this
+// process above stderr becomes close-on-exec, which Go's own are already.
 //
 // Every failure is an [*Error], and errors.Is tells its cause, except that a ctx which was cancelled returns its own error.
 func OpenTap(ctx context.Context, helper, bridge string) (*Tap, error) {
@@ -183,7 +184,8 @@ func explain(ctx context.Context, e *Error, stderr string, err error) error {
 		e.Cause = ErrNoHelper
 		return e
 	case errors.Is(err, fs.ErrPermission):
-		e.Cause, e.Group = ErrHelperForbidden, groupOf(e.Helper)
+		e.Cause = ErrHelperForbidden
+		e.closedTo(e.Helper)
 		return e
 	}
 	e.Cause = causeOf(stderr)
@@ -196,7 +198,8 @@ func explain(ctx context.Context, e *Error, stderr string, err error) error {
 	case is(ErrDenied), is(ErrACLSyntax):
 		explainACL(e, aclNamed(stderr))
 	case is(ErrTunPermission), is(ErrNoTun):
-		e.File, e.Group = tunDevice, groupOf(tunDevice)
+		e.File = tunDevice
+		e.closedTo(tunDevice)
 	case is(ErrHelperFailed):
 		e.Detail = err.Error() // the exit status or the signal
 	}
@@ -214,7 +217,8 @@ func explainACL(e *Error, acl string) {
 		err = v.Err()
 	}
 	if why, ok := errors.AsType[*Error](err); ok {
-		e.Cause, e.Detail, e.File, e.Line, e.Group = why.Cause, why.Detail, why.File, why.Line, why.Group
+		e.Cause, e.Detail, e.File, e.Line = why.Cause, why.Detail, why.File, why.Line
+		e.Group, e.LogInAgain = why.Group, why.LogInAgain
 	}
 }
 

@@ -1,0 +1,57 @@
+package netsetup
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// closedTo says in the error which group may use the file that this user may not, and whether the user is in that group
+// by now, and only this session began before.
+func (e *Error) closedTo(path string) {
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return // in a directory that is closed itself
+	}
+	e.Group, e.LogInAgain = groupName(st.Gid), joinedLater(st.Gid)
+}
+
+// joinedLater says whether the user database has this process's user in a group that the process itself does not have:
+// groups are given at login, and a lingering user manager keeps those of its own start.
+func joinedLater(gid uint32) bool {
+	has, err := os.Getgroups()
+	if err != nil || slices.Contains(append(has, os.Getegid()), int(gid)) {
+		return false
+	}
+	u, err := user.Current()
+	if err != nil {
+		return false
+	}
+	ids, err := u.GroupIds()
+	return err == nil && slices.Contains(ids, strconv.FormatUint(uint64(gid), 10))
+}
+
+// describeMode is owner and mode as ls and chmod write them: "root:kvm 4750".
+func describeMode(st unix.Stat_t) string {
+	return fmt.Sprintf("%s:%s %04o", userName(st.Uid), groupName(st.Gid), st.Mode&0o7777)
+}
+
+func userName(uid uint32) string {
+	id := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return id
+}
+
+func groupName(gid uint32) string {
+	id := strconv.FormatUint(uint64(gid), 10)
+	if g, err := user.LookupGroupId(id); err == nil {
+		return g.Name
+	}
+	return id
+}
