@@ -50,16 +50,12 @@ func fakeHelper(mode string) int {
 		send(pipeEnd())
 		return 1
 	case "hang":
-		child := exec.Command(sibling("helper-hold"))
-		child.ExtraFiles = []*os.File{os.NewFile(3, "")}
-		child.Start()
-		hold()
+		withChild(nil)
+		time.Sleep(time.Hour)
 	case "leave-child":
-		child := exec.Command(sibling("helper-hold"))
-		child.Stderr = os.Stderr
-		child.Start()
-	case "hold":
-		hold()
+		withChild(os.Stderr)
+	case "sleep":
+		time.Sleep(time.Hour)
 	case "stop":
 		unix.Kill(unix.Getpid(), unix.SIGSTOP)
 	case "say": // whatever stands in the file beside it
@@ -88,15 +84,20 @@ func pipeEnd() int {
 
 func sibling(name string) string { return filepath.Join(filepath.Dir(os.Args[0]), name) }
 
-// hold keeps the FIFO beside it open for writing, so that its reader knows when the last holder is dead, and stays.
-func hold() {
-	f, err := os.OpenFile(sibling("alive"), os.O_WRONLY, 0)
+// withChild starts a child in the same process group, and lets the FIFO beside it know: both hold it, so its reader sees
+// the end of file when both are dead.
+func withChild(stderr *os.File) {
+	alive, err := os.OpenFile(sibling("alive"), os.O_WRONLY, 0)
 	if err != nil {
-		os.Exit(9)
+		unix.Exit(9)
 	}
-	f.WriteString(".")
-	time.Sleep(time.Hour)
-	f.Close()
+	child := exec.Command(sibling("helper-sleep"))
+	child.ExtraFiles = []*os.File{alive}
+	child.Stderr = stderr
+	if child.Start() != nil {
+		unix.Exit(9)
+	}
+	alive.WriteString(".")
 }
 
 // report says what the helper was given. Files that are close-on-exec are the Go runtime's own.

@@ -1,7 +1,6 @@
 package netsetup
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -93,28 +92,47 @@ func wantError(t *testing.T, err, cause error, text string) {
 
 func TestAHelperThatHangsIsKilledWithItsChildrenAtTheDeadline(t *testing.T) {
 	nothingLeaks(t)
-	dir := t.TempDir()
-	helper := fake(t, dir, "hang")
-	fake(t, dir, "hold")
-	must(t, unix.Mkfifo(dir+"/alive", 0o600))
+	helper, alive := family(t, "hang")
 	ctx, expire := context.WithCancelCause(t.Context())
-	dead := make(chan error)
-	go func() { // both hold the FIFO: expire when they do, then read until neither does
-		alive, err := os.Open(dir + "/alive")
-		if err == nil {
-			r := bufio.NewReader(alive)
-			_, err = r.ReadString('.')
-			_, err2 := r.ReadString('.')
-			expire(context.DeadlineExceeded)
-			_, err3 := io.Copy(io.Discard, r)
-			err = errors.Join(err, err2, err3, alive.Close())
-		}
-		dead <- err
-	}()
+	dead := make(chan error, 1)
+	go func() { dead <- outlive(alive, func() { expire(context.DeadlineExceeded) }) }()
 	_, err := OpenTap(expiring{ctx}, helper, "virbr0")
 	wantError(t, err, ErrHelperTimeout, "tap on virbr0: bridge helper "+helper+": no answer before the deadline")
-	if err := <-dead; err != nil {
-		t.Errorf("its process group: %v", err)
+	wantDead(t, dead)
+}
+
+// family is a fake helper that has a child, and the FIFO that both hold while they live.
+func family(t *testing.T, mode string) (helper, alive string) {
+	t.Helper()
+	dir := t.TempDir()
+	fake(t, dir, "sleep")
+	alive = filepath.Join(dir, "alive")
+	must(t, unix.Mkfifo(alive, 0o600))
+	return fake(t, dir, mode), alive
+}
+
+// outlive returns when nobody holds the FIFO any more, and says before when it is held.
+func outlive(alive string, held func()) error {
+	f, err := os.Open(alive)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := io.ReadFull(f, make([]byte, 1)); err != nil {
+		return err
+	}
+	held()
+	_, err = io.Copy(io.Discard, f)
+	return err
+}
+
+func wantDead(t *testing.T, dead <-chan error) {
+	t.Helper()
+	select {
+	case err := <-dead:
+		must(t, err)
+	case <-time.After(30 * time.Second):
+		t.Fatal("a process of the helper's group is alive")
 	}
 	reapOrphans()
 }
@@ -160,20 +178,13 @@ func TestACancelledContextIsItsOwnError(t *testing.T) {
 }
 
 func TestAChildThatTheHelperLeavesBehindIsKilled(t *testing.T) {
-	dir := t.TempDir()
-	helper := fake(t, dir, "leave-child")
-	fake(t, dir, "hold")
-	must(t, unix.Mkfifo(dir+"/alive", 0o600))
-	dead := make(chan error)
-	go func() {
-		_, err := os.ReadFile(dir + "/alive")
-		dead <- err
-	}()
+	nothingLeaks(t)
+	helper, alive := family(t, "leave-child")
+	dead := make(chan error, 1)
+	go func() { dead <- outlive(alive, func() {}) }()
 	_, err := OpenTap(t.Context(), helper, "virbr0")
 	wantError(t, err, ErrHelperFailed, "tap on virbr0: bridge helper "+helper+": ended in an error: exec: WaitDelay expired before I/O complete")
-	if err := <-dead; err != nil {
-		t.Errorf("its child: %v", err)
-	}
+	wantDead(t, dead)
 }
 
 func TestTheHelperGetsNothingOfOurs(t *testing.T) {
