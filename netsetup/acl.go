@@ -12,9 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultACL is the helper's ACL: QEMU's configuration directory is compiled in, and is /etc/qemu on every distribution
-// that [HelperPlaces] knows. Its format stands in QEMU's docs/system/devices/net.rst only by example; what is below was
-// measured on the helper itself, and the tests compare the two.
+// DefaultACL is the helper's ACL; the path is compiled into it, from QEMU's configuration directory. How the file is
+// read below was measured on the helper itself, and the tests run both on the same files.
 const DefaultACL = "/etc/qemu/bridge.conf"
 
 // A Verdict is the ACL's word on one bridge.

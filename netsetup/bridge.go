@@ -64,8 +64,7 @@ func FindBridge(name string) (Bridge, error) {
 	return describe(links[i], links)
 }
 
-// kindBridge is IFLA_INFO_KIND of the kernel's own bridge. An Open vSwitch bridge says "openvswitch", and the helper's
-// SIOCBRADDIF does not work on it.
+// kindBridge is IFLA_INFO_KIND of the kernel's own bridge, the only kind that the helper's SIOCBRADDIF works on.
 const kindBridge = "bridge"
 
 // describe is a bridge with its addresses, and with its ports out of all links.

@@ -9,5 +9,5 @@
 // opens /dev/net/tun. Both must be open to that user; what we may read ourselves is what the helper may read.
 //
 // Everything asks the kernel over netlink, and so works inside network namespaces, where /sys/class/net tells of
-// another one. Nothing here prints, needs root, or changes the host.
+// another one. Nothing here prints, needs root, or leaves anything on the host but a tap as long as its file is open.
 package netsetup

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// HelperPlaces are the paths where distributions put qemu-bridge-helper: Debian and Arch, Fedora, openSUSE's and
-// RHEL's variants, NixOS's setuid wrappers. It is never searched on PATH.
+// HelperPlaces are the paths where distributions put qemu-bridge-helper, Debian's first; the last is that of NixOS's
+// setuid wrappers. It is never searched on PATH.
 func HelperPlaces() []string {
 	return []string{
 		"/usr/lib/qemu/qemu-bridge-helper",

@@ -24,7 +24,7 @@ type Tap struct {
 }
 
 const (
-	helperDeadline = 10 * time.Second // the helper makes six system calls that matter: ms, on a busy host
+	helperDeadline = 10 * time.Second // it needs milliseconds
 	helperGrace    = time.Second      // after the helper's end, for whoever else holds its stderr
 	helperStderr   = 16 << 10         // bytes of its stderr that are kept
 )
@@ -157,7 +157,7 @@ func tapOf(fds []int) (*Tap, error) {
 	if err != nil {
 		return nil, err
 	}
-	// linux/if_tun.h: the name and the flags of the interface behind the file; EBADFD or ENOTTY for any other.
+	// linux/if_tun.h: the name and the flags of the interface behind the file; an error for any other file.
 	if err := unix.IoctlIfreq(fds[0], unix.TUNGETIFF, ifr); err != nil || ifr.Uint16()&unix.IFF_TAP == 0 {
 		return nil, errors.New("the file that it sent is not a tap")
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // A saying is a line of the helper's on stderr and the cause that it stands for. The texts are those of
-// qemu-bridge-helper 7.2 to 10.0; the errno texts are libc's in the C locale, which an empty environment selects.
+// QEMU 7.2; the errno texts are libc's in the C locale, which an empty environment selects.
 type saying struct {
 	begins, ends string
 	cause        error
