@@ -33,41 +33,64 @@ func (m *maker) copySources() error {
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		if err := copyTo(to, f); err != nil {
+		if err := m.copyAll(to, f); err != nil {
 			return err
 		}
 		if err := f.Close(); err != nil {
-			return err
-		}
-		err := filepath.WalkDir(to, func(file string, _ fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			return m.own(file)
-		})
-		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// copyTo copies the open file or directory f.
-func copyTo(to string, f *os.File) error {
-	info, err := f.Stat()
+// copyAll copies the open file, or the open directory with the directories and
+// regular files in it.
+func (m *maker) copyAll(to string, f *os.File) error {
+	// The path that f was opened by may lie under one of the world's mounts.
+	from := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	if info, err := f.Stat(); err != nil {
+		return err
+	} else if !info.IsDir() {
+		return m.copyFile(to, from)
+	}
+	return fs.WalkDir(os.DirFS(from), ".", func(file string, entry fs.DirEntry, err error) error {
+		target := filepath.Join(to, file)
+		switch {
+		case err != nil:
+			return err
+		case entry.Type().IsRegular():
+			return m.copyFile(target, filepath.Join(from, file))
+		case !entry.IsDir():
+			return nil
+		}
+		if err := os.Mkdir(target, 0o755); err != nil && !os.IsExist(err) {
+			return err
+		}
+		return m.own(target)
+	})
+}
+
+// copyFile copies one file and its permissions.
+func (m *maker) copyFile(to, from string) error {
+	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
-	if info.IsDir() {
-		return os.CopyFS(to, os.DirFS(fmt.Sprintf("/proc/self/fd/%d", f.Fd())))
+	defer in.Close() //nolint:errcheck // it is only read
+	info, err := in.Stat()
+	if err != nil {
+		return err
 	}
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(out, f); err != nil {
+	if _, err := io.Copy(out, in); err != nil {
 		_ = out.Close()
 		return err
 	}
-	return out.Close()
+	if err := out.Close(); err != nil {
+		return err
+	}
+	return m.own(to)
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func (m *maker) dhcp() (*dnsmasq, error) {
 	if d.control, err = os.OpenFile(control, os.O_RDWR, 0); err != nil {
 		return nil, err
 	}
-	if m.DHCP != "on" {
+	if m.DHCP != "on" || !slices.ContainsFunc(m.Bridges, func(b Bridge) bool { return b.Addr.IsValid() }) {
 		return d, nil
 	}
 	return d, d.start()

@@ -18,7 +18,7 @@ func (m *maker) helper() error {
 			return nil
 		}
 		to := filepath.Join(at, filepath.Base(Helper))
-		if err := copyFile(to, Helper); err != nil {
+		if err := m.copyFile(to, Helper); err != nil {
 			return fmt.Errorf("%w (package qemu-system-common)", err)
 		}
 		if !m.asRoot || m.Helper == "plain" {
@@ -35,13 +35,4 @@ func (m *maker) helper() error {
 		}
 		return nil
 	})
-}
-
-func copyFile(to, from string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close() //nolint:errcheck // it was only read
-	return copyTo(to, in)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -15,17 +16,18 @@ var ErrNoUserNamespaces = errors.New("an ordinary user may not make user namespa
 // that is good for something. With AppArmor's restriction (Ubuntu since 24.04)
 // making one succeeds, and then every use of a capability in it is refused, so
 // the cause would not show: https://ubuntu.com/blog/ubuntu-23-10-restricted-unprivileged-user-namespaces
-func userNamespaces() error {
+// The files are looked for under root, which is / but in a test.
+func userNamespaces(root string) error {
 	for _, c := range []struct{ file, bad string }{
 		{"/proc/sys/user/max_user_namespaces", "0"},
 		{"/proc/sys/kernel/unprivileged_userns_clone", "0"}, // Debian's own, up to 11
 		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"},
 	} {
-		text, err := os.ReadFile(c.file)
+		text, err := os.ReadFile(filepath.Join(root, c.file))
 		if err != nil || strings.TrimSpace(string(text)) != c.bad {
 			continue // a kernel without the file has no such restriction
 		}
-		if c.bad == "1" && profiled() {
+		if c.bad == "1" && profiled(root) {
 			continue
 		}
 		return fmt.Errorf("%s = %s: %w", c.file, c.bad, ErrNoUserNamespaces)
@@ -35,7 +37,7 @@ func userNamespaces() error {
 
 // profiled says whether an AppArmor profile confines this process; such a
 // profile may grant what the restriction takes from unconfined processes.
-func profiled() bool {
-	text, err := os.ReadFile("/proc/self/attr/current")
+func profiled(root string) bool {
+	text, err := os.ReadFile(filepath.Join(root, "/proc/self/attr/current"))
 	return err == nil && !strings.HasPrefix(string(text), "unconfined")
 }

@@ -92,7 +92,8 @@ func Command(ctx context.Context, o Options, argv ...string) (*exec.Cmd, error) 
 	}
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Args = append([]string{name, string(text)}, argv...)
-	cmd.Env = []string{}
+	// The race detector, where it is on, would have each world end a second late.
+	cmd.Env = []string{"GORACE=atexit_sleep_ms=0"}
 	// A killed world is gone at once; only a process outside that was handed
 	// its stdout could keep Wait longer.
 	cmd.WaitDelay = 10 * time.Second
@@ -103,7 +104,7 @@ func Command(ctx context.Context, o Options, argv ...string) (*exec.Cmd, error) 
 	if asRoot {
 		return cmd, nil
 	}
-	if err := userNamespaces(); err != nil {
+	if err := userNamespaces("/"); err != nil {
 		return nil, err
 	}
 	cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
