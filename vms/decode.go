@@ -96,9 +96,10 @@ func (d *decoder) list(value any, into reflect.Value, path string) {
 		return
 	}
 	into.Set(reflect.MakeSlice(into.Type(), len(elements), len(elements)))
+	plainTexts := into.Type().Elem().Kind() == reflect.String
 	for i, element := range elements {
 		at := join(path, strconv.Itoa(i))
-		if element == "" {
+		if element == "" && !plainTexts { // there is no default to put in a list
 			d.fail(at, "%s = \"\": must not be empty", plain(at))
 			continue
 		}

@@ -81,8 +81,8 @@ func TestParse(t *testing.T) {
 		}},
 		{"no NICs at all", "[[nic]]\ntype = \"none\"\n", func(vm *VM) { vm.NICs = nil }},
 		{"an empty list of NICs is none too", "nic = []", func(vm *VM) { vm.NICs = nil }},
-		{"a program with a slash is a path", "[qemu]\nbinary = \"./build/qemu\"\nhelper = \"/h\"\nargs = [\"-s\", \"-S\"]\n", func(vm *VM) {
-			vm.QEMU = QEMU{Binary: here + "build/qemu", Helper: "/h", Args: []string{"-s", "-S"}}
+		{"a program with a slash is a path", "[qemu]\nbinary = \"./build/qemu\"\nhelper = \"/h\"\nargs = [\"-append\", \"\"]\n", func(vm *VM) {
+			vm.QEMU = QEMU{Binary: here + "build/qemu", Helper: "/h", Args: []string{"-append", ""}}
 		}},
 		{"a user of a Windows domain", `ssh.user = 'CORP\jane@example.org'`, func(vm *VM) {
 			vm.SSH.User = `CORP\jane@example.org`

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 // wordPattern is the name of a machine or device in QEMU.
@@ -46,15 +45,10 @@ func applyRule(rule, text string, env Env) (string, error) {
 
 // invisible finds the first character that a terminal would obey or hide
 // instead of showing it: controls, text direction and zero-width characters,
-// line separators, bytes that are not UTF-8. U+115F, U+1160, U+3164 and U+FFA0
-// are letters by their class and blank on the screen.
+// line separators. U+115F, U+1160, U+3164 and U+FFA0 are letters by their class
+// and blank on the screen.
 func invisible(text string) (rune, bool) {
-	for i, r := range text {
-		if r == utf8.RuneError {
-			if _, n := utf8.DecodeRuneInString(text[i:]); n == 1 {
-				return r, true
-			}
-		}
+	for _, r := range text {
 		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) ||
 			strings.ContainsRune("\u115f\u1160\u3164\uffa0", r) {
 			return r, true
@@ -160,7 +154,7 @@ func checkBridge(name string) error {
 func checkUser(user string) error {
 	blank := strings.ContainsFunc(user, unicode.IsSpace)
 	if blank || strings.HasPrefix(user, "-") || strings.HasSuffix(user, `\`) || strings.ContainsAny(user, "'`\";&<>|(){}$%#") {
-		return errors.New("must be a user name: no dash at the start, no blank and none of the shell's characters")
+		return errors.New("must be a user name: no dash at the start, no backslash at the end, no blank and none of the shell's characters")
 	}
 	return nil
 }

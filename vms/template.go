@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // Start is what a new definition begins with. What is zero is left to its
@@ -70,17 +71,18 @@ func (s Start) format() DiskFormat {
 func quote(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')
-	for _, r := range text {
+	for len(text) > 0 {
+		r, n := utf8.DecodeRuneInString(text)
 		_, hidden := invisible(string(r))
 		switch {
-		case r == '"' || r == '\\':
-			b.WriteRune('\\')
-			b.WriteRune(r)
 		case hidden:
 			fmt.Fprintf(&b, `\U%08x`, r)
-		default:
-			b.WriteRune(r)
+		case r == '"' || r == '\\':
+			b.WriteString(`\` + text[:n])
+		default: // a byte that is not UTF-8 stays one, for the parser to name
+			b.WriteString(text[:n])
 		}
+		text = text[n:]
 	}
 	b.WriteByte('"')
 	return b.String()

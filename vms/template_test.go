@@ -50,8 +50,12 @@ func TestATemplateReadsAsItShould(t *testing.T) {
 	}
 }
 
-// What is not valid is still TOML, so that the error names the key.
+// What is not valid stays so, for the parser to name.
 func TestATemplateHidesNothing(t *testing.T) {
+	const latin1 = "/home/u/.config/qlaunch/vms/guestvm.toml:10:10: invalid UTF-8 character in basic string"
+	if _, err := Parse(Template("guestvm", Start{Image: "/\xe4.raw"}), hostEnv()); err == nil || err.Error() != latin1 {
+		t.Errorf("got %v", err)
+	}
 	_, err := Parse(Template("guestvm", Start{Image: "/a\n[[disk]]\x1b\"\u202e"}), hostEnv())
 	const want = `/home/u/.config/qlaunch/vms/guestvm.toml:10:1: disk.path = "/a\n[[disk]]\x1b\"\u202e": must not hold control or invisible characters, such as U+000A`
 	if err == nil || err.Error() != want {
