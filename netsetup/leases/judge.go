@@ -113,7 +113,7 @@ func judgeFrames(q Query, v view, base *baseline) Report {
 		return rep
 	}
 	rep.Matched = true
-	rep.Age = max(0, v.at.Sub(v.sighting.last))
+	rep.Modified, rep.Age = v.sighting.last, max(0, v.at.Sub(v.sighting.last))
 	rep.Verdict = fmt.Sprintf("frames from %s on %s", q.MAC, v.sighting.port)
 	if !base.sends(q, v.sighting) {
 		rep.Verdict += ", none since the start"

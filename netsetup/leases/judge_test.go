@@ -1,6 +1,7 @@
 package leases
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -324,5 +325,46 @@ func TestAnAddressIsTakenFromFurtherDownWhenTheFirstIsOld(t *testing.T) {
 	a, b := pick([]Address{old, static}, true)
 	if a.IP != static.IP || b != later {
 		t.Errorf("%v, %d", a.IP, b)
+	}
+}
+
+func TestAReportIsPlainJSON(t *testing.T) {
+	s := scene{
+		file: "1795437000 52:54:00:53:52:b1 192.168.122.62 guestvm *\nhalf\n", modified: at("11:55:00"),
+		neighbours: []neighbour{{netip.MustParseAddr("192.168.122.62"), netlink.NUD_STALE, at("11:59:00"), at("11:59:00")}},
+	}
+	report := judge(s.query(), s.view(), nil)[0]
+	report.Addresses[0].Expiry = report.Addresses[0].Expiry.UTC()
+	text, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{
+  "source": "dnsmasq",
+  "path": "FILE",
+  "readable": true,
+  "entries": 1,
+  "skipped": 1,
+  "matched": true,
+  "modified": "2026-11-23T11:55:00Z",
+  "addresses": [
+    {
+      "address": "192.168.122.62",
+      "source": "dnsmasq",
+      "path": "FILE",
+      "hostname": "guestvm",
+      "expiry": "2026-11-23T12:30:00Z",
+      "freshness": "unknown",
+      "live": false,
+      "neighbour": "STALE"
+    }
+  ],
+  "verdict": "192.168.122.62: lease, STALE (1 unreadable entries skipped)"
+}`
+	if diff := cmp.Diff(want, string(text)); diff != "" {
+		t.Error(diff)
+	}
+	if report.Age != 5*time.Minute {
+		t.Errorf("age %v", report.Age)
 	}
 }

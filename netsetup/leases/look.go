@@ -14,8 +14,8 @@ type Report struct {
 	Entries   int           `json:"entries"` // that it holds, for whichever guest
 	Skipped   int           `json:"skipped"` // that made no sense
 	Matched   bool          `json:"matched"` // the guest's MAC is among them
-	Modified  time.Time     `json:"modified,omitzero"`
-	Age       time.Duration `json:"-"` // since the file was written, or the last frame seen; zero: not known
+	Modified  time.Time     `json:"modified,omitzero"` // when the file was written, or the last frame came
+	Age       time.Duration `json:"-"`                 // since then, when the source was asked
 	Addresses []Address     `json:"addresses,omitzero"`
 	Verdict   string        `json:"verdict"` // in words
 }

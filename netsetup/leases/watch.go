@@ -102,7 +102,7 @@ func limit(err error) error {
 	case errors.Is(err, unix.ENOSPC):
 		return fmt.Errorf("fs.inotify.max_user_watches is reached: %w", err)
 	case errors.Is(err, unix.EMFILE):
-		return fmt.Errorf("fs.inotify.max_user_instances is reached: %w", err)
+		return fmt.Errorf("fs.inotify.max_user_instances, or the limit of open files, is reached: %w", err)
 	}
 	return err
 }
