@@ -143,20 +143,25 @@ func (d *decoder) number(value any, into reflect.Value, tag reflect.StructTag, p
 		d.fail(path, "%s = %s: must be a whole number, without quotes", plain(path), show(value))
 		return
 	}
-	for _, bound := range []struct {
-		tag, text string
-		beyond    func(int64) bool
-	}{
-		{"min", "at least", func(limit int64) bool { return n < limit }},
-		{"max", "at most", func(limit int64) bool { return n > limit }},
-	} {
-		limit, err := strconv.ParseInt(tag.Get(bound.tag), 10, 64)
-		if err == nil && bound.beyond(limit) {
-			d.fail(path, "%s = %d: must be %s %d", plain(path), n, bound.text, limit)
-			return
-		}
+	least, most := bound(tag, "min"), bound(tag, "max")
+	switch {
+	case n < least:
+		d.fail(path, "%s = %d: must be at least %d", plain(path), n, least)
+		return
+	case n > most:
+		d.fail(path, "%s = %d: must be at most %d", plain(path), n, most)
+		return
 	}
 	into.Set(reflect.ValueOf(n).Convert(into.Type()))
+}
+
+// bound is the number in a tag.
+func bound(tag reflect.StructTag, key string) int64 {
+	n, err := strconv.ParseInt(tag.Get(key), 10, 64)
+	if err != nil {
+		panic("no bound: " + err.Error()) // a slip in a struct tag, which the first test finds
+	}
+	return n
 }
 
 // unknown names a key that no VM has, and what may have been meant. A key of
@@ -217,21 +222,4 @@ func header(path string) string {
 		return "[[" + name + "]]"
 	}
 	return "[" + path + "]"
-}
-
-// show is a value as an error shows it.
-func show(value any) string {
-	const most = 200 // bytes; what is longer is no value of ours, and no help on a screen
-	switch v := value.(type) {
-	case string:
-		if len(v) > most {
-			return visible(strconv.Quote(v[:most])) + "…"
-		}
-		return visible(strconv.Quote(v))
-	case []any:
-		return "[…]"
-	case map[string]any:
-		return "{…}"
-	}
-	return fmt.Sprint(value)
 }

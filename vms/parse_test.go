@@ -1,6 +1,7 @@
 package vms
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -125,4 +126,13 @@ func TestParseEndsOnHugeFiles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// numbered is n lines of a format that takes the line's number.
+func numbered(format string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
 }
