@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -60,12 +61,8 @@ func (m *maker) drop() error {
 
 // env is all that the command sees of variables.
 func (m *maker) env() []string {
-	path := ""
-	for _, dir := range searchPath() {
-		path += ":" + dir
-	}
 	env := []string{
-		"HOME=" + Home, "USER=user", "LOGNAME=user", "SHELL=/bin/sh", "LANG=C.UTF-8", "PATH=" + path[1:],
+		"HOME=" + Home, "USER=user", "LOGNAME=user", "SHELL=/bin/sh", "LANG=C.UTF-8", "PATH=" + strings.Join(searchPath(), ":"),
 		"TMPDIR=" + Dir + "/tmp", fmt.Sprintf("XDG_RUNTIME_DIR=/run/user/%d", m.uid), "WORLD_DIR=" + Dir,
 	}
 	return append(env, m.Env...)

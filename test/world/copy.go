@@ -76,7 +76,7 @@ func (m *maker) copyFile(to, from string) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // it is only read
+	defer in.Close()
 	info, err := in.Stat()
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,36 +15,38 @@ import (
 // host's.
 func (m *maker) dev() error {
 	return replace("/dev", func(at string) error {
-		for _, node := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
-			if err := bind("/dev/"+node, filepath.Join(at, node)); err != nil {
-				return err
-			}
-		}
-		links := map[string]string{"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
-		for link, to := range links {
-			if err := os.Symlink(to, filepath.Join(at, link)); err != nil {
-				return err
-			}
-		}
-		for _, dir := range []string{"pts", "shm", "net"} {
-			if err := os.Mkdir(filepath.Join(at, dir), 0o755); err != nil {
-				return err
-			}
-		}
-		if err := os.Chmod(filepath.Join(at, "shm"), 0o777|os.ModeSticky); err != nil {
-			return err
-		}
-		if err := mount("devpts", filepath.Join(at, "pts"), "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620"); err != nil {
+		if err := common(at); err != nil {
 			return err
 		}
 		if err := m.node(at, "net/tun", unix.Mkdev(10, 200), m.Tun); err != nil {
 			return err
 		}
-		if _, err := os.Stat("/dev/kvm"); err != nil {
-			return nil // no KVM on this machine: none in the world
+		if unix.Access("/dev/kvm", unix.F_OK) != nil {
+			m.KVM = "absent" // from the machine, so from the world
 		}
 		return m.node(at, "kvm", unix.Mkdev(10, 232), m.KVM)
 	})
+}
+
+// common makes what every /dev has: the harmless nodes of the host's, the usual
+// links, terminals and shared memory of the world's own.
+func common(at string) error {
+	var errs []error
+	for _, dir := range []string{"pts", "shm", "net"} {
+		errs = append(errs, os.Mkdir(filepath.Join(at, dir), 0o755))
+	}
+	for _, node := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
+		errs = append(errs, bind("/dev/"+node, filepath.Join(at, node)))
+	}
+	for _, link := range [][2]string{
+		{"fd", "/proc/self/fd"}, {"stdin", "fd/0"}, {"stdout", "fd/1"}, {"stderr", "fd/2"}, {"ptmx", "pts/ptmx"},
+	} {
+		errs = append(errs, os.Symlink(link[1], filepath.Join(at, link[0])))
+	}
+	errs = append(errs,
+		os.Chmod(filepath.Join(at, "shm"), 0o777|os.ModeSticky),
+		mount("devpts", filepath.Join(at, "pts"), "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620"))
+	return errors.Join(errs...)
 }
 
 // node makes one device node; the numbers are those of the kernel's

@@ -30,9 +30,6 @@ func (m *maker) etc() error {
 			return err
 		}
 		for _, entry := range entries {
-			if slices.Contains([]string{"passwd", "group", "qemu"}, entry.Name()) {
-				continue
-			}
 			if err := show(filepath.Join(old, entry.Name()), filepath.Join(at, entry.Name())); err != nil {
 				return err
 			}
@@ -40,17 +37,26 @@ func (m *maker) etc() error {
 		if err := m.accounts(old, at); err != nil {
 			return err
 		}
-		if err := os.Mkdir(filepath.Join(at, "qemu"), 0o755); err != nil {
-			return err
-		}
-		conf := strings.TrimSuffix(m.BridgeConf, "\n") + "\n"
-		return os.WriteFile(filepath.Join(at, "qemu/bridge.conf"), []byte(conf), 0o644)
+		return m.acl(filepath.Join(at, "qemu"))
 	})
 }
 
+// acl makes /etc/qemu with the bridge.conf alone.
+func (m *maker) acl(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	conf := strings.TrimSuffix(m.BridgeConf, "\n") + "\n"
+	return os.WriteFile(filepath.Join(dir, "bridge.conf"), []byte(conf), 0o644)
+}
+
 // show makes a link at path to file, or the same link when it is one: that may
-// be relative, and would point elsewhere from where it was moved.
+// be relative, and would point elsewhere from where it was moved. What the
+// world has of its own is not shown.
 func show(file, path string) error {
+	if slices.Contains([]string{"passwd", "group", "qemu"}, filepath.Base(file)) {
+		return nil
+	}
 	if to, err := os.Readlink(file); err == nil {
 		return os.Symlink(to, path)
 	}

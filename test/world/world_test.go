@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,9 +61,7 @@ func run(t *testing.T, o world.Options, argv ...string) result {
 func command(ctx context.Context, t *testing.T, o world.Options, argv ...string) *exec.Cmd {
 	t.Helper()
 	files := map[string]string{"bin/probe": self(t)}
-	for to, from := range o.Copy {
-		files[to] = from
-	}
+	maps.Copy(files, o.Copy)
 	o.Copy = files
 	cmd, err := world.Command(ctx, o, argv...)
 	if err != nil {
