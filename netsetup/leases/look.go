@@ -11,9 +11,9 @@ type Report struct {
 	Path      string        `json:"path"`     // the lease file, or the command that shows the kernel's table
 	Readable  bool          `json:"readable"` // it was there, this user may read it, and it made sense
 	Reason    string        `json:"reason,omitzero"`
-	Entries   int           `json:"entries"` // that it holds, for whichever guest
-	Skipped   int           `json:"skipped"` // that made no sense
-	Matched   bool          `json:"matched"` // the guest's MAC is among them
+	Entries   int           `json:"entries"`           // that it holds, for whichever guest
+	Skipped   int           `json:"skipped"`           // that made no sense
+	Matched   bool          `json:"matched"`           // the guest's MAC is among them
 	Modified  time.Time     `json:"modified,omitzero"` // when the file was written, or the last frame came
 	Age       time.Duration `json:"-"`                 // since then, when the source was asked
 	Addresses []Address     `json:"addresses,omitzero"`

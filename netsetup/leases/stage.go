@@ -28,6 +28,19 @@ func (s Stage) String() string {
 	return fmt.Sprintf("Stage(%d)", int(s))
 }
 
+// A climb is the way up through the stages: only the higher ones are told.
+type climb struct {
+	reached Stage
+	tell    func(Stage) // may be nil
+}
+
+func (c *climb) to(s Stage) {
+	if s > c.reached && c.tell != nil {
+		c.tell(s)
+	}
+	c.reached = max(c.reached, s)
+}
+
 // A WaitError says how far the guest had come when the wait was given up.
 type WaitError struct {
 	Query Query

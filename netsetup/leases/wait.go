@@ -68,13 +68,7 @@ func (w *Waiter) Close() error {
 //
 // progress, which may be nil, is called with each higher Stage, from within Wait.
 func (w *Waiter) Wait(ctx context.Context, progress func(Stage)) (Address, error) {
-	reached := Silent
-	advance := func(s Stage) {
-		if s > reached && progress != nil {
-			progress(s)
-		}
-		reached = max(reached, s)
-	}
+	stage := climb{tell: progress}
 	var seen sight
 	var calm <-chan time.Time // fires once, when what is at hand has stood for long enough
 	for isCalm := false; ctx.Err() == nil; {
@@ -83,10 +77,10 @@ func (w *Waiter) Wait(ctx context.Context, progress func(Stage)) (Address, error
 			return Address{}, w.failure(err)
 		}
 		if seen.belief == now || seen.belief == later && isCalm {
-			advance(Addressed)
+			stage.to(Addressed)
 			return seen.address, nil
 		}
-		advance(seen.stage)
+		stage.to(seen.stage)
 		if seen.belief == later && calm == nil {
 			calm = time.After(settle)
 		}
@@ -96,7 +90,7 @@ func (w *Waiter) Wait(ctx context.Context, progress func(Stage)) (Address, error
 		}
 		isCalm = isCalm || fired
 	}
-	return Address{}, &WaitError{Query: w.query, Stage: reached, Reports: seen.reports, Err: context.Cause(ctx)}
+	return Address{}, &WaitError{Query: w.query, Stage: stage.reached, Reports: seen.reports, Err: context.Cause(ctx)}
 }
 
 func (w *Waiter) failure(err error) error {

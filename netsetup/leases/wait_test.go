@@ -96,7 +96,6 @@ func TestWaitSeesALeaseHoweverItsFileComes(t *testing.T) {
 		networkd = "run/systemd/netif/dhcp-server-lease/virbr0"
 	)
 	json := fmt.Sprintf(`[{"ip-address":"192.168.122.62","mac-address":"%s","expiry-time":%d}]`, guestMAC, time.Now().Unix()+3600)
-	bytesOfMAC := strings.Join(strings.Fields(strings.Trim(fmt.Sprint([]byte(guestMAC)), "[]")), ",")
 	tests := []struct {
 		name          string
 		before, after func(t *testing.T, q Query)
@@ -132,7 +131,7 @@ func TestWaitSeesALeaseHoweverItsFileComes(t *testing.T) {
 		{"in networkd's",
 			func(t *testing.T, q Query) { put(t, q, "run/systemd/netif/state", "") },
 			func(t *testing.T, q Query) {
-				put(t, q, networkd, fmt.Sprintf(`{"Leases":[{"ClientId":[1,%s],"Address":[192,168,122,62]}]}`, bytesOfMAC))
+				put(t, q, networkd, `{"Leases":[{"ClientId":[1,82,84,0,83,82,177],"Address":[192,168,122,62]}]}`)
 			}, "networkd"},
 		{"in NetworkManager's",
 			func(*testing.T, Query) {},
