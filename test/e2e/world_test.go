@@ -1,0 +1,46 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/qlaunch/qlaunch/test/world"
+)
+
+// worldFile is the file of a script that says how its world differs from a host
+// that was set up well; its keys are the fields of world.Options.
+const worldFile = "world.toml"
+
+// sudo makes a program of that name for root's worlds. Whoever calls it becomes
+// root: as far as following a hint goes, that is what sudo does.
+const sudo = `install -m 4755 /usr/bin/env "$WORLD_DIR/bin/sudo"` + "\n"
+
+// worldOf reads a script's world.
+func worldOf(script string) (world.Options, error) {
+	var o world.Options
+	archive, err := txtar.ParseFile(script)
+	if err != nil {
+		return o, err
+	}
+	for _, f := range archive.Files {
+		if f.Name != worldFile {
+			continue
+		}
+		strict := toml.NewDecoder(bytes.NewReader(f.Data)).DisallowUnknownFields()
+		if err := strict.Decode(&o); err != nil {
+			if missing, ok := errors.AsType[*toml.StrictMissingError](err); ok {
+				return o, fmt.Errorf("%s: %s:\n%s", script, worldFile, missing.String())
+			}
+			return o, fmt.Errorf("%s: %s: %w", script, worldFile, err)
+		}
+	}
+	if os.Geteuid() == 0 {
+		o.Setup = sudo + o.Setup
+	}
+	return o, nil
+}
