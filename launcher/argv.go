@@ -278,14 +278,12 @@ func userNetdev(n vms.NIC, id string) string {
 	return o.String()
 }
 
-// nicDevice leaves the boot ROM out unless the network is all there is to boot from: it costs the start time and memory.
+// nicDevice leaves the boot ROM of a virtio NIC out unless the network is all
+// there is to boot from: it costs the start time and memory. A model that the
+// user chose may have no such property, and is left as QEMU has it.
 func (a *args) nicDevice(n vms.NIC, id string) object {
-	model := n.Model
-	if model == "virtio-net-pci" {
-		model = a.virtio("net")
-	}
-	o := object{{"driver", model}, {"netdev", id}, {"mac", n.MAC.String()}}
-	if !a.microvm() && (a.vm.Kernel.Image != "" || len(a.vm.Disks) > 0) {
+	o := object{{"driver", n.Model}, {"netdev", id}, {"mac", n.MAC.String()}}
+	if n.Model == "virtio-net-pci" && (a.vm.Kernel.Image != "" || len(a.vm.Disks) > 0) {
 		o = append(o, prop{"romfile", ""})
 	}
 	return o

@@ -30,19 +30,24 @@ var (
 
 // MakeDisks creates the disks of a VM that are missing and have a size, and
 // checks those that are there: a qcow2 image that points to another of the
-// host's files is refused before any of QEMU's tools opens it. verbose is told each command that is run.
+// host's files is refused before any of QEMU's tools opens it. A VM that boots
+// with UEFI gets its own copy of the firmware's variables. verbose is told each command that is run.
 func MakeDisks(ctx context.Context, vm vms.VM, verbose func(argv []string)) error {
 	for _, d := range vm.Disks {
 		if err := makeDisk(ctx, d, verbose); err != nil {
 			return fmt.Errorf("disk %s: %w", d.Path, err)
 		}
 	}
-	return nil
+	return makeUEFIVars(vm)
 }
 
 func checkDisks(vm vms.VM) error {
 	for _, d := range vm.Disks {
-		if err := checkDisk(d); err != nil && !(errors.Is(err, ErrDiskMissing) && d.Size > 0) {
+		err := checkDisk(d)
+		if errors.Is(err, ErrDiskMissing) && d.Size > 0 {
+			continue // it will be made
+		}
+		if err != nil {
 			return fmt.Errorf("disk %s: %w", d.Path, err)
 		}
 	}

@@ -86,8 +86,12 @@ func waitUnlocked(ctx context.Context, path string) error {
 	}
 	events := os.NewFile(uintptr(fd), "inotify")
 	defer events.Close()
-	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_CLOSE_WRITE|unix.IN_DELETE_SELF); err != nil {
-		return nil //nolint:nilerr // the file is gone, and so is the lock
+	_, err = unix.InotifyAddWatch(fd, path, unix.IN_CLOSE_WRITE|unix.IN_DELETE_SELF)
+	if errors.Is(err, unix.ENOENT) {
+		return nil // the file is gone, and so is the lock
+	}
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", path, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = events.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()

@@ -126,13 +126,18 @@ func ended(fd uintptr) bool {
 }
 
 // Context is ctx, ended with ErrEnded as its cause as soon as the process ends.
-// The caller must call the function that it returns.
+// The caller must call the function that it returns, before Close.
 func (p *Process) Context(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
 	go func() {
+		defer close(watched)
 		if p.Wait(ctx) == nil {
 			cancel(ErrEnded)
 		}
 	}()
-	return ctx, func() { cancel(context.Canceled) }
+	return ctx, func() {
+		cancel(context.Canceled)
+		<-watched
+	}
 }

@@ -226,6 +226,9 @@ func greet(ctx context.Context, vm vms.VM, p *Process) error {
 	ctx, done := p.Context(ctx)
 	defer done()
 	m, err := qmp.Dial(ctx, QMPSocket(vm))
+	if errors.Is(context.Cause(ctx), ErrEnded) {
+		return ErrEnded
+	}
 	if err != nil {
 		return err
 	}

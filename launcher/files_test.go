@@ -1,0 +1,58 @@
+package launcher
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+func TestWhatIsNotPrivateIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		plant func(run string) error
+		want  string
+	}{
+		"a symbolic link": {func(run string) error { return os.Symlink("/tmp", run) }, "it is a symbolic link"},
+		"an open mode":    {func(run string) error { return errors.Join(os.Mkdir(run, 0o700), os.Chmod(run, 0o755)) }, "its mode is 0755"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			run := filepath.Join(dir, "qlaunch")
+			if err := c.plant(run); err != nil {
+				t.Fatal(err)
+			}
+			err := MakeDirs(vms.VM{RunDir: run + "/guestvm", StateDir: dir + "/state/guestvm", DataDir: dir + "/data/guestvm"})
+			want := fmt.Sprintf("%s: not a private directory of this user: %s", run, c.want)
+			if !errors.Is(err, ErrNotPrivate) || err.Error() != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+		})
+	}
+}
+
+func TestAFileIsWrittenWholeOrNotAtAll(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	write := func(text string, then error) error {
+		return writeFile(path, func(w io.Writer) error {
+			_, err := io.WriteString(w, text)
+			return errors.Join(err, then)
+		})
+	}
+	if err := write("whole", nil); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("no space left")
+	if err := write("half", broken); !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	if text, _ := os.ReadFile(path); string(text) != "whole" {
+		t.Errorf("%q", text)
+	}
+	if _, err := os.Stat(path + ".part"); !os.IsNotExist(err) {
+		t.Errorf("the part is left: %v", err)
+	}
+}

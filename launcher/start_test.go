@@ -1,0 +1,207 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/qmp"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// testVM is a VM with directories of its own, under TCG, whose definition is the text. Its QEMU is ended with the test.
+func testVM(t *testing.T, text string) vms.VM {
+	t.Helper()
+	dir := t.TempDir()
+	env := vms.Env{Name: "guestvm", File: dir + "/guestvm.toml", Home: dir, DataDir: dir + "/data/guestvm",
+		StateDir: dir + "/state/guestvm", RunDir: dir + "/run/guestvm", Arch: "x86_64", MachineID: "m", UID: os.Getuid()}
+	vm, err := vms.Parse([]byte("accel = \"tcg\"\nmemory = \"64MiB\"\ncpus = 1\n"+text), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeDirs(vm); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if p, err := Find(vm); err == nil {
+			_ = p.Signal(unix.SIGKILL)
+			_ = p.Wait(context.Background())
+			p.Close()
+		}
+	})
+	return vm
+}
+
+func quiet([]string) {}
+
+func start(t *testing.T, vm vms.VM) *Process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := Check(vm); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeDisks(ctx, vm, quiet); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Start(ctx, vm, nil, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+const noNIC = "[[nic]]\ntype = \"none\"\n"
+
+func TestARealQEMUTakesEveryKindOfLine(t *testing.T) {
+	for name, text := range map[string]string{
+		"q35":     noNIC,
+		"pc":      "machine = \"pc\"\n" + noNIC,
+		"microvm": "machine = \"microvm\"\n[[disk]]\nformat = \"raw\"\nsize = \"1MiB\"\n[[nic]]\ntype = \"user\"\n",
+		"uefi":    "firmware = \"uefi\"\n" + noNIC,
+		"disks": "[[disk]]\nsize = \"1MiB\"\n[[disk]]\nformat = \"raw\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"scsi\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"scsi\"\nreadonly = true\nsize = \"1MiB\"\n" +
+			"[[disk]]\nbus = \"nvme\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"sata\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"sata\"\nsize = \"1MiB\"\n" + noNIC,
+		"nics":      "[[nic]]\ntype = \"user\"\n[[nic]]\ntype = \"user\"\nmodel = \"e1000e\"\n[[nic]]\ntype = \"user\"\nmodel = \"rtl8139\"\n",
+		"odd-paths": "[[disk]]\npath = \"a,b=c/it's \\\"ü\\\" <&> $(id).qcow2\"\nsize = \"1MiB\"\n[[disk]]\npath = \"json:{}/nbd:x\"\nformat = \"raw\"\nsize = \"1MiB\"\n" + noNIC,
+	} {
+		t.Run(name, func(t *testing.T) {
+			vm := testVM(t, text)
+			p := start(t, vm)
+			status, err := Ask(t.Context(), vm)
+			if err != nil || status.State != Running || status.PID != p.PID {
+				t.Fatalf("%+v, %v; want running, pid %d", status, err, p.PID)
+			}
+			if rung, err := Stop(t.Context(), vm, 0); err != nil || rung != Quit {
+				t.Fatalf("stopped by %q, %v; want %q", rung, err, Quit)
+			}
+		})
+	}
+}
+
+func TestQEMURunsAloneInASandboxAndASessionOfItsOwn(t *testing.T) {
+	vm := testVM(t, noNIC)
+	t.Setenv("QLAUNCH_TEST_SECRET", "canary")
+	p := start(t, vm)
+	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.PID), "status"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\nNoNewPrivs:\t1\n", "\nSeccomp:\t2\n"} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("no %q in\n%s", want, status)
+		}
+	}
+	if sid, err := unix.Getsid(p.PID); err != nil || sid != p.PID {
+		t.Errorf("session %d, %v; want its own, %d", sid, err, p.PID)
+	}
+	environ, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.PID), "environ"))
+	if err != nil || strings.Contains(string(environ), "canary") {
+		t.Errorf("environment %q, %v", environ, err)
+	}
+}
+
+func TestAQEMUThatDiesAtTheStartLeavesItsLastWords(t *testing.T) {
+	vm := testVM(t, noNIC+"[qemu]\nargs = [\"-device\", \"nonsense\"]\n")
+	_, err := Start(t.Context(), vm, nil, quiet)
+	const want = "QEMU ended: exit status 1: qemu-system-x86_64: -device nonsense: 'nonsense' is not a valid device model name"
+	if died, ok := errors.AsType[*DiedError](err); !ok || died.Error() != want {
+		t.Fatalf("got  %v\nwant %s", err, want)
+	}
+	if _, err := Find(vm); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+func TestAStartThatIsBrokenOffLeavesNothing(t *testing.T) {
+	vm := testVM(t, noNIC)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := Start(ctx, vm, nil, func([]string) { cancel() })
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want context.Canceled", err)
+	}
+	if IsRunning(vm) {
+		t.Error("QEMU runs")
+	}
+}
+
+func TestASecondQEMUOfOneVMIsRefusedByTheLock(t *testing.T) {
+	vm := testVM(t, noNIC)
+	first := start(t, vm)
+	_, err := Start(t.Context(), vm, nil, quiet)
+	const want = "cannot create PID file: Cannot lock pid file: Resource temporarily unavailable"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Fatalf("got  %v\nwant … %s", err, want)
+	}
+	p, err := Find(vm)
+	if err != nil || p.PID != first.PID {
+		t.Fatalf("%v, %v; want pid %d", p, err, first.PID)
+	}
+	p.Close()
+}
+
+func TestCheckNamesWhatCannotBeUsed(t *testing.T) {
+	vm := testVM(t, "")
+	dir := filepath.Dir(vm.File)
+	if err := unix.Mkfifo(dir+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"[kernel]\nimage = \"none\"":            "kernel image " + dir + "/none: cannot be used: no such file or directory",
+		"[kernel]\nimage = \"/\"":               "kernel image /: cannot be used: a directory, not a file",
+		"[kernel]\nimage = \"fifo\"":            "kernel image " + dir + "/fifo: cannot be used: a pipe, not a file",
+		"[qemu]\nbinary = \"qemu-system-none\"": "qemu-system-none: not installed",
+		"[[disk]]\npath = \"none\"":             "disk " + dir + "/none: no such file, and no size to create it with",
+		"[[disk]]\npath = \"fifo\"":             "disk " + dir + "/fifo: a pipe is neither a regular file nor a block device",
+		"[[disk]]\npath = \"/\"":                "disk /: a directory is neither a regular file nor a block device",
+	} {
+		vm, err := vms.Parse([]byte(text), vms.Env{Name: "guestvm", File: vm.File, DataDir: dir, StateDir: dir, RunDir: dir, Arch: "x86_64"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Check(vm); err == nil || err.Error() != want {
+			t.Errorf("%s\ngot  %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+func TestTheLogsOfTheStartBeforeAreKept(t *testing.T) {
+	vm := testVM(t, noNIC)
+	for _, words := range []string{"first", "second"} {
+		f, err := openLog(QEMULog(vm))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = f.WriteString(words)
+		_ = f.Close()
+	}
+	for path, want := range map[string]string{QEMULog(vm): "second", QEMULog(vm) + ".1": "first"} {
+		if got, err := os.ReadFile(path); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v; want %q", path, got, err, want)
+		}
+	}
+}
+
+func TestTheSocketWorksFromTheMomentQEMUStarts(t *testing.T) {
+	vm := testVM(t, noNIC)
+	start(t, vm)
+	m, err := qmp.Dial(t.Context(), QMPSocket(vm))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if name, err := m.Name(t.Context()); err != nil || name != "guestvm" {
+		t.Errorf("name %q, %v", name, err)
+	}
+	info, err := os.Stat(QMPSocket(vm))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v; want mode 0600", info.Mode(), err)
+	}
+}
