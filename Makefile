@@ -1,0 +1,43 @@
+# Two commands set a fresh Debian or Ubuntu machine up by themselves and do the whole job:
+#   make demo   a real VM on a private bridge: up, its address, ssh, down
+#   make test   every test
+# They install what is missing (sudo only when not root). The Go that is needed comes by itself.
+
+GO = "$$(sh test/go)"
+LINT = $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
+FUZZTIME = 1m
+PREFIX = /usr/local
+
+.PHONY: all demo test lint fuzz install clean packages
+
+all: packages
+	CGO_ENABLED=0 $(GO) build -trimpath -o build/qlaunch ./cmd/qlaunch
+
+demo: all
+	CGO_ENABLED=0 $(GO) build -o build/world ./test/world/cmd
+	sh test/guest/build build/guest
+	sh test/demo
+
+test: packages
+	$(GO) test -race -timeout 30m ./...
+
+lint: packages
+	$(LINT) run ./...
+
+# Each fuzz target for a while, one after the other.
+fuzz: packages
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+install:
+	install -D -m 0755 build/qlaunch $(DESTDIR)$(PREFIX)/bin/qlaunch
+
+clean:
+	rm -rf build
+
+packages:
+	@sh test/packages
