@@ -103,7 +103,7 @@ func TestTheUserFindsAHostThatWasSetUpWell(t *testing.T) {
 		{"a bridge", "ip -br -4 addr show virbr0 | tr -s ' '; ip -o link show virbr0 | grep -o '<.*,UP'",
 			"virbr0 DOWN 192.168.122.1/24 \n<NO-CARRIER,BROADCAST,MULTICAST,UP\n"}, // down: it has no port yet
 		{"no link to the outside", "ip -br link | cut -d' ' -f1", "lo\nvirbr0\n"},
-		{"no process of the host's", "ps -e -o comm= | sort", "dnsmasq\nps\nsh\nsort\nworld\n"},
+		{"no process of the host's", "for p in /proc/[0-9]*/comm; do read -r name <$p; echo $name >>list; done; sort list", "dnsmasq\nsh\nworld\n"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			got := run(t, world.Options{}, "sh", "-c", c.script)
