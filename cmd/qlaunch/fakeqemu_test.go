@@ -1,0 +1,168 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fakeQEMU stands in for a QEMU that misbehaves. Its manners are the word after
+// -fake, separated by commas; without any it does what is expected of it.
+func fakeQEMU() {
+	q := &fake{manners: strings.Split(option("-fake"), ",")}
+	q.atOnce()
+	q.lock(option("-pidfile"))
+	defer q.pidfile.Close()
+	if q.has("deaf-to-term") {
+		signal.Ignore(syscall.SIGTERM)
+	}
+	l, err := net.FileListener(os.NewFile(qmpFD(), "qmp"))
+	fail(err)
+	for {
+		conn, err := l.Accept()
+		fail(err)
+		q.serve(conn)
+	}
+}
+
+type fake struct {
+	manners []string
+	pidfile *os.File // the lock ends when it is closed
+}
+
+func (q *fake) has(manner string) bool { return slices.Contains(q.manners, manner) }
+
+// atOnce is what happens before anything else does.
+func (q *fake) atOnce() {
+	switch {
+	case q.has("exits-0"):
+		os.Exit(0)
+	case q.has("exits-3"):
+		time.Sleep(50 * time.Millisecond)
+		fmt.Fprint(os.Stderr, "fake-qemu: no such machine\n\x1b]0;owned\a\x1b[31mred\u202eder\n")
+		os.Exit(3)
+	case q.has("killed"):
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	case q.has("tells"):
+		tell()
+		os.Exit(1)
+	}
+}
+
+// tell writes what this process inherited to its standard error.
+func tell() {
+	for fd := range 256 {
+		path := make([]byte, 256)
+		n, err := syscall.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd), path)
+		if err != nil || strings.HasPrefix(string(path[:n]), "anon_inode:[event") { // the Go runtime's own
+			continue
+		}
+		name, _, _ := strings.Cut(string(path[:n]), ":")
+		fmt.Fprintf(os.Stderr, "fd %d: %s\n", fd, name)
+	}
+	for _, variable := range os.Environ() {
+		fmt.Fprintln(os.Stderr, "env:", variable)
+	}
+	directory, _ := os.Getwd()
+	session, _ := unix.Getsid(0)
+	fmt.Fprintln(os.Stderr, "directory:", directory)
+	fmt.Fprintln(os.Stderr, "leads its session:", session == os.Getpid())
+}
+
+// lock does what QEMU does with its pid file.
+func (q *fake) lock(path string) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	fail(err)
+	if err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
+		fmt.Fprintln(os.Stderr, "fake-qemu: cannot create PID file: Cannot lock pid file:", err)
+		os.Exit(1)
+	}
+	fail(f.Truncate(0))
+	_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	fail(err)
+	q.pidfile = f
+}
+
+// serve is one client's connection to the monitor.
+func (q *fake) serve(conn net.Conn) {
+	defer conn.Close()
+	switch {
+	case q.has("silent"):
+		_, _ = io.Copy(io.Discard, conn)
+		return
+	case q.has("babbles"):
+		fmt.Fprint(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+		return
+	}
+	fmt.Fprintln(conn, `{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}, "capabilities": []}}`)
+	if q.has("hangs-up") {
+		return
+	}
+	commands := json.NewDecoder(conn)
+	for {
+		var command struct {
+			Execute string
+			ID      json.RawMessage
+		}
+		if commands.Decode(&command) != nil {
+			return
+		}
+		if q.has("floods") {
+			_, _ = io.WriteString(conn, strings.Repeat(`{"event": "RTC_CHANGE", "data": {"offset": 1}, "timestamp": {"seconds": 1, "microseconds": 1}}`+"\n", 10000))
+		}
+		fmt.Fprintf(conn, "{\"return\": %s, \"id\": %s}\n", q.answer(command.Execute), command.ID)
+		q.obey(conn, command.Execute)
+	}
+}
+
+func (q *fake) answer(command string) string {
+	switch {
+	case command == "query-status" && q.has("paused"):
+		return `{"status": "io-error", "singlestep": false, "running": false}`
+	case command == "query-status":
+		return `{"status": "running", "singlestep": false, "running": true}`
+	}
+	return "{}"
+}
+
+func (q *fake) obey(conn net.Conn, command string) {
+	switch {
+	case command == "system_powerdown" && !q.has("deaf-to-button"), command == "quit" && !q.has("deaf-to-quit"):
+		fmt.Fprintln(conn, `{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}, "timestamp": {"seconds": 1, "microseconds": 1}}`)
+		os.Exit(0)
+	}
+}
+
+// option is the word after an option on this program's command line.
+func option(name string) string {
+	i := slices.Index(os.Args, name)
+	if i < 0 || i+1 == len(os.Args) {
+		return ""
+	}
+	return os.Args[i+1]
+}
+
+// qmpFD is the descriptor that the monitor listens on.
+func qmpFD() uintptr {
+	for _, word := range os.Args {
+		if rest, ok := strings.CutPrefix(word, "socket,id=qmp,fd="); ok {
+			number, _, _ := strings.Cut(rest, ",")
+			fd, err := strconv.Atoi(number)
+			fail(err)
+			return uintptr(fd)
+		}
+	}
+	return 0
+}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var update = flag.Bool("update", false, "write the expected outputs anew")
+
+// A script runs these as programs of their own: qlaunch, and what stands at the
+// process boundary around it.
+func TestMain(m *testing.M) {
+	syscall.Umask(0o022)
+	testscript.Main(m, map[string]func(){
+		"qlaunch":   main,
+		"fake-qemu": fakeQEMU,
+		"interrupt": interrupt,
+		"terminal":  terminal,
+		"screen":    screen,
+	})
+}
+
+// Each testdata/script/*.txtar is a user's session. Beside testscript's own
+// commands it has
+//
+//	run CODE LABEL PROGRAM ARG…   the program ends with that code, prints the file LABEL.out on stdout
+//	                              and LABEL.err on stderr, and nothing where there is no such file
+//	await FILE PATTERN            until the file holds the pattern
+//	expand FILE…                  puts the environment's variables into files
+//	alone [NUMBER]                so many QEMUs of this script run, without a number none
+//
+// What differs from run to run is written as a word in capitals: see masks.
+func TestScripts(t *testing.T) {
+	for _, tool := range []string{"qemu-system-x86_64", "qemu-img", "bash", "sh"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Fatal(err)
+		}
+	}
+	goldens := &goldens{new: map[string]map[string]string{}}
+	t.Cleanup(func() { goldens.write(t) })
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/script",
+		RequireUniqueNames: true,
+		Setup:              home,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"run":    goldens.run,
+			"await":  await,
+			"expand": expand,
+			"alone":  alone,
+		},
+	})
+}
+
+// home gives a script a user's directories of its own. The runtime directory's path is
+// short, as it is on a real host: the names of sockets have 107 bytes.
+func home(env *testscript.Env) error {
+	run, err := os.MkdirTemp("/tmp", "q")
+	if err != nil {
+		return err
+	}
+	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
+	env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, "data"))
+	env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
+	env.Setenv("XDG_RUNTIME_DIR", run)
+	env.Setenv("RUN", run)
+	env.Setenv("VMS", filepath.Join(env.WorkDir, "config/qlaunch/vms"))
+	env.Setenv("USER", "user") // the hints name $USER as it is
+	env.Setenv("UID", strconv.Itoa(os.Getuid()))
+	env.Defer(func() {
+		for _, pid := range started(run, env.WorkDir) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		_ = os.RemoveAll(run)
+	})
+	return os.MkdirAll(filepath.Join(env.WorkDir, "home"), 0o700)
+}
+
+// started are the QEMUs, real and fake, whose command line names a directory of a script.
+func started(dirs ...string) []int {
+	var pids []int
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		line, _ := os.ReadFile(file)
+		program, _, _ := strings.Cut(string(line), "\x00")
+		if !strings.Contains(filepath.Base(program), "qemu") || strings.Contains(program, "qemu-img") {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		for _, dir := range dirs {
+			if strings.Contains(string(line), dir+"/") {
+				pids = append(pids, pid)
+				break
+			}
+		}
+	}
+	return pids
+}
+
+func alone(ts *testscript.TestScript, _ bool, args []string) {
+	want := 0
+	if len(args) == 1 {
+		want, _ = strconv.Atoi(args[0])
+	}
+	if pids := started(ts.Getenv("RUN"), ts.Getenv("WORK")); len(pids) != want {
+		ts.Fatalf("QEMUs that run: %d, want %d", pids, want)
+	}
+}
+
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile(args[1])
+	err := until(ts.MkAbs(args[0]), func(path string) bool {
+		text, err := os.ReadFile(path)
+		return err == nil && pattern.Match(text)
+	})
+	ts.Check(err)
+}
+
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	for _, file := range args {
+		text := os.Expand(ts.ReadFile(file), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o600))
+	}
+}
+
+// goldens holds what programs printed against what the scripts say, and with
+// -update the scripts against what was printed.
+type goldens struct {
+	mutex sync.Mutex
+	new   map[string]map[string]string
+}
+
+func (g *goldens) run(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: run CODE LABEL PROGRAM ARG…")
+	}
+	code, label := args[0], args[1]
+	err := ts.Exec(args[2], args[3:]...)
+	ended := "0"
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		ended = strconv.Itoa(exit.ExitCode())
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	g.compare(ts, label+".out", ts.ReadFile("stdout"))
+	g.compare(ts, label+".err", ts.ReadFile("stderr"))
+	if ended != code {
+		ts.Fatalf("exit code %s, want %s", ended, code)
+	}
+}
+
+func (g *goldens) compare(ts *testscript.TestScript, file, got string) {
+	got = mask(ts, got)
+	if *update {
+		g.mutex.Lock()
+		defer g.mutex.Unlock()
+		if g.new[ts.Name()] == nil {
+			g.new[ts.Name()] = map[string]string{}
+		}
+		g.new[ts.Name()][file] = got
+		return
+	}
+	want, err := os.ReadFile(ts.MkAbs(file))
+	if err != nil && !os.IsNotExist(err) {
+		ts.Fatalf("%v", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		ts.Fatalf("%s (-want +got)\n%s", file, diff)
+	}
+}
+
+// masks are what differs from run to run.
+var masks = []struct{ pattern, word string }{
+	{`(?m)^(pid: +)\d+$`, "${1}PID"},
+	{`(?m)^(uptime: +)[0-9hms]+$`, "${1}UPTIME"},
+	{`(?m)^(\S+ +(?:running|paused|unresponsive) .* )[0-9hms]+$`, "${1}UPTIME"},
+	{`("pid": )\d+`, "${1}PID"},
+	{`("started": )"[^"]+"`, "${1}TIME"},
+	{`\bpid \d+`, "pid PID"},
+	{`127\.0\.0\.1:\d{4,5}\b`, "127.0.0.1:PORT"},
+}
+
+func mask(ts *testscript.TestScript, text string) string {
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "(no newline)\n"
+	}
+	text = strings.NewReplacer("\x1b", "␛", "\r", "␍", ts.Getenv("RUN"), "$RUN", ts.Getenv("WORK"), "$WORK").Replace(text)
+	for _, m := range masks {
+		text = regexp.MustCompile(m.pattern).ReplaceAllString(text, m.word)
+	}
+	return text
+}
+
+// write puts the outputs into the scripts: a file where there is one, none where nothing is printed.
+func (g *goldens) write(t *testing.T) {
+	for name, files := range g.new {
+		path := filepath.Join("testdata/script", name+".txtar")
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kept []txtar.File
+		for _, file := range archive.Files {
+			text, ours := files[file.Name]
+			if ours {
+				file.Data = []byte(text)
+			}
+			delete(files, file.Name)
+			if !ours || text != "" {
+				kept = append(kept, file)
+			}
+		}
+		for _, name := range inOrder(string(archive.Comment), files) {
+			kept = append(kept, txtar.File{Name: name, Data: []byte(files[name])})
+		}
+		archive.Files = kept
+		if err := os.WriteFile(path, txtar.Format(archive), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// inOrder are the new files that hold something, in the order of the script's lines.
+func inOrder(script string, files map[string]string) []string {
+	var names []string
+	for line := range strings.Lines(script) {
+		words := strings.Fields(line)
+		if len(words) < 3 || words[0] != "run" {
+			continue
+		}
+		for _, name := range []string{words[2] + ".out", words[2] + ".err"} {
+			if files[name] != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// patience is how long a test waits for what must come.
+const patience = time.Minute
+
+func fail(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, filepath.Base(os.Args[0])+":", err)
+		os.Exit(99)
+	}
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a program: terminal [-fds 012] [-after PATTERN -type TEXT] [-size 80x24] FILE PROGRAM ARG…
+// runs another program with a terminal as its controlling one and as the named
+// descriptors. Once the terminal has shown the pattern, the text is typed. All
+// that was shown is written to FILE as it came, and the exit code is the program's.
+func terminal() {
+	flags := flag.NewFlagSet("terminal", flag.ExitOnError)
+	fds := flags.String("fds", "012", "")
+	after := flags.String("after", "", "")
+	text := flags.String("type", "", "")
+	size := flags.String("size", "80x24", "")
+	_ = flags.Parse(os.Args[1:])
+	program := flags.Args()[1:]
+
+	control, tty, err := openPTY(*size)
+	fail(err)
+	cmd := exec.Command(program[0], program[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if strings.Contains(*fds, "0") {
+		cmd.Stdin = tty
+	}
+	if strings.Contains(*fds, "1") {
+		cmd.Stdout = tty
+	}
+	if strings.Contains(*fds, "2") {
+		cmd.Stderr = tty
+	}
+	cmd.ExtraFiles = []*os.File{tty}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 3}
+	fail(cmd.Start())
+	fail(tty.Close())
+
+	typed, err := strconv.Unquote(`"` + *text + `"`)
+	fail(err)
+	shown := converse(control, regexp.MustCompile(*after), typed)
+	_ = cmd.Wait()
+	fail(os.WriteFile(flags.Arg(0), shown, 0o600))
+	os.Exit(cmd.ProcessState.ExitCode())
+}
+
+// converse reads until nobody has the terminal open any more, which is when
+// reading it fails with EIO, and types the text once the pattern has been shown.
+func converse(control *os.File, after *regexp.Regexp, text string) []byte {
+	var shown []byte
+	piece := make([]byte, 4096)
+	for {
+		n, err := control.Read(piece)
+		shown = append(shown, piece[:n]...)
+		if text != "" && after.Match(shown) {
+			_, err := control.WriteString(text)
+			fail(err)
+			text = ""
+		}
+		if err != nil {
+			if !errors.Is(err, syscall.EIO) {
+				fail(err)
+			}
+			return shown
+		}
+	}
+}
+
+// openPTY opens both ends of a new terminal (pty(7)).
+func openPTY(size string) (control, tty *os.File, err error) {
+	control, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	fd := int(control.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		return nil, nil, err
+	}
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		return nil, nil, err
+	}
+	var w unix.Winsize
+	if _, err := fmt.Sscanf(size, "%dx%d", &w.Col, &w.Row); err != nil {
+		return nil, nil, err
+	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &w); err != nil {
+		return nil, nil, err
+	}
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	return control, tty, err
+}
+
+// screen is a program: screen FILE prints what stands on a terminal that was
+// shown the file. It knows what progress lines are made with, and shows any other control as it is.
+func screen() {
+	shown, err := os.ReadFile(os.Args[1])
+	fail(err)
+	fmt.Println(strings.TrimRight(render(string(shown)), "\n"))
+}
+
+var (
+	cursorUp  = regexp.MustCompile(`^\x1b\[(\d*)A`)
+	eraseDown = regexp.MustCompile(`^\x1b\[0?J`)
+)
+
+func render(shown string) string {
+	lines, row, column := []string{""}, 0, 0
+	for shown != "" {
+		switch m := cursorUp.FindStringSubmatch(shown); {
+		case m != nil:
+			up, _ := strconv.Atoi(m[1])
+			row, shown = max(0, row-max(1, up)), shown[len(m[0]):]
+			continue
+		case eraseDown.MatchString(shown):
+			lines = lines[:row+1]
+			lines[row] = lines[row][:min(column, len(lines[row]))]
+			shown = shown[len(eraseDown.FindString(shown)):]
+			continue
+		}
+		c := shown[0]
+		shown = shown[1:]
+		switch c {
+		case '\r':
+			column = 0
+		case '\n':
+			if row++; row == len(lines) {
+				lines = append(lines, "")
+			}
+		default:
+			line := lines[row] + strings.Repeat(" ", max(0, column-len(lines[row])))
+			lines[row] = line[:column] + string([]byte{c}) + line[min(len(line), column+1):]
+			column++
+		}
+	}
+	return strings.Join(lines, "\n")
+}
