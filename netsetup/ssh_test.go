@@ -1,0 +1,83 @@
+package netsetup
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func TestWaitSSHReturnsWhenAServerGreets(t *testing.T) {
+	l := listenTCP(t)
+	at := netip.MustParseAddrPort(l.Addr().String())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	// The first connection breaks off, as that of a guest whose sshd is just starting; the second is greeted.
+	go func() {
+		for _, greeting := range []string{"", "SSH-2.0-test\r\n"} {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte(greeting))
+			_ = conn.Close()
+		}
+	}()
+	if err := WaitSSH(ctx, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWaitSSHEndsWithItsContextAndSaysWhatItMet(t *testing.T) {
+	closed := listenTCP(t)
+	_ = closed.Close()
+	talker := listenTCP(t)
+	go func() {
+		for {
+			conn, err := talker.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("220 mail\r\n"))
+			_ = conn.Close()
+		}
+	}()
+	over := errors.New("over")
+	for want, l := range map[string]net.Listener{
+		"connect: connection refused: over":                closed,
+		`answers "220 ", which is not ssh's greeting: over`: talker,
+	} {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, over)
+		err := WaitSSH(ctx, netip.MustParseAddrPort(l.Addr().String()))
+		cancel()
+		if !errors.Is(err, over) || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
+
+// A server that takes the connection and keeps silent must not hold the wait beyond its context.
+func TestWaitSSHIsNotHeldByASilentServer(t *testing.T) {
+	l := listenTCP(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		if _, err := l.Accept(); err == nil {
+			cancel()
+		}
+	}()
+	if err := WaitSSH(ctx, netip.MustParseAddrPort(l.Addr().String())); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+}
+
+func listenTCP(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
