@@ -1,7 +1,6 @@
 package leases
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"net/netip"
@@ -31,7 +30,7 @@ func judgeFile(q Query, v view, base *baseline, r reading) Report {
 	}
 	rep.Readable = true
 	for _, l := range r.leases {
-		if !bytes.Equal(l.mac, q.MAC) {
+		if !same(l.mac, q.MAC) {
 			continue
 		}
 		a := Address{

@@ -308,6 +308,7 @@ func TestTheWaiterBelievesOnlyWhatIsOfThisStart(t *testing.T) {
 		{"an old lease without end", Address{IP: ip, Source: Dnsmasq, Freshness: Older}, false, never},
 		{"an old lease without end, of a guest that sends", Address{IP: ip, Source: Dnsmasq, Freshness: Older}, true, later},
 		{"an old lease without end, in use", Address{IP: ip, Source: Dnsmasq, Freshness: Older, Live: true}, true, now},
+		{"a new IPv6 lease", Address{IP: netip.MustParseAddr("fd00::1"), Source: Dnsmasq, Freshness: ThisStart}, true, later},
 		{"a neighbour", Address{IP: ip, Source: Neighbours, Freshness: ThisStart, Live: true}, true, later},
 		{"an old neighbour", Address{IP: ip, Source: Neighbours, Freshness: Older}, true, never},
 		{"a link-local neighbour", Address{IP: netip.MustParseAddr("fe80::1"), Source: Neighbours, Live: true}, true, never},

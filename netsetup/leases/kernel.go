@@ -1,7 +1,6 @@
 package leases
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -19,9 +18,15 @@ type link struct {
 	own   []netip.Prefix // its addresses, each with its subnet
 }
 
+// ErrNoBridge says that the kernel has no interface of the bridge's name.
+var ErrNoBridge = errors.New("no such interface")
+
 // findLink asks the kernel for the interface of that name.
 func findLink(name string) (link, error) {
 	l, err := netlink.LinkByName(name)
+	if _, ok := errors.AsType[netlink.LinkNotFoundError](err); ok {
+		return link{}, ErrNoBridge
+	}
 	if err != nil {
 		return link{}, err
 	}
@@ -73,7 +78,7 @@ func neighbours(l link, mac net.HardwareAddr, now time.Time) ([]neighbour, int, 
 			continue
 		}
 		total++
-		if bytes.Equal(n.HardwareAddr, mac) {
+		if same(n.HardwareAddr, mac) {
 			ours = append(ours, neighbour{
 				ip: ip.Unmap(), state: n.State, confirmed: ago(now, n.Confirmed), updated: ago(now, n.Updated),
 			})
@@ -95,7 +100,7 @@ func seeFrames(l link, mac net.HardwareAddr, now time.Time) (sighting, int, erro
 			continue
 		}
 		total++
-		if last := ago(now, n.Updated); bytes.Equal(n.HardwareAddr, mac) && last.After(s.last) {
+		if last := ago(now, n.Updated); same(n.HardwareAddr, mac) && last.After(s.last) {
 			s = sighting{port: portName(n.LinkIndex), last: last}
 		}
 	}

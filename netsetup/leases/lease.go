@@ -14,6 +14,7 @@
 package leases
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"strings"
@@ -93,6 +94,9 @@ func parseIP(s string) (netip.Addr, bool) {
 	}
 	return ip.Unmap(), true
 }
+
+// same says whether an entry's hardware address is the guest's. An entry without one is nobody's.
+func same(entry, guest net.HardwareAddr) bool { return len(entry) == 6 && bytes.Equal(entry, guest) }
 
 // parseMAC reads an Ethernet address; net.ParseMAC takes longer ones too.
 func parseMAC(s string) (net.HardwareAddr, bool) {

@@ -32,7 +32,8 @@ func again(t *testing.T, command ...string) bool {
 	defer cancel()
 	args := append(command[1:len(command):len(command)], os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
 	cmd := exec.CommandContext(ctx, command[0], args...)
-	cmd.Env = append(os.Environ(), inside+"="+t.Name())
+	path := os.Getenv("PATH") + ":/usr/sbin:/sbin" // dnsmasq is not on an ordinary user's
+	cmd.Env = append(os.Environ(), inside+"="+t.Name(), "PATH="+path)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)

@@ -83,7 +83,8 @@ func pick(all []Address, sends bool) (Address, belief) {
 	return lesser, found
 }
 
-// believe says whether an address is this start's. An old lease that ends is written anew when the guest asks for an
+// believe says whether an address is this start's. IPv6 waits for a moment too: IPv4 often follows, and is what most
+// people mean by a guest's address. An old lease that ends is written anew when the guest asks for an
 // address, so it is worth a moment's wait; one without an end stays as it is, in dnsmasq's file at least.
 func believe(a Address, sends bool) belief {
 	lasting := a.Expiry.IsZero()
@@ -94,9 +95,9 @@ func believe(a Address, sends bool) belief {
 		return never
 	case !a.IsLease():
 		return later
-	case a.Freshness != Older, a.Live && lasting:
+	case a.IP.Is4() && (a.Freshness != Older || a.Live && lasting):
 		return now
-	case a.Live, sends && lasting:
+	case a.Freshness != Older, a.Live, sends && lasting:
 		return later
 	}
 	return never

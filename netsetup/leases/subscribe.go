@@ -1,7 +1,6 @@
 package leases
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -49,7 +48,7 @@ func (s *subscription) overrun() (bool, error) {
 
 // concerns says whether an update is about mac. Neighbour entries and forwarding entries both carry it.
 func concerns(u netlink.NeighUpdate, mac net.HardwareAddr) bool {
-	return bytes.Equal(u.HardwareAddr, mac)
+	return same(u.HardwareAddr, mac)
 }
 
 // close ends the subscription and its goroutine, which may be waiting to hand over an update.

@@ -29,7 +29,7 @@ type Waiter struct {
 // guest is started, with a Query whose Since is zero. Of a guest that runs already Since says since when, and an
 // address that may be of this start is then believed.
 //
-// Errors: no such bridge; no inotify watch to be had, with the kernel's limit that is reached; no netlink socket.
+// Errors: ErrNoBridge; no inotify watch to be had, with the kernel's limit that is reached; no netlink socket.
 // The caller must Close the Waiter.
 func NewWaiter(q Query) (*Waiter, error) {
 	l, err := findLink(q.Bridge)

@@ -146,6 +146,15 @@ func TestWaitSeesALeaseHoweverItsFileComes(t *testing.T) {
 		{"which renews an old one",
 			func(t *testing.T, q Query) { put(t, q, debian, leaseLine("192.168.122.62", -100)) },
 			func(t *testing.T, q Query) { put(t, q, debian, leaseLine("192.168.122.62", 0)) }, "dnsmasq"},
+		{"behind a symbolic link",
+			func(t *testing.T, q Query) {
+				put(t, q, "elsewhere/leases", "")
+				put(t, q, "var/lib/misc/other", "")
+				if err := os.Symlink("../../../elsewhere/leases", filepath.Join(q.Root, debian)); err != nil {
+					t.Fatal(err)
+				}
+			},
+			func(t *testing.T, q Query) { put(t, q, "elsewhere/leases", leaseLine("192.168.122.62", 0)) }, "dnsmasq"},
 		{"while another source is no file",
 			func(t *testing.T, q Query) { mkfifo(t, q, debian) },
 			func(t *testing.T, q Query) {
@@ -318,7 +327,7 @@ func TestProgressTellsTheStagesUpwards(t *testing.T) {
 
 func TestThereIsNoWaiterWithoutABridge(t *testing.T) {
 	_, err := NewWaiter(Query{Root: t.TempDir(), Bridge: "nosuchbr0", MAC: guestMAC})
-	if diff := cmp.Diff("bridge nosuchbr0: Link not found", fmt.Sprint(err)); diff != "" {
+	if diff := cmp.Diff("bridge nosuchbr0: no such interface", fmt.Sprint(err)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -48,6 +48,13 @@ func (t *tree) arm() error {
 		if err := t.descend(path); err != nil {
 			return err
 		}
+		// A file behind a symbolic link changes in another directory.
+		if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
+			t.parts[target] = true
+			if err := t.descend(target); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
