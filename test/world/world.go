@@ -86,6 +86,9 @@ func Command(ctx context.Context, o Options, argv ...string) (*exec.Cmd, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := namespaces(asRoot); err != nil {
+		return nil, err
+	}
 	text, err := json.Marshal(o)
 	if err != nil {
 		return nil, fmt.Errorf("options: %w", err)
@@ -103,9 +106,6 @@ func Command(ctx context.Context, o Options, argv ...string) (*exec.Cmd, error) 
 	}
 	if asRoot {
 		return cmd, nil
-	}
-	if err := userNamespaces("/"); err != nil {
-		return nil, err
 	}
 	cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
 	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}}

@@ -6,11 +6,37 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrNoUserNamespaces means that this machine does not let an ordinary user
 // make a world; root can.
 var ErrNoUserNamespaces = errors.New("an ordinary user may not make user namespaces here, so run this with sudo")
+
+// ErrNoNamespaces means that this is root without the right to make namespaces.
+var ErrNoNamespaces = errors.New("root without CAP_SYS_ADMIN cannot make namespaces: a container needs to be a privileged one")
+
+// namespaces says what would keep this user from making a world.
+func namespaces(asRoot bool) error {
+	if asRoot {
+		return rootNamespaces()
+	}
+	return userNamespaces("/")
+}
+
+// rootNamespaces says whether root is root enough.
+func rootNamespaces() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData // two words of 32 capabilities
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return fmt.Errorf("capget: %w", err)
+	}
+	if sets[0].Effective&(1<<unix.CAP_SYS_ADMIN) == 0 {
+		return ErrNoNamespaces
+	}
+	return nil
+}
 
 // userNamespaces looks for what keeps an ordinary user from making a namespace
 // that is good for something. With AppArmor's restriction (Ubuntu since 24.04)
