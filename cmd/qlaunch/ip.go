@@ -69,6 +69,9 @@ func (c *ipCmd) print(s *session, nics []vms.NIC, reports []leases.Report) error
 	if !c.All && ok {
 		addresses = []leases.Address{best}
 	}
+	if ok && stale(best) && !c.Explain {
+		s.notice("%s: %s is a lease from before this start", c.Name, best.IP)
+	}
 	switch {
 	case c.Explain && c.Output == "json":
 		return printJSON(s.stdout, reports)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"slices"
 	"time"
@@ -18,21 +17,22 @@ type overview struct {
 	State   launcher.State `json:"state"`
 	Reason  string         `json:"reason,omitzero"` // of paused and unresponsive
 	Address string         `json:"address,omitzero"`
-	Memory  vms.Size       `json:"memory"`
-	CPUs    int            `json:"cpus"`
+	Memory  vms.Size       `json:"memory,omitzero"`
+	CPUs    int            `json:"cpus,omitzero"`
 	PID     int            `json:"pid,omitzero"`
 	Started time.Time      `json:"started,omitzero"`
 	Changed []string       `json:"changed,omitzero"` // keys of the definition that differ from what runs
-	File    string         `json:"file,omitzero"`    // the definition; none when it is gone
+	File    string         `json:"file"`             // the definition
+	Missing bool           `json:"missing,omitzero"` // it is not there, though the VM runs
 	Error   string         `json:"error,omitzero"`   // why the definition cannot be used
 }
 
 // invalid is the state of a VM that does not run and whose definition cannot be used.
 const invalid launcher.State = "invalid"
 
-// look gathers a VM's overview.
-func (s *session) look(ctx context.Context, name string) (overview, error) {
-	vm, err := s.managed(name)
+// look gathers the overview of a VM that the user names.
+func (s *session) look(ctx context.Context, ref string) (overview, error) {
+	vm, err := s.managed(ref)
 	if err != nil {
 		return overview{}, err
 	}
@@ -45,7 +45,7 @@ func (s *session) look(ctx context.Context, name string) (overview, error) {
 	if status.State == launcher.Stopped {
 		return o, nil
 	}
-	s.compare(&o, vm)
+	s.compare(&o, ref, vm)
 	if address, ok := s.address(ctx, vm, status.Started); ok {
 		o.Address = address.IP.String()
 	}
@@ -53,29 +53,32 @@ func (s *session) look(ctx context.Context, name string) (overview, error) {
 }
 
 // compare says how the definition of a VM that runs has changed since its start.
-func (s *session) compare(o *overview, started vms.VM) {
-	now, err := s.load(o.Name)
-	if _, gone := errors.AsType[*noVMError](err); gone {
-		o.File = ""
-		return
-	}
-	o.File = s.store.Path(o.Name)
-	if err != nil {
+func (s *session) compare(o *overview, ref string, started vms.VM) {
+	_, o.File, _ = s.store.Locate(ref)
+	now, err := s.load(ref)
+	switch {
+	case isA[*noVMError](err):
+		o.Missing = true
+	case err != nil:
 		o.Error = err.Error()
-		return
+	default:
+		o.Changed = vms.Changed(started, now)
 	}
-	o.Changed = vms.Changed(started, now)
 }
 
-// address is the best known address of a VM that runs.
+// address is the best known address of a VM that runs. A lease of an earlier
+// start that nothing confirms is none: it may be another's by now.
 func (s *session) address(ctx context.Context, vm vms.VM, started time.Time) (leases.Address, bool) {
 	for _, nic := range bridged(vm) {
-		if address, ok := leases.Best(leases.Look(ctx, s.query(nic, started))); ok {
+		if address, ok := leases.Best(leases.Look(ctx, s.query(nic, started))); ok && !stale(address) {
 			return address, true
 		}
 	}
 	return leases.Address{}, false
 }
+
+// stale says that an address is known from before the start only.
+func stale(address leases.Address) bool { return address.Freshness == leases.Older && !address.Live }
 
 // names are the VMs that are defined, and those that run without a definition in its place.
 func (s *session) names() ([]string, error) {
