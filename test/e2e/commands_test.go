@@ -110,8 +110,9 @@ func console(ts *testscript.TestScript, neg bool, args []string) {
 // processes: prints the name of each process that runs for the user.
 func listProcesses(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) > 0, "processes")
+	out := ts.Stdout() // which empties it
 	for _, p := range processes() {
-		fmt.Fprintln(ts.Stdout(), p.name)
+		fmt.Fprintln(out, p.name)
 	}
 }
 

@@ -70,4 +70,3 @@ func timeRaw(ts *testscript.TestScript, name, line string) time.Duration {
 	ts.Check(cmd.Wait())
 	return taken
 }
-

@@ -34,7 +34,7 @@ func dump(w io.Writer) {
 			section(w, file, string(text))
 		}
 	}
-	for _, argv := range [][]string{{"ip", "-d", "address"}, {"ip", "neighbour"}, {"bridge", "fdb"}} {
+	for _, argv := range [][]string{{"ip", "-d", "address"}, {"ip", "neighbour"}, {"/usr/sbin/bridge", "fdb"}} {
 		text, _ := exec.Command(argv[0], argv[1:]...).CombinedOutput()
 		section(w, strings.Join(argv, " "), string(text))
 	}

@@ -39,7 +39,7 @@ func runScript(file string, verbose bool) int {
 	return 0
 }
 
-// guestTOML is the definition of guestvm when a script brings none.
+// guestTOML is the definition of guestvm, for a script that brings none at all.
 //
 //go:embed testdata/guestvm.toml
 var guestTOML []byte
@@ -61,14 +61,14 @@ func moveIn(env *testscript.Env) error {
 		key, value, _ := strings.Cut(variable, "=")
 		env.Setenv(key, value)
 	}
-	definition := filepath.Join(world.Home, ".config/qlaunch/vms/guestvm.toml")
-	if _, err := os.Stat(definition); err == nil {
+	definitions := filepath.Join(world.Home, ".config/qlaunch/vms")
+	if _, err := os.Stat(definitions); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(definition), 0o755); err != nil {
+	if err := os.MkdirAll(definitions, 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(definition, guestTOML, 0o644)
+	return os.WriteFile(filepath.Join(definitions, "guestvm.toml"), guestTOML, 0o644)
 }
 
 // condition is what a script may ask of the machine.
