@@ -46,7 +46,7 @@ func TestWaitSSHEndsWithItsContextAndSaysWhatItMet(t *testing.T) {
 	}()
 	over := errors.New("over")
 	for want, l := range map[string]net.Listener{
-		"connect: connection refused: over":                closed,
+		"connect: connection refused: over":                 closed,
 		`answers "220 ", which is not ssh's greeting: over`: talker,
 	} {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, over)
