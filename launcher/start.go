@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -151,22 +149,6 @@ func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
 	}
 	files.UEFI, err = FindUEFI(vm)
 	return files, err
-}
-
-// listen makes a socket that QEMU listens on. Connecting works from this moment
-// on, and QEMU, which unlinks whatever stands at a path that it is told to
-// listen on, never sees the path.
-func listen(path string) (*os.File, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false)
-	f, err := l.File()
-	return f, errors.Join(err, l.Close(), os.Chmod(path, 0o600))
 }
 
 // freeze keeps the definition that this QEMU is started with, for the commands

@@ -205,3 +205,16 @@ func TestTheSocketWorksFromTheMomentQEMUStarts(t *testing.T) {
 		t.Errorf("%v, %v; want mode 0600", info.Mode(), err)
 	}
 }
+
+func TestALongRunDirectoryIsNoObstacle(t *testing.T) {
+	vm := testVM(t, noNIC)
+	vm.RunDir = filepath.Join(filepath.Dir(vm.RunDir), strings.Repeat("long", 40), "guestvm")
+	if err := MakeDirs(vm); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = Stop(context.Background(), vm, 0) })
+	start(t, vm)
+	if status, err := Ask(t.Context(), vm); err != nil || status.State != Running {
+		t.Errorf("%+v, %v; want running", status, err)
+	}
+}
