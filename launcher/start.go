@@ -28,19 +28,31 @@ var (
 // does within a tenth of a second on an idle host and before the guest runs.
 const greetDeadline = 30 * time.Second
 
-// DiedError says that QEMU ended before it answered.
+// DiedError says that QEMU ended while something was waited for.
 type DiedError struct {
-	Status string // how it ended: "exit status 1", "signal: aborted"
+	Status string // how it ended: "exit status 1", "signal: aborted"; empty when it was not our child any more
 	Words  string // the last lines that it wrote to its standard error, as they are; may be empty
 }
 
 // Error ends with QEMU's own words.
 func (e *DiedError) Error() string {
-	if e.Words == "" {
+	switch {
+	case e.Status == "" && e.Words == "":
+		return "QEMU ended"
+	case e.Words == "":
 		return "QEMU ended without a word: " + e.Status
+	case e.Status == "":
+		return "QEMU ended: " + e.Words
+	default:
+		return fmt.Sprintf("QEMU ended: %s: %s", e.Status, e.Words)
 	}
-	return fmt.Sprintf("QEMU ended: %s: %s", e.Status, e.Words)
 }
+
+// Unwrap is ErrEnded.
+func (*DiedError) Unwrap() error { return ErrEnded }
+
+// Died is the error for a VM whose QEMU ended after it had been started.
+func Died(vm vms.VM) error { return &DiedError{Words: lastWords(QEMULog(vm))} }
 
 // Start starts a VM's QEMU and returns when it answers on its monitor.
 //
