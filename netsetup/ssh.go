@@ -7,11 +7,25 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 )
 
+// A NoSSHError says that no ssh server answered before the wait was given up.
+type NoSSHError struct {
+	At  netip.AddrPort
+	Met error // what the last attempt met: "connection refused", "no answer"
+	Err error // the context's cause
+}
+
+// Error does not name the context's cause: who set the deadline does.
+func (e *NoSSHError) Error() string { return fmt.Sprintf("no ssh at %s: %v", e.At, e.Met) }
+
+// Unwrap gives the context's cause.
+func (e *NoSSHError) Unwrap() error { return e.Err }
+
 // WaitSSH waits until an ssh server answers with its greeting (RFC 4253, section 4.2) at an address, or ctx ends. The
-// error then is ctx's cause and what the last attempt met.
+// error then is a *[NoSSHError].
 //
 // A server that is not there yet makes no event that could be waited for, so this one asks again: at first at once,
 // then every half second. An attempt that gets no answer at all ends with ctx, or after two seconds.
@@ -24,7 +38,7 @@ func WaitSSH(ctx context.Context, at netip.AddrPort) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", lastWord(err), context.Cause(ctx))
+			return &NoSSHError{At: at, Met: met(err), Err: context.Cause(ctx)}
 		case <-time.After(pause):
 		}
 	}
@@ -49,10 +63,13 @@ func greetSSH(ctx context.Context, at netip.AddrPort) error {
 	return nil
 }
 
-// lastWord is the kernel's answer to a connection, without the words around it.
-func lastWord(err error) error {
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return op.Err
+// met is what an attempt met, in the kernel's words without those around them.
+func met(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("no answer")
+	}
+	if call, ok := errors.AsType[*os.SyscallError](err); ok {
+		return call.Err
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package netsetup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -46,13 +47,14 @@ func TestWaitSSHEndsWithItsContextAndSaysWhatItMet(t *testing.T) {
 	}()
 	over := errors.New("over")
 	for want, l := range map[string]net.Listener{
-		"connect: connection refused: over":                 closed,
-		`answers "220 ", which is not ssh's greeting: over`: talker,
+		"connection refused":                          closed,
+		`answers "220 ", which is not ssh's greeting`: talker,
 	} {
+		at := netip.MustParseAddrPort(l.Addr().String())
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, over)
-		err := WaitSSH(ctx, netip.MustParseAddrPort(l.Addr().String()))
+		err := WaitSSH(ctx, at)
 		cancel()
-		if !errors.Is(err, over) || err.Error() != want {
+		if want := fmt.Sprintf("no ssh at %s: %s", at, want); !errors.Is(err, over) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
@@ -67,8 +69,10 @@ func TestWaitSSHIsNotHeldByASilentServer(t *testing.T) {
 			cancel()
 		}
 	}()
-	if err := WaitSSH(ctx, netip.MustParseAddrPort(l.Addr().String())); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want context.Canceled", err)
+	at := netip.MustParseAddrPort(l.Addr().String())
+	err := WaitSSH(ctx, at)
+	if want := fmt.Sprintf("no ssh at %s: no answer", at); !errors.Is(err, context.Canceled) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s, for context.Canceled", err, want)
 	}
 }
 
