@@ -64,10 +64,7 @@ func (s *session) awaitSSH(ctx context.Context, vm vms.VM, address netip.Addr) e
 	if err != nil {
 		return err
 	}
-	if err := netsetup.WaitSSH(ctx, at); err != nil {
-		return fmt.Errorf("no ssh at %s: %w", at, err)
-	}
-	return nil
+	return netsetup.WaitSSH(ctx, at)
 }
 
 // errNoSSHPath says that nothing leads from the host to the guest's sshd.
@@ -108,7 +105,11 @@ func (e *deadlineError) Unwrap() error { return e.err }
 
 // hint is the likely cause, by the stage that was reached.
 func (e *deadlineError) hint() string {
-	if _, ofLease := errors.AsType[*leases.WaitError](e.err); !ofLease || e.stage == leases.Silent {
+	_, ofLease := errors.AsType[*leases.WaitError](e.err)
+	switch {
+	case !ofLease:
+		return fmt.Sprintf("does an sshd run in it? qlaunch logs %s", e.vm.Name)
+	case e.stage == leases.Silent:
 		return fmt.Sprintf("has it booted? qlaunch logs %s", e.vm.Name)
 	}
 	return fmt.Sprintf("does a DHCP server answer on the bridge? qlaunch ip %s --explain", e.vm.Name)
@@ -120,7 +121,7 @@ func deadline(err error, vm vms.VM, timeout time.Duration) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, launcher.ErrEnded):
-		return launcher.ErrEnded
+		return launcher.Died(vm)
 	case errors.Is(err, context.Canceled):
 		return errInterrupted
 	case !errors.Is(err, context.DeadlineExceeded):
