@@ -209,7 +209,7 @@ func (a *args) controllers() {
 }
 
 func (a *args) diskDevice(d vms.Disk, node string, i int) object {
-	common := object{{"drive", node}, {"id", node + "-device"}, {"bootindex", i}}
+	common := object{{"drive", node}, {"id", node + "-device"}, a.bootIndex(i)}
 	switch d.Bus {
 	case vms.BusSCSI:
 		return append(object{{"driver", "scsi-hd"}, {"bus", "scsi.0"}}, common...)
@@ -220,6 +220,15 @@ func (a *args) diskDevice(d vms.Disk, node string, i int) object {
 	default:
 		return append(object{{"driver", a.virtio("blk")}}, common...)
 	}
+}
+
+// bootIndex is a disk's place in the boot order. Where a kernel is given there is
+// none: the firmware boots that, and QEMU gives place 0 to it (hw/i386/x86.c, linuxboot).
+func (a *args) bootIndex(i int) prop {
+	if a.vm.Kernel.Image != "" {
+		return prop{}
+	}
+	return prop{"bootindex", i}
 }
 
 // sataPort counts the sata disks before the i-th disk: each port takes one.
