@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"time"
 
@@ -55,6 +56,9 @@ func (s *session) bringUpLocked(ctx context.Context, vm vms.VM) (*guest, error) 
 		return nil, err
 	}
 	started, err := s.store.Started(vm.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		started, err = vm, nil // QEMU was started by hand, with the line that argv printed
+	}
 	if err != nil {
 		process.Close()
 		return nil, err
@@ -107,8 +111,18 @@ func (s *session) launch(ctx context.Context, vm vms.VM, helper string) (*launch
 		}
 		taps = append(taps, tap.File)
 	}
-	return launcher.Start(ctx, vm, taps, s.showCommand)
+	process, err := launcher.Start(ctx, vm, taps, s.showCommand)
+	if err != nil {
+		return nil, &startError{err}
+	}
+	return process, nil
 }
+
+// startError says that QEMU did not come up.
+type startError struct{ err error }
+
+func (e *startError) Error() string { return e.err.Error() }
+func (e *startError) Unwrap() error { return e.err }
 
 // ready settles what a definition leaves open, the accelerator and the bridges,
 // and checks all that a start needs. It changes nothing. helper is the bridge

@@ -50,8 +50,11 @@ func (c *completeCmd) Run(s *session, parser *kong.Kong) error {
 	if len(words) == 0 {
 		words = []string{""}
 	}
-	typed := words[len(words)-1]
-	for _, word := range s.candidates(parser.Model.Node, words[:len(words)-1], typed) {
+	before, typed := words[:len(words)-1], words[len(words)-1]
+	// bash takes --wait=ip apart, into three words.
+	before = slices.DeleteFunc(before, func(word string) bool { return word == "=" })
+	typed = strings.TrimPrefix(typed, "=")
+	for _, word := range s.candidates(parser.Model.Node, before, typed) {
 		if strings.HasPrefix(word, typed) {
 			fmt.Fprintln(s.stdout, word)
 		}

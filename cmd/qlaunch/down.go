@@ -10,9 +10,9 @@ import (
 )
 
 type downCmd struct {
-	Names   []string      `arg:"" vm:"" name:"name" help:"VMs."`
-	Force   bool          `short:"f" help:"Do not ask the guest: QMP quit, then SIGTERM, then SIGKILL."`
-	Timeout time.Duration `help:"How long the guest may take to shut down. Default: the definition's [shutdown] timeout."`
+	Names   []string     `arg:"" vm:"" name:"name" help:"VMs."`
+	Force   bool         `short:"f" help:"Do not ask the guest: QMP quit, then SIGTERM, then SIGKILL."`
+	Timeout vms.Duration `help:"How long the guest may take to shut down. Default: the definition's [shutdown] timeout."`
 }
 
 func (downCmd) Help() string {
@@ -23,9 +23,6 @@ func (downCmd) Help() string {
 func (downCmd) Example() string { return "qlaunch down guestvm --timeout 30s" }
 
 func (c *downCmd) Run(ctx context.Context, s *session) error {
-	if c.Timeout < 0 {
-		return usageError{errors.New("--timeout: must not be negative")}
-	}
 	return atOnce(once(c.Names), func(_ int, name string) error { return c.one(ctx, s, name) }, "down")
 }
 
@@ -54,7 +51,7 @@ func (c *downCmd) patience(vm vms.VM) time.Duration {
 	case c.Force:
 		return 0
 	case c.Timeout > 0:
-		return c.Timeout
+		return time.Duration(c.Timeout)
 	default:
 		return time.Duration(vm.Shutdown.Timeout)
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,7 @@ func fakeQEMU() {
 type fake struct {
 	manners []string
 	pidfile *os.File // the lock ends when it is closed
+	served  int      // clients so far
 }
 
 func (q *fake) has(manner string) bool { return slices.Contains(q.manners, manner) }
@@ -65,7 +67,7 @@ func tell() {
 	for fd := range 256 {
 		path := make([]byte, 256)
 		n, err := syscall.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd), path)
-		if err != nil || strings.HasPrefix(string(path[:n]), "anon_inode:[event") { // the Go runtime's own
+		if err != nil || isRuntimes(string(path[:n])) {
 			continue
 		}
 		name, _, _ := strings.Cut(string(path[:n]), ":")
@@ -78,6 +80,11 @@ func tell() {
 	session, _ := unix.Getsid(0)
 	fmt.Fprintln(os.Stderr, "directory:", directory)
 	fmt.Fprintln(os.Stderr, "leads its session:", session == os.Getpid())
+}
+
+// isRuntimes tells the files that the Go runtime opens for itself: its poller, and the limits of its cgroup.
+func isRuntimes(path string) bool {
+	return strings.HasPrefix(path, "anon_inode:[event") || strings.HasPrefix(path, "/sys/fs/cgroup/")
 }
 
 // lock does what QEMU does with its pid file.
@@ -97,8 +104,9 @@ func (q *fake) lock(path string) {
 // serve is one client's connection to the monitor.
 func (q *fake) serve(conn net.Conn) {
 	defer conn.Close()
+	q.served++
 	switch {
-	case q.has("silent"):
+	case q.has("silent"), q.has("silent-later") && q.served > 1:
 		_, _ = io.Copy(io.Discard, conn)
 		return
 	case q.has("babbles"):
@@ -120,7 +128,7 @@ func (q *fake) serve(conn net.Conn) {
 			return
 		}
 		if q.has("floods") {
-			_, _ = io.WriteString(conn, strings.Repeat(`{"event": "RTC_CHANGE", "data": {"offset": 1}, "timestamp": {"seconds": 1, "microseconds": 1}}`+"\n", 10000))
+			_, _ = io.WriteString(conn, strings.Repeat(`{"event": "RTC_CHANGE", "data": {"offset": 1}, "timestamp": {"seconds": 1, "microseconds": 1}}`+"\n", 1000))
 		}
 		fmt.Fprintf(conn, "{\"return\": %s, \"id\": %s}\n", q.answer(command.Execute), command.ID)
 		q.obey(conn, command.Execute)
@@ -139,6 +147,8 @@ func (q *fake) answer(command string) string {
 
 func (q *fake) obey(conn net.Conn, command string) {
 	switch {
+	case command == "system_powerdown" && q.has("marks"):
+		_ = os.WriteFile(filepath.Join(filepath.Dir(q.pidfile.Name()), "button"), nil, 0o600)
 	case command == "system_powerdown" && !q.has("deaf-to-button"), command == "quit" && !q.has("deaf-to-quit"):
 		fmt.Fprintln(conn, `{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}, "timestamp": {"seconds": 1, "microseconds": 1}}`)
 		os.Exit(0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/netsetup"
@@ -35,11 +36,12 @@ type aCause struct {
 // causes is all that can go wrong and has a code or a cure of its own.
 func causes() []aCause {
 	return append([]aCause{
-		{isA[usageError], exitUsage, fixed("qlaunch --help")},
+		{isA[*usageError], exitUsage, hintOf((*usageError).hint)},
 		{isA[vms.Errors], exitUsage, nil},
-		{is(errDefinition), exitUsage, nil},
+		{isA[*definitionError], exitUsage, nil},
+		{isA[*lossError], exitUsage, hintOf((*lossError).hint)},
 		{isA[*noVMError], exitNoVM, fixed("qlaunch ls")},
-		{isA[*vms.ClashError], exitBusy, fixed("without a mac of their own, the two get different ones")},
+		{isA[*vms.ClashError], exitBusy, hintOf(clashHint)},
 		{is(errInterrupted), exitInterrupted, nil},
 		{is(context.Canceled), exitInterrupted, nil},
 		{isA[*deadlineError], exitDeadline, hintOf[*deadlineError]((*deadlineError).hint)},
@@ -48,15 +50,20 @@ func causes() []aCause {
 		{is(launcher.ErrBusy), exitBusy, nil},
 
 		{is(launcher.ErrNoKVM), exitHost, fixed(`sudo modprobe -a kvm_intel kvm_amd, or accel = "tcg" in the definition, which is slow`)},
-		{is(launcher.ErrKVMDenied), exitHost, hintOf(func(e *launcher.KVMError) string { return joinGroup(e.Group, e.Device) })},
+		{is(launcher.ErrKVMDenied), exitHost, hintOf(func(e *launcher.KVMError) string { return joinGroup(e.Group, e.Device, false) })},
 		{isA[*launcher.KVMError], exitHost, nil},
 		{is(launcher.ErrNoQEMU), exitHost, fixed("sudo apt install qemu-system-x86")},
 		{is(launcher.ErrNoUEFI), exitHost, fixed("sudo apt install ovmf qemu-efi-aarch64")},
 		{is(launcher.ErrFile), exitUsage, nil},
 		{is(launcher.ErrDiskMissing), exitUsage, fixed(`size = "20GiB" in that disk's table creates it`)},
+		{is(launcher.ErrDiskKind), exitUsage, nil},
+		{is(launcher.ErrNotQCOW2), exitUsage, fixed(`format = "raw" in that disk's table, if it is a raw image`)},
+		{is(launcher.ErrBackingFile), exitUsage, nil},
+		{is(launcher.ErrExternalData), exitUsage, nil},
 		{is(launcher.ErrNotPrivate), exitHost, nil},
 		{isA[*launcher.DiedError], exitQEMU, nil},
 		{is(launcher.ErrEnded), exitQEMU, nil},
+		{isA[*startError], exitQEMU, nil},
 	}, append(hostCauses(), aCause{is(context.DeadlineExceeded), exitDeadline, nil})...)
 }
 
@@ -75,11 +82,11 @@ func hostCauses() []aCause {
 		{netsetup.ErrACLMissing, func(e *netsetup.Error) string {
 			return fmt.Sprintf("sudo mkdir -p /etc/qemu && echo 'allow %s' | sudo tee /etc/qemu/bridge.conf", bridgeOf(e))
 		}},
-		{netsetup.ErrACLUnreadable, func(e *netsetup.Error) string { return joinGroup(e.Group, e.File) }},
+		{netsetup.ErrACLUnreadable, func(e *netsetup.Error) string { return joinGroup(e.Group, e.File, e.LogInAgain) }},
 		{netsetup.ErrACLSyntax, func(e *netsetup.Error) string { return fmt.Sprintf("sudoedit %s, line %d", e.File, e.Line) }},
 		{netsetup.ErrDenied, deniedHint},
 		{netsetup.ErrNoHelper, func(*netsetup.Error) string { return "sudo apt install qemu-system-common" }},
-		{netsetup.ErrHelperForbidden, func(e *netsetup.Error) string { return joinGroup(e.Group, e.Helper) }},
+		{netsetup.ErrHelperForbidden, func(e *netsetup.Error) string { return joinGroup(e.Group, e.Helper, e.LogInAgain) }},
 		{netsetup.ErrHelperNotSetuid, func(e *netsetup.Error) string {
 			return "sudo chown root " + e.Helper + " && sudo chmod u+s " + e.Helper
 		}},
@@ -107,6 +114,13 @@ func hostCauses() []aCause {
 	return causes
 }
 
+func clashHint(e *vms.ClashError) string {
+	if strings.HasPrefix(e.What, "mac ") {
+		return "without a mac in its definition, each VM gets one of its own"
+	}
+	return "a VM has the name of its file"
+}
+
 func bridgeOf(e *netsetup.Error) string {
 	if e.Bridge == "" || e.Bridge == netsetup.Auto {
 		return "virbr0"
@@ -122,20 +136,27 @@ func deniedHint(e *netsetup.Error) string {
 	return fmt.Sprintf("echo 'allow %s' | sudo tee -a %s", bridgeOf(e), e.File)
 }
 
-func joinGroup(group, file string) string {
-	if group == "" {
+func joinGroup(group, file string, loginIsAll bool) string {
+	switch {
+	case loginIsAll:
+		return fmt.Sprintf("log out and in again: this session is older than your place in group %s", group)
+	case group == "":
 		return "sudo chmod o+r " + file
 	}
 	return fmt.Sprintf("sudo usermod -aG %s $USER, then log in again", group)
 }
 
-// Failures of this layer's own.
-var (
-	// errDefinition says that a definition's file cannot be taken as one.
-	errDefinition = errors.New("not a definition")
-	// errInterrupted is the cause of what ends because the user said so.
-	errInterrupted = errors.New("interrupted")
-)
+// errInterrupted is the cause of what ends because the user said so.
+var errInterrupted = errors.New("interrupted")
+
+// orInterrupted is an error, or, where that tells of an end that the user
+// wanted, only that: what was going on at that moment is of no use.
+func orInterrupted(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return errInterrupted
+	}
+	return err
+}
 
 func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }

@@ -24,7 +24,7 @@ func (lsCmd) Example() string { return "qlaunch ls -o json" }
 func (c *lsCmd) Run(ctx context.Context, s *session) error {
 	names, err := s.names()
 	if err != nil {
-		return err
+		return fmt.Errorf("ls: %w", err)
 	}
 	if c.Output == "name" {
 		for _, name := range names {

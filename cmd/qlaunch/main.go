@@ -5,12 +5,14 @@ package main
 
 import (
 	"context"
+	"math"
 	"os"
 	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/qlaunch/qlaunch/vms"
@@ -18,6 +20,9 @@ import (
 
 // main is the only place that touches the process's surroundings.
 func main() {
+	// QEMU outlives its caller: what that left open, a lock or a pipe that
+	// somebody waits for the end of, is not for QEMU to hold (close_range(2), Linux 5.11).
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s := &session{

@@ -38,7 +38,7 @@ func (c *newCmd) Run(s *session) error {
 
 func (c *newCmd) write(s *session) (string, error) {
 	if err := vms.CheckName(c.Name); err != nil {
-		return "", usageError{err}
+		return "", &definitionError{err}
 	}
 	start := vms.Start{Memory: c.Memory, CPUs: c.CPUs, Image: c.Image, DiskSize: c.Disk, Bridge: c.Bridge, User: c.User}
 	if c.Image != "" {
@@ -51,9 +51,19 @@ func (c *newCmd) write(s *session) (string, error) {
 	path := s.store.Path(c.Name)
 	text := vms.Template(c.Name, start)
 	if _, err := vms.Parse(text, s.store.Env(c.Name, path)); err != nil {
-		return "", usageError{err}
+		return "", &usageError{values(err), "new"}
 	}
 	return path, create(path, text)
+}
+
+// values says what is wrong without naming the lines of a file that is not there.
+func values(err error) error {
+	var texts []error
+	wrong, _ := errors.AsType[vms.Errors](err)
+	for _, e := range wrong {
+		texts = append(texts, errors.New(e.Text))
+	}
+	return errors.Join(texts...)
 }
 
 // create writes a new file, whole, and never over another.

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,7 +21,7 @@ type rmCmd struct {
 }
 
 func (rmCmd) Help() string {
-	return "Removes the definition, the VM's own directories, and the disks that lie in there. Disks elsewhere stay. A VM that runs is refused."
+	return "Removes the definition and the VM's own directories with all that is in them, and asks before disks are lost. Disks elsewhere stay. A VM that runs is refused."
 }
 
 func (rmCmd) Example() string { return "qlaunch down guestvm && qlaunch rm guestvm --yes" }
@@ -33,7 +35,7 @@ func (c *rmCmd) one(ctx context.Context, s *session, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.confirm(s, vm); err != nil {
+	if err := c.confirm(ctx, s, vm); err != nil {
 		return err
 	}
 	if err := launcher.MakeDirs(vm); err != nil {
@@ -43,7 +45,7 @@ func (c *rmCmd) one(ctx context.Context, s *session, name string) error {
 	defer cancel()
 	lock, err := launcher.Acquire(ctx, vm)
 	if err != nil {
-		return err
+		return orInterrupted(err)
 	}
 	if err := launcher.Remove(vm); err != nil {
 		return errors.Join(err, lock.Release())
@@ -54,7 +56,7 @@ func (c *rmCmd) one(ctx context.Context, s *session, name string) error {
 // removable is the VM as far as removing needs it: a definition that cannot be used can still be removed.
 func (s *session) removable(name string) (vms.VM, error) {
 	if err := vms.CheckName(name); err != nil {
-		return vms.VM{}, err
+		return vms.VM{}, &definitionError{err}
 	}
 	vm, err := s.load(name)
 	if isA[vms.Errors](err) {
@@ -65,21 +67,69 @@ func (s *session) removable(name string) (vms.VM, error) {
 }
 
 // confirm asks before disks are lost.
-func (c *rmCmd) confirm(s *session, vm vms.VM) error {
-	disks := launcher.Owned(vm)
-	if c.Yes || len(disks) == 0 {
+func (c *rmCmd) confirm(ctx context.Context, s *session, vm vms.VM) error {
+	if c.Yes {
 		return nil
 	}
-	if !s.inTerminal {
-		return usageError{fmt.Errorf("%s would be lost: say --yes", strings.Join(disks, ", "))}
-	}
-	fmt.Fprintf(s.stderr, "qlaunch: remove %s with %s? [y/N] ", vm.Name, clean(strings.Join(disks, ", ")))
-	answer, err := bufio.NewReader(s.stdin).ReadString('\n')
-	if err != nil {
+	files, err := lost(vm)
+	switch {
+	case err != nil || len(files) == 0:
 		return err
+	case !s.inTerminal:
+		return &lossError{vm.Name, files}
 	}
-	if answer := strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+	fmt.Fprintf(s.stderr, "qlaunch: remove %s with %s? [y/N] ", vm.Name, clean(strings.Join(files, ", ")))
+	switch answer, err := s.answer(ctx); {
+	case err != nil:
+		return err
+	case answer != "y" && answer != "yes":
 		return errors.New("not confirmed")
 	}
 	return nil
 }
+
+// lost are the files that nobody could bring back: all that is in a VM's data
+// directory, named by the definition or not, but for what qlaunch writes there itself.
+func lost(vm vms.VM) ([]string, error) {
+	entries, err := os.ReadDir(vm.DataDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var files []string
+	for _, entry := range entries {
+		if name := entry.Name(); name != "known_hosts" && name != "uefi-vars.fd" {
+			files = append(files, filepath.Join(vm.DataDir, name))
+		}
+	}
+	return files, nil
+}
+
+// answer reads a line from the terminal, in small letters. Ctrl-C is an answer
+// too: the read, which nothing can end, is then left to the end of the process.
+func (s *session) answer(ctx context.Context) (string, error) {
+	lines := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(s.stdin).ReadString('\n') // what was typed up to an end is the answer
+		lines <- line
+	}()
+	select {
+	case line := <-lines:
+		if !strings.HasSuffix(line, "\n") {
+			fmt.Fprintln(s.stderr)
+		}
+		return strings.ToLower(strings.TrimSpace(line)), nil
+	case <-ctx.Done():
+		fmt.Fprintln(s.stderr)
+		return "", errInterrupted
+	}
+}
+
+// lossError says that files would be lost, and that nobody is there to be asked.
+type lossError struct {
+	name  string
+	files []string
+}
+
+func (e *lossError) Error() string { return strings.Join(e.files, ", ") + " would be lost" }
+
+func (e *lossError) hint() string { return "qlaunch rm " + e.name + " --yes" }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,9 +40,10 @@ func TestMain(m *testing.M) {
 // commands it has
 //
 //	run CODE LABEL PROGRAM ARG…   the program ends with that code, prints the file LABEL.out on stdout
-//	                              and LABEL.err on stderr, and nothing where there is no such file
-//	await FILE PATTERN            until the file holds the pattern
+//	                              and LABEL.err on stderr, and nothing where there is no such file, or for -
+//	await FILE [PATTERN]          until the file is there, or holds the pattern
 //	expand FILE…                  puts the environment's variables into files
+//	bootsector FILE TEXT          makes a disk whose guest writes the text to its console and halts
 //	alone [NUMBER]                so many QEMUs of this script run, without a number none
 //
 // What differs from run to run is written as a word in capitals: see masks.
@@ -62,6 +64,8 @@ func TestScripts(t *testing.T) {
 			"await":  await,
 			"expand": expand,
 			"alone":  alone,
+
+			"bootsector": bootsector,
 		},
 	})
 }
@@ -82,6 +86,13 @@ func home(env *testscript.Env) error {
 	env.Setenv("VMS", filepath.Join(env.WorkDir, "config/qlaunch/vms"))
 	env.Setenv("USER", "user") // the hints name $USER as it is
 	env.Setenv("UID", strconv.Itoa(os.Getuid()))
+	env.Setenv("ESCAPE", "\x1b[2J")
+	env.Setenv("LONG", strings.Repeat("a", 49))
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	env.Setenv("PORT", port)
 	env.Defer(func() {
 		for _, pid := range started(run, env.WorkDir) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -89,6 +100,17 @@ func home(env *testscript.Env) error {
 		_ = os.RemoveAll(run)
 	})
 	return os.MkdirAll(filepath.Join(env.WorkDir, "home"), 0o700)
+}
+
+// freePort is a port of the loopback address that nobody listens on.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
 }
 
 // started are the QEMUs, real and fake, whose command line names a directory of a script.
@@ -123,6 +145,10 @@ func alone(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func await(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) == 1 {
+		ts.Check(until(ts.MkAbs(args[0]), exists))
+		return
+	}
 	pattern := regexp.MustCompile(args[1])
 	err := until(ts.MkAbs(args[0]), func(path string) bool {
 		text, err := os.ReadFile(path)
@@ -136,6 +162,21 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 		text := os.Expand(ts.ReadFile(file), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o600))
 	}
+}
+
+// bootsector makes a disk whose first sector has a program for the BIOS that writes a
+// text to the first serial port, byte by byte, and halts.
+func bootsector(ts *testscript.TestScript, _ bool, args []string) {
+	text, err := strconv.Unquote(`"` + args[1] + `"`)
+	ts.Check(err)
+	code := []byte{0xba, 0xf8, 0x03} // mov dx, 0x3f8
+	for _, c := range []byte(text) {
+		code = append(code, 0xb0, c, 0xee) // mov al, c; out dx, al
+	}
+	code = append(code, 0xf4, 0xeb, 0xfd) // hlt; jmp to it
+	sector := append(code, make([]byte, 510-len(code))...)
+	ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(args[0])), 0o700))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append(append(sector, 0x55, 0xaa), make([]byte, 1<<20)...), 0o600))
 }
 
 // goldens holds what programs printed against what the scripts say, and with
@@ -166,7 +207,7 @@ func (g *goldens) run(ts *testscript.TestScript, neg bool, args []string) {
 
 func (g *goldens) compare(ts *testscript.TestScript, file, got string) {
 	got = mask(ts, got)
-	if *update {
+	if *update && !strings.HasPrefix(file, "-.") {
 		g.mutex.Lock()
 		defer g.mutex.Unlock()
 		if g.new[ts.Name()] == nil {

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -35,7 +37,7 @@ func (s *session) main(ctx context.Context, argv []string) int {
 	}
 	call, err := parser.Parse(argv)
 	if err != nil {
-		return s.report(usageError{err})
+		return s.report(&usageError{err, commandOf(err)})
 	}
 	s.verbose = line.Verbose
 	call.BindTo(ctx, (*context.Context)(nil))
@@ -88,11 +90,14 @@ func (s *session) load(ref string) (vms.VM, error) {
 	if err == nil {
 		return vm, nil
 	}
-	if _, ofFile := errors.AsType[vms.Errors](err); !ofFile && errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		_, file, _ := s.store.Locate(ref)
 		return vms.VM{}, &noVMError{ref, file}
 	}
-	return vms.VM{}, err
+	if isA[vms.Errors](err) {
+		return vms.VM{}, err
+	}
+	return vms.VM{}, &definitionError{err}
 }
 
 // managed gives the VM as it runs, or else as it is defined: a definition that
@@ -100,7 +105,7 @@ func (s *session) load(ref string) (vms.VM, error) {
 func (s *session) managed(ref string) (vms.VM, error) {
 	name, _, err := s.store.Locate(ref)
 	if err != nil {
-		return vms.VM{}, err
+		return vms.VM{}, &definitionError{err}
 	}
 	started, err := s.store.Started(name)
 	if err == nil && launcher.IsRunning(started) {
@@ -114,11 +119,36 @@ type noVMError struct{ ref, file string }
 
 func (e *noVMError) Error() string { return fmt.Sprintf("no VM %q: %s does not exist", e.ref, e.file) }
 
-// usageError is a command line that makes no sense.
-type usageError struct{ err error }
+// definitionError says that a word is no VM's name, or a file no definition.
+type definitionError struct{ err error }
 
-func (e usageError) Error() string { return e.err.Error() }
-func (e usageError) Unwrap() error { return e.err }
+func (e *definitionError) Error() string { return e.err.Error() }
+func (e *definitionError) Unwrap() error { return e.err }
+
+// usageError is a command line that makes no sense.
+type usageError struct {
+	err     error
+	command string // whose help says more; empty for qlaunch's own
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func (e *usageError) hint() string {
+	if e.command == "" {
+		return "qlaunch --help"
+	}
+	return "qlaunch " + e.command + " --help"
+}
+
+// commandOf is the command that was recognised in a line that makes no sense.
+func commandOf(err error) string {
+	wrong, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || wrong.Context.Selected() == nil {
+		return ""
+	}
+	return wrong.Context.Selected().Name
+}
 
 // exitError is an exit code that says it all: no text goes with it.
 type exitError int

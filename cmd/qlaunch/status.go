@@ -47,7 +47,7 @@ func printStatus(w io.Writer, o overview) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	row := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(t, "%s:\t%s\n", key, clean(value))
+			fmt.Fprintf(t, "%s:\t%s\n", key, strings.ReplaceAll(clean(value), "\n", "\n\t"))
 		}
 	}
 	state := string(o.State)
@@ -63,12 +63,14 @@ func printStatus(w io.Writer, o overview) error {
 	}
 	row("memory", o.Memory.String())
 	row("cpus", fmt.Sprint(o.CPUs))
-	row("definition", o.File)
+	file := o.File
+	if o.Missing {
+		file += " (not there)"
+	}
+	row("definition", file)
 	switch {
-	case o.File == "":
-		row("definition", "gone since the start")
 	case o.Error != "":
-		row("changed", "cannot be used any more: "+o.Error)
+		row("changed", "cannot be used any more:\n"+o.Error)
 	case len(o.Changed) > 0:
 		row("changed", strings.Join(o.Changed, ", ")+" (applied at the next start)")
 	}

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/vms"
 )
 
 type upCmd struct {
-	Names   []string      `arg:"" vm:"" name:"name" help:"VMs, each by its name or by the path of its TOML file."`
-	Wait    goal          `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
-	Timeout time.Duration `default:"60s" help:"How long to wait for that. The VM keeps running."`
-	DryRun  bool          `help:"Check all that a start needs, print QEMU's command line, start nothing."`
+	Names   []string     `arg:"" vm:"" name:"name" help:"VMs, each by its name or by the path of its TOML file."`
+	Wait    goal         `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
+	Timeout vms.Duration `default:"60s" help:"How long to wait for that. The VM keeps running."`
+	DryRun  bool         `help:"Check all that a start needs, print QEMU's command line, start nothing."`
 }
 
 func (upCmd) Help() string {
@@ -51,12 +52,12 @@ func (c *upCmd) Run(ctx context.Context, s *session) error {
 
 func (c *upCmd) one(ctx context.Context, s *session, name string, stage func(string)) (netip.Addr, error) {
 	stage("starts QEMU")
-	g, err := s.bringUp(ctx, name, c.Timeout)
+	g, err := s.bringUp(ctx, name, time.Duration(c.Timeout))
 	if err != nil {
-		return netip.Addr{}, err
+		return netip.Addr{}, orInterrupted(err)
 	}
 	defer g.close()
-	return s.await(ctx, g, c.Wait, c.Timeout, stage)
+	return s.await(ctx, g, c.Wait, time.Duration(c.Timeout), stage)
 }
 
 // dryRun goes as far as a start can without changing anything.

@@ -11,9 +11,9 @@ import (
 )
 
 type waitCmd struct {
-	Name    string        `arg:"" vm:"" help:"A VM."`
-	For     goal          `enum:"running,ip,ssh,stopped" required:"" help:"What to wait for: ${enum}."`
-	Timeout time.Duration `default:"60s" help:"How long."`
+	Name    string       `arg:"" vm:"" help:"A VM."`
+	For     goal         `enum:"running,ip,ssh,stopped" required:"" help:"What to wait for: ${enum}."`
+	Timeout vms.Duration `default:"60s" help:"How long."`
 }
 
 func (waitCmd) Help() string {
@@ -34,13 +34,13 @@ func (c *waitCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(c.Timeout))
 	defer cancel()
 	if c.For == goalStopped {
 		return c.stopped(ctx, vm)
 	}
 	if err := launcher.WaitRunning(ctx, vm); err != nil {
-		return c.tooLate(err, "it does not run")
+		return c.tooLate(err, "it still does not run")
 	}
 	if vm, err = s.managed(c.Name); err != nil {
 		return err
@@ -50,7 +50,7 @@ func (c *waitCmd) run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer g.close()
-	_, err = s.await(ctx, g, c.For, c.Timeout, func(string) {})
+	_, err = s.await(ctx, g, c.For, time.Duration(c.Timeout), func(string) {})
 	return err
 }
 
@@ -69,7 +69,15 @@ func (c *waitCmd) stopped(ctx context.Context, vm vms.VM) error {
 // tooLate says what is still so when the time is over.
 func (c *waitCmd) tooLate(err error, still string) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%s after %s: %w", still, c.Timeout, err)
+		return lateError(fmt.Sprintf("%s after %s", still, c.Timeout))
 	}
-	return err
+	return orInterrupted(err)
 }
+
+// lateError is the end of a deadline; its text says what is still so.
+type lateError string
+
+func (e lateError) Error() string { return string(e) }
+
+// Is makes it the deadline that it is.
+func (lateError) Is(target error) bool { return target == context.DeadlineExceeded }
