@@ -50,7 +50,7 @@ func causes() []aCause {
 		{is(launcher.ErrBusy), exitBusy, nil},
 
 		{is(launcher.ErrNoKVM), exitHost, fixed(`sudo modprobe -a kvm_intel kvm_amd, or accel = "tcg" in the definition, which is slow`)},
-		{is(launcher.ErrKVMDenied), exitHost, hintOf(func(e *launcher.KVMError) string { return joinGroup(e.Group, e.Device, false) })},
+		{is(launcher.ErrKVMDenied), exitHost, hintOf(kvmHint)},
 		{isA[*launcher.KVMError], exitHost, nil},
 		{is(launcher.ErrNoQEMU), exitHost, fixed("sudo apt install qemu-system-x86")},
 		{is(launcher.ErrNoUEFI), exitHost, fixed("sudo apt install ovmf qemu-efi-aarch64")},
@@ -134,6 +134,14 @@ func deniedHint(e *netsetup.Error) string {
 		return fmt.Sprintf("sudo sed -i %dd %s", e.Line, e.File)
 	}
 	return fmt.Sprintf("echo 'allow %s' | sudo tee -a %s", bridgeOf(e), e.File)
+}
+
+// kvmHint: QEMU writes to the device too.
+func kvmHint(e *launcher.KVMError) string {
+	if e.Group == "" {
+		return "sudo chmod o+rw " + e.Device
+	}
+	return joinGroup(e.Group, e.Device, false)
 }
 
 func joinGroup(group, file string, loginIsAll bool) string {
