@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -78,6 +79,14 @@ func condition(name string) (bool, error) {
 		return os.Getuid() == world.User, nil
 	case "kvm": // /dev/kvm can be opened
 		return launcher.CheckKVM() == nil, nil
+	case "kvm-node": // /dev/kvm is there
+		_, err := os.Stat("/dev/kvm")
+		return err == nil, nil
+	case "cpu-host-aborts": // so does QEMU 7.2 under a KVM that lacks an MSR of the CPU that it shows
+		cmd := exec.Command("qemu-system-x86_64", "-nodefaults", "-display", "none", "-accel", "kvm", "-cpu", "host", "-qmp", "stdio")
+		cmd.Stdin = strings.NewReader(`{"execute": "qmp_capabilities"} {"execute": "quit"}`)
+		err := cmd.Run()
+		return launcher.CheckKVM() == nil && err != nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
