@@ -84,6 +84,7 @@ func home(env *testscript.Env) error {
 	env.Setenv("XDG_RUNTIME_DIR", run)
 	env.Setenv("RUN", run)
 	env.Setenv("VMS", filepath.Join(env.WorkDir, "config/qlaunch/vms"))
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // else each program takes a second longer
 	env.Setenv("USER", "user") // the hints name $USER as it is
 	env.Setenv("UID", strconv.Itoa(os.Getuid()))
 	env.Setenv("ESCAPE", "\x1b[2J")
@@ -216,7 +217,7 @@ func (g *goldens) compare(ts *testscript.TestScript, file, got string) {
 		g.new[ts.Name()][file] = got
 		return
 	}
-	want, err := os.ReadFile(ts.MkAbs(file))
+	want, err := os.ReadFile(filepath.Join(ts.Getenv("WORK"), file))
 	if err != nil && !os.IsNotExist(err) {
 		ts.Fatalf("%v", err)
 	}

@@ -105,7 +105,9 @@ func openPTY(size string) (control, tty *os.File, err error) {
 func screen() {
 	shown, err := os.ReadFile(os.Args[1])
 	fail(err)
-	fmt.Println(strings.TrimRight(render(string(shown)), "\n"))
+	if text := strings.TrimRight(render(string(shown)), " \n"); text != "" {
+		fmt.Println(text)
+	}
 }
 
 var (
