@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"sync/atomic"
 
 	"github.com/vbauerster/mpb/v8"
@@ -8,15 +9,18 @@ import (
 )
 
 // progress is a line for each VM that is being started, with the stage that it
-// has reached. It is shown on a terminal only, and gone when all is done.
+// has reached. It is shown on a terminal only, and gone when all is done. What is
+// said meanwhile goes through it, to above its lines.
 type progress struct {
+	s      *session
+	stderr io.Writer // the session's own
 	lines  *mpb.Progress
 	stages []*atomic.Value
 	bars   []*mpb.Bar
 }
 
 func newProgress(s *session, names []string) *progress {
-	p := &progress{}
+	p := &progress{s: s, stderr: s.stderr}
 	if !s.errTerminal {
 		return p
 	}
@@ -28,6 +32,7 @@ func newProgress(s *session, names []string) *progress {
 		bar := p.lines.New(0, mpb.SpinnerStyle(), mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Any(text)))
 		p.stages, p.bars = append(p.stages, stage), append(p.bars, bar)
 	}
+	s.stderr = p.lines
 	return p
 }
 
@@ -48,4 +53,5 @@ func (p *progress) done() {
 		bar.Abort(true)
 	}
 	p.lines.Wait()
+	p.s.stderr = p.stderr
 }

@@ -85,7 +85,7 @@ func home(env *testscript.Env) error {
 	env.Setenv("RUN", run)
 	env.Setenv("VMS", filepath.Join(env.WorkDir, "config/qlaunch/vms"))
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // else each program takes a second longer
-	env.Setenv("USER", "user") // the hints name $USER as it is
+	env.Setenv("USER", "user")                // the hints name $USER as it is
 	env.Setenv("UID", strconv.Itoa(os.Getuid()))
 	env.Setenv("ESCAPE", "\x1b[2J")
 	env.Setenv("LONG", strings.Repeat("a", 49))
@@ -234,7 +234,7 @@ var masks = []struct{ pattern, word string }{
 	{`("pid": )\d+`, "${1}PID"},
 	{`("started": )"[^"]+"`, "${1}TIME"},
 	{`\bpid \d+`, "pid PID"},
-	{`127\.0\.0\.1:\d{4,5}\b`, "127.0.0.1:PORT"},
+	{`(127\.0\.0\.\d):\d{4,5}\b`, "${1}:PORT"},
 }
 
 func mask(ts *testscript.TestScript, text string) string {
