@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,11 +83,11 @@ func hostCauses() []aCause {
 		{netsetup.ErrACLMissing, func(e *netsetup.Error) string {
 			return fmt.Sprintf("sudo mkdir -p /etc/qemu && echo 'allow %s' | sudo tee /etc/qemu/bridge.conf", bridgeOf(e))
 		}},
-		{netsetup.ErrACLUnreadable, func(e *netsetup.Error) string { return joinGroup(e.Group, e.File, e.LogInAgain) }},
+		{netsetup.ErrACLUnreadable, func(e *netsetup.Error) string { return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+r "+e.File) }},
 		{netsetup.ErrACLSyntax, func(e *netsetup.Error) string { return fmt.Sprintf("sudoedit %s, line %d", e.File, e.Line) }},
 		{netsetup.ErrDenied, deniedHint},
 		{netsetup.ErrNoHelper, func(*netsetup.Error) string { return "sudo apt install qemu-system-common" }},
-		{netsetup.ErrHelperForbidden, func(e *netsetup.Error) string { return joinGroup(e.Group, e.Helper, e.LogInAgain) }},
+		{netsetup.ErrHelperForbidden, func(e *netsetup.Error) string { return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+rx "+e.Helper) }},
 		{netsetup.ErrHelperNotSetuid, func(e *netsetup.Error) string {
 			return "sudo chown root " + e.Helper + " && sudo chmod u+s " + e.Helper
 		}},
@@ -133,23 +134,21 @@ func deniedHint(e *netsetup.Error) string {
 	if e.Line > 0 {
 		return fmt.Sprintf("sudo sed -i %dd %s", e.Line, e.File)
 	}
-	return fmt.Sprintf("echo 'allow %s' | sudo tee -a %s", bridgeOf(e), e.File)
+	return fmt.Sprintf("echo 'allow %s' | sudo tee -a %s", bridgeOf(e), cmp.Or(e.File, netsetup.DefaultACL))
 }
 
 // kvmHint: QEMU writes to the device too.
 func kvmHint(e *launcher.KVMError) string {
-	if e.Group == "" {
-		return "sudo chmod o+rw " + e.Device
-	}
-	return joinGroup(e.Group, e.Device, false)
+	return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device)
 }
 
-func joinGroup(group, file string, loginIsAll bool) string {
+// joinGroup is how to get into the group that may use a file, or else, when none may, how to open it to all.
+func joinGroup(group string, loginIsAll bool, open string) string {
 	switch {
 	case loginIsAll:
 		return fmt.Sprintf("log out and in again: this session is older than your place in group %s", group)
 	case group == "":
-		return "sudo chmod o+r " + file
+		return open
 	}
 	return fmt.Sprintf("sudo usermod -aG %s $USER, then log in again", group)
 }

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// What can go wrong, with its exit code and its hint in full, in the order of the table in hints.go.
+func wrongs() []struct {
+	err  error
+	code int
+	hint string
+} {
+	vm := vms.VM{Name: "web", NICs: []vms.NIC{{Type: vms.NICBridge, Bridge: "virbr0"}}}
+	late := func(stage leases.Stage) error {
+		return deadline(&leases.WaitError{Stage: stage, Err: context.DeadlineExceeded}, vm, time.Minute)
+	}
+	host := func(cause error, e netsetup.Error) error { e.Cause = cause; return &e }
+	return []struct {
+		err  error
+		code int
+		hint string
+	}{
+		{&usageError{errors.New("unknown flag --x"), ""}, 2, "qlaunch --help"},
+		{&usageError{errors.New("unknown flag --x"), "up"}, 2, "qlaunch up --help"},
+		{vms.Errors{{File: "/vms/web.toml", Line: 1, Column: 1, Text: "cpus = 0"}}, 2, ""},
+		{&definitionError{errors.New("not a regular file")}, 2, ""},
+		{&lossError{"web", []string{"/data/disk0.qcow2"}}, 2, "qlaunch rm web --yes"},
+		{&noVMError{"web", "/vms/web.toml"}, 4, "qlaunch ls"},
+		{&vms.ClashError{What: "mac 52:54:00:12:34:56"}, 7, "without a mac in its definition, each VM gets one of its own"},
+		{&vms.ClashError{What: "the name web"}, 7, "a VM has the name of its file"},
+		{errInterrupted, 130, ""},
+		{context.Canceled, 130, ""},
+		{errors.Join(launcher.ErrBusy, context.Canceled), 130, ""},
+		{late(leases.Silent), 124, "has it booted? qlaunch logs web"},
+		{late(leases.Frames), 124, "does a DHCP server answer on the bridge? qlaunch ip web --explain"},
+		{late(leases.Leased), 124, "does a DHCP server answer on the bridge? qlaunch ip web --explain"},
+		{deadline(context.DeadlineExceeded, vm, time.Minute), 124, "does an sshd run in it? qlaunch logs web"},
+		{launcher.ErrNotRunning, 3, ""},
+		{launcher.ErrRunning, 7, ""},
+		{errors.Join(launcher.ErrBusy, context.DeadlineExceeded), 7, ""},
+
+		{&launcher.KVMError{Device: "/dev/kvm", Err: launcher.ErrNoKVM}, 5, `sudo modprobe -a kvm_intel kvm_amd, or accel = "tcg" in the definition, which is slow`},
+		{&launcher.KVMError{Device: "/dev/kvm", Group: "kvm", Err: launcher.ErrKVMDenied}, 5, "sudo usermod -aG kvm $USER, then log in again"},
+		{&launcher.KVMError{Device: "/dev/kvm", Err: launcher.ErrKVMDenied}, 5, "sudo chmod o+rw /dev/kvm"},
+		{&launcher.KVMError{Device: "/dev/kvm", Err: errors.New("input/output error")}, 5, ""},
+		{launcher.ErrNoQEMU, 5, "sudo apt install qemu-system-x86"},
+		{launcher.ErrNoUEFI, 5, "sudo apt install ovmf qemu-efi-aarch64"},
+		{launcher.ErrFile, 2, ""},
+		{launcher.ErrDiskMissing, 2, `size = "20GiB" in that disk's table creates it`},
+		{launcher.ErrDiskKind, 2, ""},
+		{launcher.ErrNotQCOW2, 2, `format = "raw" in that disk's table, if it is a raw image`},
+		{launcher.ErrBackingFile, 2, ""},
+		{launcher.ErrExternalData, 2, ""},
+		{launcher.ErrNotPrivate, 5, ""},
+		{&launcher.DiedError{Status: "exit status 1"}, 6, ""},
+		{launcher.ErrEnded, 6, ""},
+		{&startError{context.DeadlineExceeded}, 6, ""},
+
+		{host(netsetup.ErrNoBridge, netsetup.Error{Bridge: "br0"}), 5,
+			"sudo ip link add br0 type bridge && sudo ip address add 192.168.122.1/24 dev br0 && sudo ip link set br0 up"},
+		{host(netsetup.ErrNoBridge, netsetup.Error{Bridge: netsetup.Auto}), 5,
+			"sudo ip link add virbr0 type bridge && sudo ip address add 192.168.122.1/24 dev virbr0 && sudo ip link set virbr0 up"},
+		{host(netsetup.ErrNotBridge, netsetup.Error{Bridge: "eth0"}), 5, ""},
+		{host(netsetup.ErrBridgeDown, netsetup.Error{Bridge: "br0"}), 5, "sudo ip link set br0 up"},
+		{host(netsetup.ErrACLMissing, netsetup.Error{Bridge: "br0"}), 5, "sudo mkdir -p /etc/qemu && echo 'allow br0' | sudo tee /etc/qemu/bridge.conf"},
+		{host(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf", Group: "kvm"}), 5, "sudo usermod -aG kvm $USER, then log in again"},
+		{host(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf", Group: "kvm", LogInAgain: true}), 5,
+			"log out and in again: this session is older than your place in group kvm"},
+		{host(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf"}), 5, "sudo chmod o+r /etc/qemu/bridge.conf"},
+		{host(netsetup.ErrACLSyntax, netsetup.Error{File: "/etc/qemu/bridge.conf", Line: 3}), 5, "sudoedit /etc/qemu/bridge.conf, line 3"},
+		{host(netsetup.ErrDenied, netsetup.Error{Bridge: "br0", File: "/etc/qemu/bridge.conf"}), 5, "echo 'allow br0' | sudo tee -a /etc/qemu/bridge.conf"},
+		{host(netsetup.ErrDenied, netsetup.Error{Bridge: "br0"}), 5, "echo 'allow br0' | sudo tee -a /etc/qemu/bridge.conf"},
+		{host(netsetup.ErrDenied, netsetup.Error{Bridge: "br0", File: "/etc/qemu/bridge.conf", Line: 2}), 5, "sudo sed -i 2d /etc/qemu/bridge.conf"},
+		{host(netsetup.ErrNoHelper, netsetup.Error{}), 5, "sudo apt install qemu-system-common"},
+		{host(netsetup.ErrHelperForbidden, netsetup.Error{Helper: "/usr/lib/qemu/h", Group: "kvm"}), 5, "sudo usermod -aG kvm $USER, then log in again"},
+		{host(netsetup.ErrHelperForbidden, netsetup.Error{Helper: "/usr/lib/qemu/h"}), 5, "sudo chmod o+rx /usr/lib/qemu/h"},
+		{host(netsetup.ErrHelperNotSetuid, netsetup.Error{Helper: "/usr/lib/qemu/h"}), 5, "sudo chown root /usr/lib/qemu/h && sudo chmod u+s /usr/lib/qemu/h"},
+		{host(netsetup.ErrNoNewPrivs, netsetup.Error{}), 5, "start it outside of what set no_new_privs: a container, a sandbox, a unit with NoNewPrivileges="},
+		{host(netsetup.ErrUserNamespace, netsetup.Error{}), 5, "start it outside of the container or sandbox"},
+		{host(netsetup.ErrNosuidMount, netsetup.Error{Helper: "/mnt/h"}), 5, `helper = "PATH" in the definition's [qemu] table, with a copy of /mnt/h elsewhere`},
+		{host(netsetup.ErrNoTun, netsetup.Error{}), 5, "sudo modprobe tun"},
+		{host(netsetup.ErrTunPermission, netsetup.Error{File: "/dev/net/tun"}), 5, "sudo chmod 666 /dev/net/tun"},
+		{host(netsetup.ErrHelperTimeout, netsetup.Error{}), 5, ""},
+		{host(netsetup.ErrNoTapFD, netsetup.Error{}), 5, ""},
+		{host(netsetup.ErrHelperFailed, netsetup.Error{}), 5, ""},
+		{context.DeadlineExceeded, 124, ""},
+		{lateError("it still runs after 1m0s"), 124, ""},
+	}
+}
+
+func TestEachErrorHasItsCodeAndHint(t *testing.T) {
+	for _, test := range wrongs() {
+		wrapped := fmt.Errorf("up web: %w", test.err)
+		if code, hint := verdict(wrapped); code != test.code || hint != test.hint {
+			t.Errorf("%v: code %d, hint %q; want %d, %q", wrapped, code, hint, test.code, test.hint)
+		}
+	}
+	if code, hint := verdict(errors.New("disk full")); code != 1 || hint != "" {
+		t.Errorf("any other error: code %d, hint %q", code, hint)
+	}
+}
+
+func TestEachRowOfTheTableIsReached(t *testing.T) {
+	reached := map[int]bool{}
+	for _, test := range wrongs() {
+		reached[slices.IndexFunc(causes(), func(row aCause) bool { return row.is(test.err) })] = true
+	}
+	for i := range causes() {
+		if !reached[i] {
+			t.Errorf("row %d decides nothing", i)
+		}
+	}
+}
