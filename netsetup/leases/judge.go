@@ -40,6 +40,9 @@ func judgeFile(q Query, v view, base *baseline, r reading) Report {
 		if n, ok := v.neighbourAt(l.ip); ok {
 			a.Neighbour, a.Live = stateName(n.state), base.live(q, n)
 		}
+		if a.Live && a.Freshness == Unknown && !q.Since.IsZero() {
+			a.Freshness = ThisStart // the file cannot tell, the guest's use of it can
+		}
 		if a.Refused == "" && !l.expiry.IsZero() && !l.expiry.After(v.at) {
 			a.Refused = "expired"
 		}
