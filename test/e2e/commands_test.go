@@ -149,7 +149,7 @@ func bootSector(ts *testscript.TestScript, neg bool, args []string) {
 		code = append(code, 0xb0, c, 0xee) // mov al, c; out dx, al
 	}
 	code = append(code, 0xf4, 0xeb, 0xfd) // hlt; jmp to it
-	disk := make([]byte, 1<<20) // SeaBIOS does not boot from a disk of one sector
+	disk := make([]byte, 1<<20)           // SeaBIOS does not boot from a disk of one sector
 	copy(disk, code)
 	disk[510], disk[511] = 0x55, 0xaa // by which a BIOS knows it
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), disk, 0o644))
