@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,9 @@ func fakeQEMU() {
 	q.atOnce()
 	q.lock(option("-pidfile"))
 	defer q.pidfile.Close()
+	if q.has("ssh") {
+		go answerSSH()
+	}
 	if q.has("deaf-to-term") {
 		signal.Ignore(syscall.SIGTERM)
 	}
@@ -33,6 +37,19 @@ func fakeQEMU() {
 		conn, err := l.Accept()
 		fail(err)
 		q.serve(conn)
+	}
+}
+
+// answerSSH is a guest's sshd at the host's end of the first forward, as far as its first words.
+func answerSSH() {
+	address := regexp.MustCompile(`tcp:([0-9.]+:\d+)-:22`).FindStringSubmatch(option("-netdev"))[1]
+	l, err := net.Listen("tcp", address)
+	fail(err)
+	for {
+		conn, err := l.Accept()
+		fail(err)
+		fmt.Fprint(conn, "SSH-2.0-fake\r\n")
+		conn.Close()
 	}
 }
 

@@ -86,7 +86,11 @@ func home(env *testscript.Env) error {
 	env.Setenv("VMS", filepath.Join(env.WorkDir, "config/qlaunch/vms"))
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // else each program takes a second longer
 	env.Setenv("USER", "user")                // the hints name $USER as it is
-	env.Setenv("UID", strconv.Itoa(os.Getuid()))
+	qlaunch, err := exec.LookPath("qlaunch")
+	if err != nil {
+		return err
+	}
+	env.Setenv("QLAUNCH", qlaunch)
 	env.Setenv("ESCAPE", "\x1b[2J")
 	env.Setenv("LONG", strings.Repeat("a", 49))
 	port, err := freePort()
@@ -234,7 +238,6 @@ var masks = []struct{ pattern, word string }{
 	{`("pid": )\d+`, "${1}PID"},
 	{`("started": )"[^"]+"`, "${1}TIME"},
 	{`\bpid \d+`, "pid PID"},
-	{`(127\.0\.0\.\d):\d{4,5}\b`, "${1}:PORT"},
 }
 
 func mask(ts *testscript.TestScript, text string) string {
@@ -242,6 +245,7 @@ func mask(ts *testscript.TestScript, text string) string {
 		text += "(no newline)\n"
 	}
 	text = strings.NewReplacer("\x1b", "␛", "\r", "␍", ts.Getenv("RUN"), "$RUN", ts.Getenv("WORK"), "$WORK").Replace(text)
+	text = regexp.MustCompile(`\b`+ts.Getenv("PORT")+`\b`).ReplaceAllString(text, "PORT")
 	for _, m := range masks {
 		text = regexp.MustCompile(m.pattern).ReplaceAllString(text, m.word)
 	}

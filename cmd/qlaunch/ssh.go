@@ -31,12 +31,10 @@ func (sshCmd) Example() string { return "qlaunch ssh guestvm -- uname -a" }
 const sshPatience = 30 * time.Second
 
 func (c *sshCmd) Run(ctx context.Context, s *session) error {
-	if err := c.run(ctx, s); err != nil {
-		return fmt.Errorf("ssh %s: %w", c.Name, err)
-	}
-	return nil
+	return fmt.Errorf("ssh %s: %w", c.Name, c.run(ctx, s))
 }
 
+// run returns only when ssh could not be started.
 func (c *sshCmd) run(ctx context.Context, s *session) error {
 	vm, err := s.managed(c.Name)
 	if err != nil {
@@ -113,7 +111,8 @@ func sshArgs(vm vms.VM, at netip.AddrPort) []string {
 	return append(argv, "--", at.Addr().String())
 }
 
-// sshPath writes a path as a value of ssh_config(5): quoted, and with no token to expand.
+// sshPath writes a path as a value of ssh_config(5): quoted, its quotes and
+// backslashes escaped (argv_split in OpenSSH's misc.c), and with no token to expand.
 func sshPath(path string) string {
-	return `"` + strings.ReplaceAll(path, "%", "%%") + `"`
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`).Replace(path) + `"`
 }
