@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/alecthomas/kong"
 )
@@ -53,7 +54,7 @@ func help(options kong.HelpOptions, call *kong.Context) error {
 	if selected == nil {
 		return example(call.Stdout, exitCodes, "qlaunch new guestvm --disk 20GiB && qlaunch up guestvm && qlaunch ssh guestvm")
 	}
-	if command, ok := selected.Target.Addr().Interface().(exampler); ok {
+	if command, ok := reflect.TypeAssert[exampler](selected.Target.Addr()); ok {
 		return example(call.Stdout, "", command.Example())
 	}
 	return nil

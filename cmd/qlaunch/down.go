@@ -40,7 +40,8 @@ func (c *downCmd) one(ctx context.Context, s *session, name string) error {
 	case err != nil:
 		return err
 	}
-	if rung != launcher.PowerButton && !(c.Force && rung == launcher.Quit) {
+	asWanted := rung == launcher.PowerButton || c.Force && rung == launcher.Quit
+	if !asWanted {
 		s.notice("%s: ended by %s", vm.Name, rung)
 	}
 	return s.sweep(ctx, vm)

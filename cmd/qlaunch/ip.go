@@ -77,7 +77,7 @@ func (c *ipCmd) print(s *session, nics []vms.NIC, reports []leases.Report) error
 		return printJSON(s.stdout, reports)
 	case c.Explain:
 		return c.explain(s, nics, reports)
-	case !ok && !(c.All && len(addresses) > 0):
+	case !ok && (!c.All || len(addresses) == 0):
 		return errNoAddress
 	case c.Output == "json":
 		return printJSON(s.stdout, addresses)
