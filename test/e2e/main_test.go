@@ -75,19 +75,22 @@ func nameOf(file string) string { return strings.TrimSuffix(filepath.Base(file),
 
 // run runs a script in a fresh world.
 func (b build) run(t *testing.T, file string) {
-	options, err := worldOf(file)
+	o, err := worldOf(file)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if o.Root && os.Geteuid() != 0 {
+		t.Skip("only root can make such a world")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), worldDeadline)
 	defer cancel()
 	inside := filepath.Join(world.Dir, filepath.Base(file))
-	options.Copy = map[string]string{"bin/qlaunch": b.qlaunch, "guest": b.guest, filepath.Base(file): file}
+	o.Copy = map[string]string{"bin/qlaunch": b.qlaunch, "guest": b.guest, filepath.Base(file): file}
 	verbosity := "quiet"
 	if testing.Verbose() {
 		verbosity = "verbose"
 	}
-	cmd, err := world.Command(ctx, options, "/proc/self/exe", asUser, inside, verbosity)
+	cmd, err := world.Command(ctx, o.Options, "/proc/self/exe", asUser, inside, verbosity)
 	if err != nil {
 		if os.Geteuid() != 0 && strings.HasSuffix(err.Error(), "only root can make such a world") {
 			t.Skip(err) // not for a missing tool: the scripts of the other worlds still run

@@ -13,16 +13,22 @@ import (
 )
 
 // worldFile is the file of a script that says how its world differs from a host
-// that was set up well; its keys are the fields of world.Options.
+// that was set up well; its keys are the fields of options.
 const worldFile = "world.toml"
+
+// options are the world's, and whether root has to make it.
+type options struct {
+	world.Options
+	Root bool // what is tried means something only where setuid and other users' files are real
+}
 
 // sudo makes a program of that name for root's worlds. Whoever calls it becomes
 // root: as far as following a hint goes, that is what sudo does.
 const sudo = `install -m 4755 /usr/bin/env "$WORLD_DIR/bin/sudo"` + "\n"
 
 // worldOf reads a script's world.
-func worldOf(script string) (world.Options, error) {
-	var o world.Options
+func worldOf(script string) (options, error) {
+	var o options
 	archive, err := txtar.ParseFile(script)
 	if err != nil {
 		return o, err
