@@ -1,16 +1,19 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
 
 // build is what the scripts work with.
 type build struct {
-	qlaunch string // the program
+	qlaunch string // the program, with the race detector where this test has it
+	plain   string // the program as users have it
 	guest   string // the directory that test/guest/build filled
 }
 
@@ -26,13 +29,18 @@ var once struct {
 func built(t *testing.T) build {
 	t.Helper()
 	once.Do(func() {
-		once.build = build{qlaunch: filepath.Join(once.dir, "qlaunch"), guest: filepath.Join(once.dir, "guest")}
-		args := []string{"build", "-o", once.qlaunch}
+		plain := filepath.Join(once.dir, "qlaunch")
+		once.build = build{qlaunch: plain, plain: plain, guest: filepath.Join(once.dir, "guest")}
+		const source = "github.com/qlaunch/qlaunch/cmd/qlaunch"
+		commands := [][]string{{"go", "build", "-o", plain, source}, {"sh", "../guest/build", once.guest}}
 		if raceDetector {
-			args = append(args, "-race")
+			once.qlaunch += "-race"
+			commands = append(commands, []string{"go", "build", "-race", "-o", once.qlaunch, source})
 		}
-		if once.err = command("go", append(args, "github.com/qlaunch/qlaunch/cmd/qlaunch")...); once.err == nil {
-			once.err = command("sh", "../guest/build", once.guest)
+		for _, argv := range commands {
+			if once.err = command(argv); once.err != nil {
+				return
+			}
 		}
 	})
 	if once.err != nil {
@@ -42,8 +50,11 @@ func built(t *testing.T) build {
 }
 
 // command runs a command whose output is shown as it comes.
-func command(name string, args ...string) error {
-	cmd := exec.Command(name, args...)
+func command(argv []string) error {
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	return cmd.Run()
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
+	}
+	return nil
 }

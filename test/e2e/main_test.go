@@ -66,9 +66,12 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// A start of ours over QEMU's own: this one runs by itself, because it takes times.
+// A start of ours over QEMU's own: this one runs by itself, and with the program
+// as users have it, because it takes times.
 func TestStartCost(t *testing.T) {
-	built(t).run(t, "testdata/alone/what-a-start-costs-over-raw-qemu.txtar")
+	b := built(t)
+	b.qlaunch = b.plain
+	b.run(t, "testdata/alone/what-a-start-costs-over-raw-qemu.txtar")
 }
 
 func nameOf(file string) string { return strings.TrimSuffix(filepath.Base(file), ".txtar") }

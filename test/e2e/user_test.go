@@ -62,6 +62,9 @@ func moveIn(env *testscript.Env) error {
 		key, value, _ := strings.Cut(variable, "=")
 		env.Setenv(key, value)
 	}
+	if raceDetector {
+		env.Setenv("GORACE", "atexit_sleep_ms=10") // or each command takes a second longer
+	}
 	definitions := filepath.Join(world.Home, ".config/qlaunch/vms")
 	if _, err := os.Stat(definitions); err == nil {
 		return nil
