@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"unicode/utf8"
 
 	goqemu "github.com/digitalocean/go-qemu/qmp"
@@ -78,6 +79,8 @@ func streamError(err error) error {
 	}
 	switch {
 	case err == io.EOF: //nolint:errorlint // the decoder returns it bare, and only that one is the end between two messages
+		return ErrEnded
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE): // it went with something of ours unread
 		return ErrEnded
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w in the middle of a message", ErrEnded)
