@@ -14,16 +14,25 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// ErrNotPrivate means that a directory that must be this user's alone is not:
+// NotPrivateError says that a directory that must be this user's alone is not:
 // whoever can write there could put a socket or a link in QEMU's way.
-var ErrNotPrivate = errors.New("not a private directory of this user")
+type NotPrivateError struct {
+	Dir  string
+	Why  string // "it is a symbolic link", "it belongs to uid 0", "its mode is 0755"
+	Mode bool   // its mode is all that is wrong
+}
+
+// Error names the directory, the rule, and what is there.
+func (e *NotPrivateError) Error() string {
+	return fmt.Sprintf("%s: not a private directory of this user: %s", e.Dir, e.Why)
+}
 
 // MakeDirs makes a VM's run, state and data directories, 0700, and refuses what
 // stands in their place: a link, a file, another user's directory, or a run
-// directory that others may enter (ErrNotPrivate).
+// directory that others may enter (*NotPrivateError).
 func MakeDirs(vm vms.VM) error {
 	for _, dir := range []string{filepath.Dir(vm.RunDir), vm.RunDir, vm.StateDir, vm.DataDir} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil && !errors.Is(err, unix.ENOTDIR) {
 			return fmt.Errorf("make directory: %w", err)
 		}
 		if err := checkPrivate(dir); err != nil {
@@ -39,15 +48,18 @@ func checkPrivate(dir string) error {
 		return err
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
+	e := &NotPrivateError{Dir: dir}
 	switch {
 	case !info.IsDir():
-		return fmt.Errorf("%s: %w: it is a %s", dir, ErrNotPrivate, kindOf(info.Mode()))
+		e.Why = "it is a " + kindOf(info.Mode())
 	case !ok || int(stat.Uid) != os.Getuid():
-		return fmt.Errorf("%s: %w: it belongs to uid %d", dir, ErrNotPrivate, stat.Uid)
+		e.Why = fmt.Sprintf("it belongs to uid %d", stat.Uid)
 	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("%s: %w: its mode is %04o", dir, ErrNotPrivate, info.Mode().Perm())
+		e.Why, e.Mode = fmt.Sprintf("its mode is %04o", info.Mode().Perm()), true
+	default:
+		return nil
 	}
-	return nil
+	return e
 }
 
 func kindOf(mode fs.FileMode) string {
@@ -71,7 +83,10 @@ func kindOf(mode fs.FileMode) string {
 // under its name only when it is complete and on the disk.
 func writeFile(path string, write func(io.Writer) error) (err error) {
 	part := path + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // what a start that was killed has left, or a link that somebody put there
+	}
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

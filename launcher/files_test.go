@@ -17,6 +17,7 @@ func TestWhatIsNotPrivateIsRefused(t *testing.T) {
 		want  string
 	}{
 		"a symbolic link": {func(run string) error { return os.Symlink("/tmp", run) }, "it is a symbolic link"},
+		"a file":          {func(run string) error { return os.WriteFile(run, nil, 0o600) }, "it is a file"},
 		"an open mode":    {func(run string) error { return errors.Join(os.Mkdir(run, 0o700), os.Chmod(run, 0o755)) }, "its mode is 0755"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -27,7 +28,7 @@ func TestWhatIsNotPrivateIsRefused(t *testing.T) {
 			}
 			err := MakeDirs(vms.VM{RunDir: run + "/guestvm", StateDir: dir + "/state/guestvm", DataDir: dir + "/data/guestvm"})
 			want := fmt.Sprintf("%s: not a private directory of this user: %s", run, c.want)
-			if !errors.Is(err, ErrNotPrivate) || err.Error() != want {
+			if e, ok := errors.AsType[*NotPrivateError](err); !ok || err.Error() != want || e.Dir != run {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		})
@@ -41,6 +42,12 @@ func TestAFileIsWrittenWholeOrNotAtAll(t *testing.T) {
 			_, err := io.WriteString(w, text)
 			return errors.Join(err, then)
 		})
+	}
+	if err := write("whole", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/passwd", path+".part"); err != nil { // a link in the way is not followed, and no obstacle
+		t.Fatal(err)
 	}
 	if err := write("whole", nil); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -42,15 +41,4 @@ func Remove(vm vms.VM) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Owned lists the VM's disks that Remove would remove, those in its data directory.
-func Owned(vm vms.VM) []string {
-	var disks []string
-	for _, d := range vm.Disks {
-		if _, err := os.Lstat(d.Path); err == nil && strings.HasPrefix(d.Path, vm.DataDir+"/") {
-			disks = append(disks, d.Path)
-		}
-	}
-	return disks
 }

@@ -20,13 +20,19 @@ import (
 
 // What stands in the way of a start.
 var (
-	ErrNoQEMU = errors.New("not installed")
-	ErrFile   = errors.New("cannot be used")
+	ErrFile      = errors.New("cannot be used")
+	ErrDiskInUse = errors.New("another QEMU has a disk open")
 )
 
 // greetDeadline is how long a QEMU may take to answer on its monitor, which it
 // does within a tenth of a second on an idle host and before the guest runs.
 const greetDeadline = 30 * time.Second
+
+// NoQEMUError says that the QEMU that a VM asks for is not installed.
+type NoQEMUError struct{ Binary string }
+
+// Error names the program.
+func (e *NoQEMUError) Error() string { return e.Binary + ": not installed" }
 
 // DiedError says that QEMU ended while something was waited for.
 type DiedError struct {
@@ -48,8 +54,13 @@ func (e *DiedError) Error() string {
 	}
 }
 
-// Unwrap is ErrEnded.
-func (*DiedError) Unwrap() error { return ErrEnded }
+// Unwrap is ErrEnded, and ErrDiskInUse where that is what QEMU says.
+func (e *DiedError) Unwrap() []error {
+	if strings.Contains(e.Words, `Failed to get "write" lock`) {
+		return []error{ErrEnded, ErrDiskInUse}
+	}
+	return []error{ErrEnded}
+}
 
 // Died is the error for a VM whose QEMU ended after it had been started.
 func Died(vm vms.VM) error { return &DiedError{Words: lastWords(QEMULog(vm))} }
@@ -83,11 +94,11 @@ func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []
 }
 
 // Check finds what stands in the way of a start in the VM's own files, before
-// anything exists: QEMU not installed (ErrNoQEMU), a kernel, initrd or disk that
-// cannot be used (ErrFile and the disks' errors), no UEFI firmware (ErrNoUEFI).
+// anything exists: QEMU not installed (*NoQEMUError), a program, kernel, initrd or disk
+// that cannot be used (ErrFile and the disks' errors), no UEFI firmware (ErrNoUEFI).
 func Check(vm vms.VM) error {
-	if _, err := exec.LookPath(vm.QEMU.Binary); err != nil {
-		return fmt.Errorf("%s: %w", vm.QEMU.Binary, ErrNoQEMU)
+	if err := checkProgram(vm.QEMU.Binary); err != nil {
+		return err
 	}
 	for _, file := range []struct{ what, path string }{{"kernel image", vm.Kernel.Image}, {"initrd", vm.Kernel.Initrd}} {
 		if file.path == "" {
@@ -101,6 +112,20 @@ func Check(vm vms.VM) error {
 		return err
 	}
 	return checkDisks(vm)
+}
+
+func checkProgram(program string) error {
+	_, err := exec.LookPath(program)
+	why, _ := errors.AsType[*exec.Error](err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, exec.ErrNotFound):
+		return &NoQEMUError{program}
+	case why != nil:
+		return fmt.Errorf("%s: %w: %w", program, ErrFile, cause(why.Err))
+	}
+	return fmt.Errorf("%s: %w: %w", program, ErrFile, err)
 }
 
 func checkReadable(path string) error {

@@ -158,6 +158,8 @@ func TestCheckNamesWhatCannotBeUsed(t *testing.T) {
 		"[kernel]\nimage = \"/\"":               "kernel image /: cannot be used: a directory, not a file",
 		"[kernel]\nimage = \"fifo\"":            "kernel image " + dir + "/fifo: cannot be used: a pipe, not a file",
 		"[qemu]\nbinary = \"qemu-system-none\"": "qemu-system-none: not installed",
+		"[qemu]\nbinary = \"/nosuch/qemu\"":     "/nosuch/qemu: cannot be used: no such file or directory",
+		"[qemu]\nbinary = \"/etc/passwd\"":      "/etc/passwd: cannot be used: permission denied",
 		"[[disk]]\npath = \"none\"":             "disk " + dir + "/none: no such file, and no size to create it with",
 		"[[disk]]\npath = \"fifo\"":             "disk " + dir + "/fifo: a pipe is neither a regular file nor a block device",
 		"[[disk]]\npath = \"/\"":                "disk /: a directory is neither a regular file nor a block device",
@@ -216,5 +218,14 @@ func TestALongRunDirectoryIsNoObstacle(t *testing.T) {
 	start(t, vm)
 	if status, err := Ask(t.Context(), vm); err != nil || status.State != Running {
 		t.Errorf("%+v, %v; want running", status, err)
+	}
+}
+
+func TestADiskThatAnotherVMHasOpenIsNamedAsSuch(t *testing.T) {
+	disk := "[[disk]]\nsize = \"1MiB\"\npath = \"" + t.TempDir() + "/disk.qcow2\"\n" + noNIC
+	start(t, testVM(t, disk))
+	_, err := Start(t.Context(), testVM(t, disk), nil, quiet)
+	if !errors.Is(err, ErrDiskInUse) {
+		t.Errorf("error %v, want ErrDiskInUse", err)
 	}
 }

@@ -95,7 +95,8 @@ func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
 	defer cancel()
 	acting, done := p.Context(waiting)
 	defer done()
-	if err := s.do(acting); err != nil {
+	err = s.do(acting)
+	if err != nil && !brokeOff(err) {
 		// It cannot be taken: the next one, unless QEMU ended just now.
 		return errors.Is(context.Cause(acting), ErrEnded), context.Cause(ctx)
 	}
@@ -110,4 +111,9 @@ func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
 		return false, err
 	}
 	return false, nil
+}
+
+// brokeOff tells a monitor that went away, because its QEMU is about to end, from one that does not answer.
+func brokeOff(err error) bool {
+	return errors.Is(err, qmp.ErrEnded) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
 }

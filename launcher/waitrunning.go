@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 
-	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -50,16 +51,11 @@ func answers(ctx context.Context, vm vms.VM) error {
 		return err
 	}
 	defer p.Close()
-	ctx, cancel := context.WithTimeout(ctx, greetDeadline)
-	defer cancel()
-	ctx, done := p.Context(ctx)
-	defer done()
-	m, err := qmp.Dial(ctx, QMPSocket(vm))
-	if errors.Is(context.Cause(ctx), ErrEnded) {
+	err = greet(ctx, vm, p)
+	// A QEMU that makes its sockets itself has its lock before it has them, and
+	// the monitor's before that of the console, whose making is the last event.
+	if errors.Is(err, ErrEnded) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
 		return ErrNotRunning
 	}
-	if err != nil {
-		return err
-	}
-	return m.Close()
+	return err
 }

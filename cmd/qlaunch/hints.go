@@ -53,7 +53,7 @@ func causes() []aCause {
 		{is(launcher.ErrNoKVM), exitHost, fixed(`sudo modprobe -a kvm_intel kvm_amd, or accel = "tcg" in the definition, which is slow`)},
 		{is(launcher.ErrKVMDenied), exitHost, hintOf(kvmHint)},
 		{isA[*launcher.KVMError], exitHost, nil},
-		{is(launcher.ErrNoQEMU), exitHost, fixed("sudo apt install qemu-system-x86")},
+		{isA[*launcher.NoQEMUError], exitHost, hintOf(noQEMUHint)},
 		{is(launcher.ErrNoUEFI), exitHost, fixed("sudo apt install ovmf qemu-efi-aarch64")},
 		{is(launcher.ErrFile), exitUsage, nil},
 		{is(launcher.ErrDiskMissing), exitUsage, fixed(`size = "20GiB" in that disk's table creates it`)},
@@ -61,7 +61,8 @@ func causes() []aCause {
 		{is(launcher.ErrNotQCOW2), exitUsage, fixed(`format = "raw" in that disk's table, if it is a raw image`)},
 		{is(launcher.ErrBackingFile), exitUsage, nil},
 		{is(launcher.ErrExternalData), exitUsage, nil},
-		{is(launcher.ErrNotPrivate), exitHost, nil},
+		{isA[*launcher.NotPrivateError], exitHost, hintOf(privateHint)},
+		{is(launcher.ErrDiskInUse), exitBusy, nil},
 		{isA[*launcher.DiedError], exitQEMU, nil},
 		{is(launcher.ErrEnded), exitQEMU, nil},
 		{isA[*startError], exitQEMU, nil},
@@ -135,6 +136,26 @@ func deniedHint(e *netsetup.Error) string {
 		return fmt.Sprintf("sudo sed -i %dd %s", e.Line, e.File)
 	}
 	return fmt.Sprintf("echo 'allow %s' | sudo tee -a %s", bridgeOf(e), cmp.Or(e.File, netsetup.DefaultACL))
+}
+
+// noQEMUHint names the package that has the program, where it is one of QEMU's own.
+func noQEMUHint(e *launcher.NoQEMUError) string {
+	switch e.Binary {
+	case "qemu-system-x86_64":
+		return "sudo apt install qemu-system-x86"
+	case "qemu-system-aarch64":
+		return "sudo apt install qemu-system-arm"
+	default:
+		return ""
+	}
+}
+
+// privateHint: what another made is not ours to change.
+func privateHint(e *launcher.NotPrivateError) string {
+	if !e.Mode {
+		return ""
+	}
+	return "chmod 700 " + shellLine([]string{e.Dir})
 }
 
 // kvmHint: QEMU writes to the device too.
