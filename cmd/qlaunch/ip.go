@@ -100,7 +100,10 @@ func (c *ipCmd) explain(s *session, nics []vms.NIC, reports []leases.Report) err
 		fmt.Fprintln(s.stdout, "\nno address")
 		return nil
 	}
-	fmt.Fprintf(s.stdout, "\n%s, from %s, %s\n", best.IP, clean(best.Path), best.Freshness)
+	since := map[leases.Freshness]string{
+		leases.ThisStart: "of this start", leases.Older: "from before this start", leases.Unknown: "which may be from before this start",
+	}
+	fmt.Fprintf(s.stdout, "\n%s, from %s, %s\n", best.IP, clean(best.Path), since[best.Freshness])
 	return nil
 }
 

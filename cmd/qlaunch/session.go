@@ -63,6 +63,9 @@ func (s *session) report(err error) int {
 		return int(silent)
 	}
 	code, hint := verdict(err)
+	if mistakes, ok := errors.AsType[vms.Errors](err); ok {
+		err = mistakes // each names its file, line and column: what was being done says nothing more
+	}
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(s.stderr, "qlaunch: error: %s\n", clean(strings.TrimSuffix(line, "\n")))
 	}
