@@ -152,6 +152,10 @@ func (q *fake) serve(conn net.Conn) {
 		if q.has("floods") {
 			_, _ = io.WriteString(conn, strings.Repeat(`{"event": "RTC_CHANGE", "data": {"offset": 1}, "timestamp": {"seconds": 1, "microseconds": 1}}`+"\n", 1000))
 		}
+		if q.has("hostile") && command.Execute == "query-error" {
+			fmt.Fprintf(conn, `{"error": {"class": "Generic\u001b[2JError", "desc": "no\u001b]0;owned\u0007\u202e"}, "id": %s}`+"\n", command.ID)
+			continue
+		}
 		fmt.Fprintf(conn, "{\"return\": %s, \"id\": %s}\n", q.answer(command.Execute), command.ID)
 		q.obey(conn, command.Execute)
 	}
@@ -163,6 +167,10 @@ func (q *fake) answer(command string) string {
 		return `{"status": "io-error", "singlestep": false, "running": false}`
 	case command == "query-status":
 		return `{"status": "running", "singlestep": false, "running": true}`
+	case q.has("hostile") && command == "query-name":
+		return `{"name": "a` + "\u202e\u009b" + `b\u001b[2J <&>", "big": 12345678901234567890.10}`
+	case q.has("hostile") && command == "query-gone":
+		leave(1)
 	}
 	return "{}"
 }

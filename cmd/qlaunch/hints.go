@@ -46,6 +46,7 @@ func causes() []aCause {
 		{is(errInterrupted), exitInterrupted, nil},
 		{is(context.Canceled), exitInterrupted, nil},
 		{isA[*deadlineError], exitDeadline, hintOf[*deadlineError]((*deadlineError).hint)},
+		{isA[*mutedError], exitFailed, hintOf((*mutedError).hint)},
 		{is(launcher.ErrNotRunning), exitNotRunning, nil},
 		{is(launcher.ErrRunning), exitBusy, nil},
 		{is(launcher.ErrBusy), exitBusy, nil},

@@ -45,6 +45,8 @@ func wrongs() []struct {
 		{late(leases.Frames), 124, "does a DHCP server answer on the bridge? qlaunch ip web --explain"},
 		{late(leases.Leased), 124, "does a DHCP server answer on the bridge? qlaunch ip web --explain"},
 		{deadline(context.DeadlineExceeded, vm, time.Minute), 124, "does an sshd run in it? qlaunch logs web"},
+		{&mutedError{pid: 123, stopped: true}, 1, "kill -CONT 123"},
+		{&mutedError{pid: 123}, 1, ""},
 		{launcher.ErrNotRunning, 3, ""},
 		{launcher.ErrRunning, 7, ""},
 		{errors.Join(launcher.ErrBusy, context.DeadlineExceeded), 7, ""},

@@ -238,6 +238,7 @@ var masks = []struct{ pattern, word string }{
 	{`("pid": )\d+`, "${1}PID"},
 	{`("started": )"[^"]+"`, "${1}TIME"},
 	{`\bpid \d+`, "pid PID"},
+	{`\bkill -CONT \d+`, "kill -CONT PID"},
 }
 
 func mask(ts *testscript.TestScript, text string) string {

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/qmp"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// onMonitor does something with the monitor of a VM that runs. All of it has to
+// be done by the timeout, and it ends at once when QEMU does.
+func onMonitor(ctx context.Context, vm vms.VM, timeout time.Duration, do func(context.Context, *qmp.Monitor) error) error {
+	process, err := launcher.Find(vm)
+	if err != nil {
+		return err
+	}
+	defer process.Close()
+	asking, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	asking, done := process.Context(asking)
+	defer done()
+	m, err := qmp.Dial(asking, launcher.QMPSocket(vm))
+	if err == nil {
+		defer m.Close()
+		err = do(asking, m)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return errInterrupted
+	case errors.Is(err, qmp.ErrEnded) && ended(ctx, process), errors.Is(context.Cause(asking), launcher.ErrEnded):
+		return launcher.Died(vm)
+	case errors.Is(err, qmp.ErrNoGreeting):
+		return &mutedError{pid: process.PID, timeout: timeout, stopped: isStopped(process.PID)}
+	}
+	return err
+}
+
+// ended tells whether a QEMU whose monitor broke off is on its way to its end: a moment later it is there.
+func ended(ctx context.Context, process *launcher.Process) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return process.Wait(ctx) == nil
+}
+
+// mutedError says that QEMU runs and its monitor does not greet. The one cure is in its hint.
+type mutedError struct {
+	pid     int
+	timeout time.Duration
+	stopped bool
+}
+
+func (e *mutedError) Error() string {
+	if e.stopped {
+		return fmt.Sprintf("no answer after %s: QEMU, pid %d, is stopped", e.timeout, e.pid)
+	}
+	return fmt.Sprintf("no answer after %s: another program holds the monitor of QEMU, pid %d, or it is stuck", e.timeout, e.pid)
+}
+
+func (e *mutedError) hint() string {
+	if e.stopped {
+		return fmt.Sprintf("kill -CONT %d", e.pid)
+	}
+	return ""
+}
+
+// isStopped tells whether a process is stopped by a signal or a debugger: the
+// letter behind its name, which may hold brackets itself (proc_pid_stat(5)).
+func isStopped(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	end := strings.LastIndex(string(stat), ") ")
+	state := strings.TrimPrefix(string(stat[max(0, end):]), ") ")
+	return strings.HasPrefix(state, "T") || strings.HasPrefix(state, "t")
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/qlaunch/qlaunch/qmp"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+type qmpCmd struct {
+	Name      string       `arg:"" vm:"" help:"A VM."`
+	Command   string       `arg:"" help:"A command of QEMU's Machine Protocol."`
+	Arguments string       `arg:"" name:"json" optional:"" help:"Its arguments, a JSON object."`
+	Timeout   vms.Duration `default:"5s" help:"How long QEMU may take to answer."`
+}
+
+func (qmpCmd) Help() string {
+	return "Prints what QEMU returns, as JSON. What QEMU refuses is an error with QEMU's own class and words. `qlaunch qmp NAME query-commands` lists the commands."
+}
+
+func (qmpCmd) Example() string { return "qlaunch qmp guestvm query-block" }
+
+func (c *qmpCmd) Run(ctx context.Context, s *session) error {
+	if err := c.run(ctx, s); err != nil {
+		return fmt.Errorf("qmp %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+func (c *qmpCmd) run(ctx context.Context, s *session) error {
+	arguments, err := jsonObject(c.Arguments)
+	if err != nil {
+		return &usageError{err, "qmp"}
+	}
+	vm, err := s.managed(c.Name)
+	if err != nil {
+		return err
+	}
+	var answer json.RawMessage
+	err = onMonitor(ctx, vm, time.Duration(c.Timeout), func(ctx context.Context, m *qmp.Monitor) (err error) {
+		answer, err = execute(ctx, m, c.Command, arguments)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	if err := printJSON(&text, answer); err != nil {
+		return err
+	}
+	if s.outTerminal {
+		_, err = fmt.Fprint(s.stdout, clean(text.String()))
+	} else {
+		_, err = s.stdout.Write(text.Bytes())
+	}
+	return err
+}
+
+// jsonObject is a text that holds one JSON object, or nothing.
+func jsonObject(text string) (json.RawMessage, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if !json.Valid([]byte(text)) {
+		return nil, fmt.Errorf("%q: not JSON", text)
+	}
+	if object := bytes.TrimSpace([]byte(text)); object[0] == '{' {
+		return object, nil
+	}
+	return nil, fmt.Errorf("%q: must be a JSON object", text)
+}
+
+// execute runs a command by its name and gives what it returns. What QEMU
+// refuses is a *qmp.Error, without the path of the socket around it.
+func execute(ctx context.Context, m *qmp.Monitor, command string, arguments json.RawMessage) (json.RawMessage, error) {
+	request, err := json.Marshal(struct {
+		Execute   string          `json:"execute"`
+		Arguments json.RawMessage `json:"arguments,omitzero"`
+	}{command, arguments})
+	if err != nil {
+		return nil, err
+	}
+	reply, err := m.With(ctx).Run(request)
+	if refused, ok := errors.AsType[*qmp.Error](err); ok {
+		return nil, refused
+	}
+	if err != nil {
+		return nil, err
+	}
+	var answer struct{ Return json.RawMessage }
+	return answer.Return, json.Unmarshal(reply, &answer)
+}
