@@ -98,6 +98,7 @@ func sshArgs(vm vms.VM, at netip.AddrPort) []string {
 		"-o", "GlobalKnownHostsFile=/dev/null",
 		"-o", "StrictHostKeyChecking=accept-new",
 		"-o", "CheckHostIP=no",
+		"-o", "HashKnownHosts=no", // there is one name in the file, and no secret
 		"-o", "ForwardAgent=no",
 		"-o", "PermitLocalCommand=no",
 		"-p", fmt.Sprint(at.Port()),
