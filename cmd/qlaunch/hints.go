@@ -169,7 +169,7 @@ func joinGroup(group string, loginIsAll bool, open string) string {
 	switch {
 	case loginIsAll:
 		return fmt.Sprintf("log out and in again: this session is older than your place in group %s", group)
-	case group == "":
+	case group == "", group == "root": // nobody is put into root's group
 		return open
 	}
 	return fmt.Sprintf("sudo usermod -aG %s $USER, then log in again", group)

@@ -79,6 +79,7 @@ func wrongs() []struct {
 		{host(netsetup.ErrNotBridge, netsetup.Error{Bridge: "eth0"}), 5, ""},
 		{host(netsetup.ErrBridgeDown, netsetup.Error{Bridge: "br0"}), 5, "sudo ip link set br0 up"},
 		{host(netsetup.ErrACLMissing, netsetup.Error{Bridge: "br0"}), 5, "sudo mkdir -p /etc/qemu && echo 'allow br0' | sudo tee /etc/qemu/bridge.conf"},
+		{host(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf", Group: "root"}), 5, "sudo chmod o+r /etc/qemu/bridge.conf"},
 		{host(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf", Group: "kvm"}), 5, "sudo usermod -aG kvm $USER, then log in again"},
 		{host(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf", Group: "kvm", LogInAgain: true}), 5,
 			"log out and in again: this session is older than your place in group kvm"},
