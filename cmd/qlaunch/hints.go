@@ -51,7 +51,7 @@ func causes() []aCause {
 		{is(launcher.ErrRunning), exitBusy, nil},
 		{is(launcher.ErrBusy), exitBusy, nil},
 
-		{is(launcher.ErrNoKVM), exitHost, fixed(`sudo modprobe -a kvm_intel kvm_amd, or accel = "tcg" in the definition, which is slow`)},
+		{is(launcher.ErrNoKVM), exitHost, fixed(`sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`)},
 		{is(launcher.ErrKVMDenied), exitHost, hintOf(kvmHint)},
 		{isA[*launcher.KVMError], exitHost, nil},
 		{isA[*launcher.NoQEMUError], exitHost, hintOf(noQEMUHint)},
@@ -86,7 +86,7 @@ func hostCauses() []aCause {
 			return fmt.Sprintf("sudo mkdir -p /etc/qemu && echo 'allow %s' | sudo tee /etc/qemu/bridge.conf", bridgeOf(e))
 		}},
 		{netsetup.ErrACLUnreadable, func(e *netsetup.Error) string { return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+r "+e.File) }},
-		{netsetup.ErrACLSyntax, func(e *netsetup.Error) string { return fmt.Sprintf("sudoedit %s, line %d", e.File, e.Line) }},
+		{netsetup.ErrACLSyntax, func(e *netsetup.Error) string { return "sudoedit " + e.File }},
 		{netsetup.ErrDenied, deniedHint},
 		{netsetup.ErrNoHelper, func(*netsetup.Error) string { return "sudo apt install qemu-system-common" }},
 		{netsetup.ErrHelperForbidden, func(e *netsetup.Error) string { return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+rx "+e.Helper) }},
@@ -172,7 +172,7 @@ func joinGroup(group string, loginIsAll bool, open string) string {
 	case group == "", group == "root": // nobody is put into root's group
 		return open
 	}
-	return fmt.Sprintf("sudo usermod -aG %s $USER, then log in again", group)
+	return fmt.Sprintf("sudo usermod -aG %s $USER # then log in again", group)
 }
 
 // errInterrupted is the cause of what ends because the user said so.
