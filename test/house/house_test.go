@@ -81,3 +81,23 @@ func read(t *testing.T, path string) string {
 	}
 	return string(text)
 }
+
+func TestTheDemoRunsTheSessionOfTheREADME(t *testing.T) {
+	_, session, _ := strings.Cut(read(t, "../../README.md"), "```\n")
+	session, _, _ = strings.Cut(session, "```")
+	demo := read(t, "../demo")
+	typed := 0
+	for line := range strings.Lines(session) {
+		command, is := strings.CutPrefix(strings.TrimSpace(line), "$ ")
+		if !is {
+			continue
+		}
+		typed++
+		if !strings.Contains(demo, "\ntype "+command+"\n") {
+			t.Errorf("test/demo does not type %q", command)
+		}
+	}
+	if typed < 4 {
+		t.Errorf("the README opens with a session of %d commands", typed)
+	}
+}
