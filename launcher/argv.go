@@ -36,6 +36,8 @@ const (
 	consoleName = "console.sock"
 	qemuLogName = "qemu.log"
 	serialName  = "console.log"
+
+	consoleLockName = "console.lock"
 )
 
 // PIDFile is the file that a VM's QEMU holds a lock on for as long as it lives.

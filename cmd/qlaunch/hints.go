@@ -50,6 +50,7 @@ func causes() []aCause {
 		{is(launcher.ErrNotRunning), exitNotRunning, nil},
 		{is(launcher.ErrRunning), exitBusy, nil},
 		{is(launcher.ErrBusy), exitBusy, nil},
+		{is(launcher.ErrConsoleTaken), exitBusy, nil},
 
 		{is(launcher.ErrNoKVM), exitHost, fixed(`sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`)},
 		{is(launcher.ErrKVMDenied), exitHost, hintOf(kvmHint)},

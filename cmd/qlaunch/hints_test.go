@@ -50,6 +50,7 @@ func wrongs() []struct {
 		{launcher.ErrNotRunning, 3, ""},
 		{launcher.ErrRunning, 7, ""},
 		{errors.Join(launcher.ErrBusy, context.DeadlineExceeded), 7, ""},
+		{launcher.ErrConsoleTaken, 7, ""},
 
 		{&launcher.KVMError{Device: "/dev/kvm", Err: launcher.ErrNoKVM}, 5, `sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`},
 		{&launcher.KVMError{Device: "/dev/kvm", Group: "kvm", Err: launcher.ErrKVMDenied}, 5, "sudo usermod -aG kvm $USER # then log in again"},

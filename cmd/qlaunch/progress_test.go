@@ -25,7 +25,7 @@ func TestWhatIsSaidDuringProgressStaysOnTheTerminal(t *testing.T) {
 	lines.done()
 	s.notice("and afterwards")
 	tty.Close()
-	shown += string(converse(control, regexp.MustCompile(""), ""))
+	shown += string(converse(control))
 
 	want := "qlaunch: web: runs under tcg, which is slow\nqlaunch: db: said as well\nqlaunch: and afterwards"
 	if got := strings.TrimRight(render(shown), " \n"); got != want {

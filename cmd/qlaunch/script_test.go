@@ -43,7 +43,8 @@ func TestMain(m *testing.M) {
 //	                              and LABEL.err on stderr, and nothing where there is no such file, or for -
 //	await FILE [PATTERN]          until the file is there, or holds the pattern
 //	expand FILE…                  puts the environment's variables into files
-//	bootsector FILE TEXT          makes a disk whose guest writes the text to its console and halts
+//	bootsector FILE TEXT [echo]   makes a disk whose guest writes the text to its console and halts, or
+//	                              else writes back what it reads there, forever
 //	alone [NUMBER]                so many QEMUs of this script run, without a number none
 //
 // What differs from run to run is written as a word in capitals: see masks.
@@ -177,6 +178,16 @@ func bootsector(ts *testscript.TestScript, _ bool, args []string) {
 	code := []byte{0xba, 0xf8, 0x03} // mov dx, 0x3f8
 	for _, c := range []byte(text) {
 		code = append(code, 0xb0, c, 0xee) // mov al, c; out dx, al
+	}
+	if len(args) == 3 {
+		code = append(code,
+			0xba, 0xfd, 0x03, // mov dx, 0x3fd: the line's status
+			0xec,       // in al, dx
+			0xa8, 0x01, // test al, 1: a byte is there
+			0x74, 0xf8, // jz to the start
+			0xba, 0xf8, 0x03, // mov dx, 0x3f8
+			0xec, 0xee, // in al, dx; out dx, al
+			0xeb, 0xf1) // jmp to the start
 	}
 	code = append(code, 0xf4, 0xeb, 0xfd) // hlt; jmp to it
 	sector := append(code, make([]byte, 510-len(code))...)

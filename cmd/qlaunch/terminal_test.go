@@ -14,15 +14,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is a program: terminal [-fds 012] [-after PATTERN -type TEXT] [-size 80x24] FILE PROGRAM ARG…
+// terminal is a program: terminal [-fds 012] [-after PATTERN -type TEXT]… [-size 80x24] FILE PROGRAM ARG…
 // runs another program with a terminal as its controlling one and as the named
-// descriptors. Once the terminal has shown the pattern, the text is typed. All
-// that was shown is written to FILE as it came, and the exit code is the program's.
+// descriptors. Once the terminal has shown a pattern, its text is typed, and then
+// the next pattern is looked for in what is shown from there on. All that was shown is written to FILE as it came, and the exit code is the program's.
 func terminal() {
 	flags := flag.NewFlagSet("terminal", flag.ExitOnError)
 	fds := flags.String("fds", "012", "")
-	after := flags.String("after", "", "")
-	text := flags.String("type", "", "")
+	var script []typing
+	flags.Func("after", "", func(pattern string) error {
+		script = append(script, typing{after: regexp.MustCompile(pattern)})
+		return nil
+	})
+	flags.Func("type", "", func(text string) (err error) {
+		script[len(script)-1].text, err = strconv.Unquote(`"` + text + `"`)
+		return err
+	})
 	size := flags.String("size", "80x24", "")
 	_ = flags.Parse(os.Args[1:])
 	program := flags.Args()[1:]
@@ -45,26 +52,31 @@ func terminal() {
 	fail(cmd.Start())
 	fail(tty.Close())
 
-	typed, err := strconv.Unquote(`"` + *text + `"`)
-	fail(err)
-	shown := converse(control, regexp.MustCompile(*after), typed)
+	shown := converse(control, script...)
 	_ = cmd.Wait()
 	fail(os.WriteFile(flags.Arg(0), shown, 0o600))
 	os.Exit(cmd.ProcessState.ExitCode())
 }
 
+// typing is a text that is typed once a terminal has shown a pattern.
+type typing struct {
+	after *regexp.Regexp
+	text  string
+}
+
 // converse reads until nobody has the terminal open any more, which is when
-// reading it fails with EIO, and types the text once the pattern has been shown.
-func converse(control *os.File, after *regexp.Regexp, text string) []byte {
+// reading it fails with EIO, and types what the script says.
+func converse(control *os.File, script ...typing) []byte {
 	var shown []byte
+	seen := 0
 	piece := make([]byte, 4096)
 	for {
 		n, err := control.Read(piece)
 		shown = append(shown, piece[:n]...)
-		if text != "" && after.Match(shown) {
-			_, err := control.WriteString(text)
+		if len(script) > 0 && script[0].after.Match(shown[seen:]) {
+			_, err := control.WriteString(script[0].text)
 			fail(err)
-			text = ""
+			script, seen = script[1:], len(shown)
 		}
 		if err != nil {
 			if !errors.Is(err, syscall.EIO) {

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+type consoleCmd struct {
+	Name    string       `arg:"" vm:"" help:"A VM."`
+	Timeout vms.Duration `default:"60s" help:"Without a terminal: how long the guest may take to read the last of its input."`
+}
+
+func (consoleCmd) Help() string {
+	return "Connects the terminal to the guest's serial console. Ctrl-] leaves; all other keys are the guest's. " +
+		"There is one client at a time: a second one is refused. What the guest writes reaches the terminal as it is. " +
+		"Where standard input is no terminal, it is sent to the guest, and its end is the end."
+}
+
+func (consoleCmd) Example() string { return "qlaunch console guestvm" }
+
+func (c *consoleCmd) Run(ctx context.Context, s *session) error {
+	if err := c.run(ctx, s); err != nil {
+		return fmt.Errorf("console %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+func (c *consoleCmd) run(ctx context.Context, s *session) error {
+	vm, err := s.managed(c.Name)
+	if err != nil {
+		return err
+	}
+	process, err := launcher.Find(vm)
+	if err != nil {
+		return err
+	}
+	defer process.Close()
+	console, err := launcher.OpenConsole(ctx, vm)
+	if err != nil {
+		return err
+	}
+	defer console.Close()
+	// What would end this process on the spot must not leave the terminal raw.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGQUIT)
+	defer stop()
+	if s.inTerminal {
+		err = c.onTerminal(ctx, s, console)
+	} else {
+		err = c.inPipe(ctx, s, console)
+	}
+	switch {
+	case errors.Is(err, errHungUp) && ended(ctx, process):
+		s.notice("%s: QEMU ended", vm.Name)
+		return nil
+	case ctx.Err() != nil:
+		return errInterrupted
+	}
+	return err
+}
+
+// errLeft is the end of a console that the user wants.
+var errLeft = errors.New("left")
+
+// onTerminal puts the terminal into raw mode, in which each key goes to the guest.
+func (c *consoleCmd) onTerminal(ctx context.Context, s *session, console *launcher.Console) error {
+	terminal, ok := s.stdin.(*os.File)
+	if !ok {
+		return errors.New("standard input is not a file")
+	}
+	before, err := term.MakeRaw(int(terminal.Fd()))
+	if err != nil {
+		return fmt.Errorf("terminal: %w", err)
+	}
+	// In raw mode a line feed does not return the carriage.
+	fmt.Fprintf(s.stderr, "qlaunch: console of %s; Ctrl-] leaves\r\n", clean(c.Name))
+	err = relay(ctx, console, terminal, s.stdout, func(in io.Reader) error { return sendKeys(console, in) })
+	fmt.Fprint(s.stderr, "\r\n")
+	if errors.Is(err, errLeft) {
+		err = nil
+	}
+	return errors.Join(err, term.Restore(int(terminal.Fd()), before))
+}
+
+// sendKeys sends what is typed until Ctrl-], as telnet and virsh have it.
+func sendKeys(w io.Writer, in io.Reader) error {
+	const leave = 0x1d
+	keys := make([]byte, 4096)
+	for {
+		n, err := in.Read(keys)
+		typed, _, left := bytes.Cut(keys[:n], []byte{leave})
+		if _, err := w.Write(typed); err != nil {
+			return err
+		}
+		if left || errors.Is(err, io.EOF) {
+			return errLeft
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// inPipe sends what there is, and prints what comes until QEMU has taken all of it.
+func (c *consoleCmd) inPipe(ctx context.Context, s *session, console *launcher.Console) error {
+	out := &cleanWriter{w: s.stdout}
+	stdout := s.stdout
+	if s.outTerminal {
+		stdout = out
+	}
+	sent := false
+	err := relay(ctx, console, s.stdin, stdout, func(in io.Reader) error {
+		if _, err := io.Copy(console, in); err != nil {
+			return err
+		}
+		sent = true
+		_ = console.SetReadDeadline(time.Now().Add(time.Duration(c.Timeout)))
+		// With this direction closed alone, QEMU reads to the end, and then hangs up. With both
+		// closed it would throw away what the guest has not read yet (chardev/char-socket.c, tcp_chr_hup).
+		return console.CloseWrite()
+	})
+	switch {
+	case sent && errors.Is(err, errHungUp):
+		err = nil
+	case sent && errors.Is(err, os.ErrDeadlineExceeded):
+		err = lateError(fmt.Sprintf("the guest has not read all of its input after %s", c.Timeout))
+	}
+	return errors.Join(err, out.flush())
+}
