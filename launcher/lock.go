@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,22 +22,58 @@ var ErrBusy = errors.New("another command is at work on this VM")
 type Lock struct{ file *os.File }
 
 // Acquire waits for a VM's lock until ctx ends; then the error wraps ErrBusy
-// and names the process that holds it. The VM's directories must be there (MakeDirs).
-func Acquire(ctx context.Context, vm vms.VM) (*Lock, error) {
+// and names the command that holds it. command is the word for the caller's own,
+// by which others get to know it: one of the Command constants. The VM's
+// directories must be there (MakeDirs).
+func Acquire(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
 	path := filepath.Join(vm.RunDir, lockName)
 	for {
 		lock, err := tryLock(path)
-		if lock != nil || err != nil {
-			return lock, err
+		if err != nil {
+			return nil, err
+		}
+		if lock != nil {
+			return lock.signed(path, command)
 		}
 		if err := waitUnlocked(ctx, path); err != nil {
-			return nil, fmt.Errorf("%w: pid %s holds %s: %w", ErrBusy, holder(path), path, err)
+			return nil, busy(vm, err)
 		}
 	}
 }
 
-// Release gives the lock back.
-func (l *Lock) Release() error { return l.file.Close() }
+// busyError is ErrBusy with the command that holds the lock, where that can be told, and the end of the wait.
+type busyError struct {
+	holder string
+	cause  error
+}
+
+func busy(vm vms.VM, cause error) error {
+	h, ok := AtWork(vm)
+	if !ok { // it ended this moment, or works in another pid namespace
+		return &busyError{cause: cause}
+	}
+	return &busyError{h.String(), cause}
+}
+
+func (e *busyError) Error() string {
+	if e.holder == "" {
+		return ErrBusy.Error()
+	}
+	return ErrBusy.Error() + ": " + e.holder
+}
+
+func (e *busyError) Unwrap() []error { return []error{ErrBusy, e.cause} }
+
+func (l *Lock) signed(path string, command Command) (*Lock, error) {
+	if err := sign(l.file, command); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), l.file.Close())
+	}
+	return l, nil
+}
+
+// Release gives the lock back. What the file says ends before the lock does, so
+// that it is never said of the next to hold it.
+func (l *Lock) Release() error { return errors.Join(l.file.Truncate(0), l.file.Close()) }
 
 // tryLock gives the lock, or neither a lock nor an error when it is held. A
 // lock file that was removed meanwhile is nobody's lock: that counts as held, and the next try makes a new one.
@@ -53,20 +87,12 @@ func tryLock(path string) (*Lock, error) {
 		return nil, f.Close()
 	}
 	if err == nil {
-		err = writePID(f)
+		err = sign(f, "")
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
 	}
 	return &Lock{f}, nil
-}
-
-func writePID(f *os.File) error {
-	if err := f.Truncate(0); err != nil {
-		return err
-	}
-	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return err
 }
 
 func sameFile(f *os.File, path string) bool {
@@ -127,16 +153,4 @@ func writeLock(path string) (pid int, held bool) {
 		return 0, false
 	}
 	return int(lock.Pid), true
-}
-
-func holder(path string) string {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "?"
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return "?"
-	}
-	return strconv.Itoa(pid)
 }

@@ -39,7 +39,7 @@ func (s *session) bringUp(ctx context.Context, ref string, timeout time.Duration
 	}
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	lock, err := launcher.Acquire(waiting, vm)
+	lock, err := launcher.Acquire(waiting, vm, launcher.CommandUp)
 	if err != nil {
 		return nil, err
 	}

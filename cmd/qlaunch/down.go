@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
@@ -17,7 +18,7 @@ type downCmd struct {
 
 func (downCmd) Help() string {
 	return "Presses the guest's power button, again after 5 s, and when the time is over ends QEMU: by QMP quit, then SIGTERM, then SIGKILL. " +
-		"Says so when the power button was not enough. A VM that does not run is no error."
+		"Says so when the power button was not enough. A VM that does not run is no error. By force it waits for no other command."
 }
 
 func (downCmd) Example() string { return "qlaunch down guestvm --timeout 30s" }
@@ -31,20 +32,11 @@ func (c *downCmd) one(ctx context.Context, s *session, name string) error {
 	if err != nil {
 		return err
 	}
-	rung, err := launcher.Stop(ctx, vm, c.patience(vm))
-	switch {
-	case errors.Is(err, launcher.ErrNotRunning):
-		return nil
-	case errors.Is(err, context.Canceled):
-		return errInterrupted
-	case err != nil:
-		return err
+	way := shutdown{force: c.Force, patience: c.patience(vm)}
+	if c.Force {
+		return orInterrupted(s.forceDown(ctx, vm, way))
 	}
-	asWanted := rung == launcher.PowerButton || c.Force && rung == launcher.Quit
-	if !asWanted {
-		s.notice("%s: ended by %s", vm.Name, rung)
-	}
-	return s.sweep(ctx, vm)
+	return orInterrupted(s.takeDown(ctx, vm, way))
 }
 
 func (c *downCmd) patience(vm vms.VM) time.Duration {
@@ -58,12 +50,73 @@ func (c *downCmd) patience(vm vms.VM) time.Duration {
 	}
 }
 
+// shutdown is how a VM is ended.
+type shutdown struct {
+	force    bool          // the guest is not asked
+	patience time.Duration // how long it may take when it is
+}
+
+// hardEnd is longer than the rungs of the ladder take that come after the power button.
+const hardEnd = 20 * time.Second
+
+// takeDown shuts a VM down under its lock, so that a start waits for the end of
+// it. The lock is waited for as long as another shutdown of the same patience may take.
+func (s *session) takeDown(ctx context.Context, vm vms.VM, way shutdown) error {
+	waiting, cancel := context.WithTimeout(ctx, way.patience+hardEnd)
+	defer cancel()
+	lock, err := launcher.Acquire(waiting, vm, launcher.CommandDown)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // no run directory: nothing runs, and nothing is about to
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.end(ctx, vm, way), lock.Release())
+}
+
+// forceDown ends a VM without its lock: another command may hold that for as long
+// as a guest takes to shut down. One that is starting the VM is waited for, and undone.
+func (s *session) forceDown(ctx context.Context, vm vms.VM, way shutdown) error {
+	err := s.stop(ctx, vm, way)
+	if err != nil {
+		return err
+	}
+	if h, ok := launcher.AtWork(vm); ok && h.Command.Starts() {
+		return s.takeDown(ctx, vm, way)
+	}
+	return s.sweep(ctx, vm)
+}
+
+// end ends a VM and removes what QEMU left. The caller holds the VM's lock.
+func (s *session) end(ctx context.Context, vm vms.VM, way shutdown) error {
+	if err := s.stop(ctx, vm, way); err != nil {
+		return err
+	}
+	return launcher.Sweep(vm)
+}
+
+// stop ends a VM's QEMU, if there is one, and says how when it was not as asked.
+func (s *session) stop(ctx context.Context, vm vms.VM, way shutdown) error {
+	rung, err := launcher.Stop(ctx, vm, way.patience)
+	if errors.Is(err, launcher.ErrNotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	asWanted := rung == launcher.PowerButton || way.force && rung == launcher.Quit
+	if !asWanted {
+		s.notice("%s: ended by %s", vm.Name, rung)
+	}
+	return nil
+}
+
 // sweep removes what QEMU left, unless another command is at work on the VM already, which then does it.
 func (s *session) sweep(ctx context.Context, vm vms.VM) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	lock, err := launcher.Acquire(ctx, vm)
-	if errors.Is(err, launcher.ErrBusy) {
+	lock, err := launcher.Acquire(ctx, vm, launcher.CommandDown)
+	if errors.Is(err, launcher.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {

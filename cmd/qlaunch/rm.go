@@ -43,7 +43,7 @@ func (c *rmCmd) one(ctx context.Context, s *session, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	lock, err := launcher.Acquire(ctx, vm)
+	lock, err := launcher.Acquire(ctx, vm, launcher.CommandRemove)
 	if err != nil {
 		return orInterrupted(err)
 	}
