@@ -1,28 +1,27 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/qlaunch/qlaunch/launcher"
 )
 
 type logsCmd struct {
-	Name string `arg:"" vm:"" help:"A VM."`
-	QEMU bool   `name:"qemu" help:"QEMU's own messages in place of the guest's console."`
+	Name   string `arg:"" vm:"" help:"A VM."`
+	QEMU   bool   `name:"qemu" help:"QEMU's own messages in place of the guest's console."`
+	Follow bool   `short:"f" help:"Go on with what is written from now on, until the VM has stopped."`
 }
 
 func (logsCmd) Help() string {
 	return "All output of the guest's serial console since the VM was started last. On a terminal, control characters are shown as escapes; in a pipe they pass as they are."
 }
 
-func (logsCmd) Example() string { return "qlaunch logs guestvm | tail" }
+func (logsCmd) Example() string { return "qlaunch logs guestvm -f" }
 
 func (c *logsCmd) Run(ctx context.Context, s *session) error {
 	if err := c.run(ctx, s); err != nil {
@@ -40,37 +39,39 @@ func (c *logsCmd) run(ctx context.Context, s *session) error {
 	if c.QEMU {
 		path = launcher.QEMULog(vm)
 	}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("it was never started")
-	}
+	f, err := openLog(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	out := &cleanWriter{w: s.stdout}
+	stdout := s.stdout
 	if s.outTerminal {
-		return copyClean(ctx, s.stdout, f)
+		stdout = out
 	}
-	_, err = io.Copy(s.stdout, f)
-	return err
+	if c.Follow {
+		err = follow(ctx, vm, &tail{path: path, file: f, out: stdout})
+	} else {
+		err = errors.Join(copyAll(ctx, stdout, f), f.Close())
+	}
+	return errors.Join(err, out.flush())
 }
 
-// copyClean copies line by line, a very long line in pieces, each fit for a terminal.
-func copyClean(ctx context.Context, w io.Writer, r io.Reader) error {
-	lines := bufio.NewReaderSize(r, 64<<10)
+func openLog(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.New("it was never started")
+	}
+	return f, err
+}
+
+// copyAll copies a file to its end, which a guest that never stops writing could move on for ever.
+func copyAll(ctx context.Context, w io.Writer, r io.Reader) error {
 	for ctx.Err() == nil {
-		line, err := lines.ReadSlice('\n')
-		text := strings.TrimSuffix(string(line), "\r\n")
-		if len(text) < len(line) {
-			text += "\n"
-		}
-		if _, err := io.WriteString(w, clean(text)); err != nil {
-			return err
-		}
+		_, err := io.CopyN(w, r, 64<<10)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		if err != nil {
 			return err
 		}
 	}
