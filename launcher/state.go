@@ -23,7 +23,7 @@ const (
 // Status is the answer to Ask.
 type Status struct {
 	State   State
-	Reason  string    // QEMU's own run state when Paused (qapi/run-state.json, RunState), or why it is Unresponsive
+	Reason  string    // why it is Paused or Unresponsive, in plain words
 	PID     int       // QEMU's; 0 when Stopped
 	Started time.Time // zero when Stopped
 }
@@ -47,12 +47,12 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	defer cancel()
 	asking, done := p.Context(asking)
 	defer done()
-	answer, err := query(asking, vm)
+	reason, err := query(asking, vm)
 	switch {
-	case err == nil && answer.Running:
+	case err == nil && reason == "":
 		s.State = Running
 	case err == nil:
-		s.State, s.Reason = Paused, answer.State
+		s.State, s.Reason = Paused, reason
 	case ctx.Err() != nil:
 		return Status{}, context.Cause(ctx)
 	case errors.Is(context.Cause(asking), ErrEnded), !IsRunning(vm):
@@ -63,11 +63,16 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	return s, nil
 }
 
-func query(ctx context.Context, vm vms.VM) (qmp.Status, error) {
+// query tells why a guest's processors stand still; nothing when they run.
+func query(ctx context.Context, vm vms.VM) (string, error) {
 	m, err := qmp.Dial(ctx, QMPSocket(vm))
 	if err != nil {
-		return qmp.Status{}, err
+		return "", err
 	}
 	defer m.Close()
-	return m.Status(ctx)
+	status, err := m.Status(ctx)
+	if err != nil || status.Running {
+		return "", err
+	}
+	return pauseReason(ctx, m, status.State), nil
 }

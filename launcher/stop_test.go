@@ -79,15 +79,6 @@ func TestTheButtonIsPressedAgainAndEachRungHasItsTime(t *testing.T) {
 	}
 }
 
-func TestAPausedVMSaysSo(t *testing.T) {
-	vm := testVM(t, noNIC+"[qemu]\nargs = [\"-S\"]\n")
-	start(t, vm)
-	status, err := Ask(t.Context(), vm)
-	if err != nil || status.State != Paused || status.Reason != "prelaunch" {
-		t.Errorf("%+v, %v; want paused, prelaunch", status, err)
-	}
-}
-
 func TestWaitRunningReturnsWhenAnotherStartsTheVM(t *testing.T) {
 	vm := testVM(t, noNIC)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -2,6 +2,7 @@ package qmp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -56,6 +57,39 @@ func (m *Monitor) Cont(ctx context.Context) error { return m.raw(ctx).Cont() }
 
 // Reset presses the reset button (system_reset).
 func (m *Monitor) Reset(ctx context.Context) error { return m.raw(ctx).SystemReset() }
+
+// Wakeup wakes a guest that sleeps (system_wakeup); for one that does not it does nothing.
+func (m *Monitor) Wakeup(ctx context.Context) error { return m.raw(ctx).SystemWakeup() }
+
+// Disk is a medium that the guest has in a drive.
+type Disk struct {
+	File     string // as QEMU opened it
+	IOStatus string // BlockDeviceIoStatus: ok, failed or nospace; empty where errors never stop the guest
+}
+
+// Disks asks for the guest's disks (query-block). Of its long answer, which differs between QEMU's versions, only this is read.
+func (m *Monitor) Disks(ctx context.Context) ([]Disk, error) {
+	reply, err := m.With(ctx).Run([]byte(`{"execute": "query-block"}`))
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Return []struct {
+			Inserted *struct{ File string }
+			IOStatus string `json:"io-status"`
+		}
+	}
+	if err := json.Unmarshal(reply, &answer); err != nil {
+		return nil, m.answered("query-block", err)
+	}
+	var disks []Disk
+	for _, drive := range answer.Return {
+		if drive.Inserted != nil {
+			disks = append(disks, Disk{File: drive.Inserted.File, IOStatus: drive.IOStatus})
+		}
+	}
+	return disks, nil
+}
 
 // KVM asks whether the guest runs under KVM, and whether this QEMU was built with it (query-kvm).
 func (m *Monitor) KVM(ctx context.Context) (enabled, present bool, err error) {

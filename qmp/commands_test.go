@@ -23,6 +23,12 @@ func TestCommandsAndTheirAnswers(t *testing.T) {
 		{"stop", `{}`, noAnswer(func(ctx context.Context) error { return m.Stop(ctx) }), ""},
 		{"cont", `{}`, noAnswer(func(ctx context.Context) error { return m.Cont(ctx) }), ""},
 		{"system_reset", `{}`, noAnswer(func(ctx context.Context) error { return m.Reset(ctx) }), ""},
+		{"system_wakeup", `{}`, noAnswer(func(ctx context.Context) error { return m.Wakeup(ctx) }), ""},
+		{"query-block", `[{"device": "", "io-status": "nospace", "inserted": {"file": "/disk0.qcow2", "ro": false}, "type": "unknown"}, {"device": "cd"}, {"inserted": {"file": "/disk1.raw"}}]`,
+			func(ctx context.Context) (string, error) {
+				disks, err := m.Disks(ctx)
+				return fmt.Sprintf("%+v", disks), err
+			}, "[{File:/disk0.qcow2 IOStatus:nospace} {File:/disk1.raw IOStatus:}]"},
 		{"query-status", `{"status": "guest-panicked", "singlestep": false, "running": false}`, func(ctx context.Context) (string, error) {
 			s, err := m.Status(ctx)
 			return fmt.Sprintf("%+v", s), err

@@ -59,6 +59,23 @@ func (m *Monitor) WaitShutdown(ctx context.Context) (reason string, err error) {
 	return "", &failure{m.path, "wait for the shutdown", err}
 }
 
+// WaitEvent waits until QEMU sends an event of that name; if it did so since Dial it returns at once. The error wraps ErrEnded when
+// the connection ends first, and ctx.Err() when ctx is done.
+func (m *Monitor) WaitEvent(ctx context.Context, name string) error {
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	for e := range m.events.subscribe(reading) {
+		if e.Event == name {
+			return nil
+		}
+	}
+	err := ctx.Err()
+	if err == nil {
+		err = m.cause()
+	}
+	return &failure{m.path, "wait for " + name, err}
+}
+
 func (q *events) publish(msg message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

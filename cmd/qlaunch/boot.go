@@ -73,6 +73,11 @@ func (s *session) start(ctx context.Context, vm vms.VM) (*guest, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.startReady(ctx, vm, helper)
+}
+
+// startReady starts a VM that is as ready left it.
+func (s *session) startReady(ctx context.Context, vm vms.VM, helper string) (*guest, error) {
 	if err := launcher.Sweep(vm); err != nil {
 		return nil, err
 	}

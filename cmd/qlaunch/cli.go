@@ -14,6 +14,10 @@ type commandLine struct {
 
 	Up       upCmd       `cmd:"" aliases:"start" help:"Start VMs and print their addresses."`
 	Down     downCmd     `cmd:"" aliases:"stop" help:"Shut VMs down."`
+	Restart  restartCmd  `cmd:"" help:"Shut VMs down and start them again."`
+	Pause    pauseCmd    `cmd:"" help:"Stop the guests' processors."`
+	Resume   resumeCmd   `cmd:"" help:"Let paused guests go on."`
+	Reset    resetCmd    `cmd:"" help:"Press the reset button."`
 	Ls       lsCmd       `cmd:"" aliases:"list" help:"List the VMs."`
 	Status   statusCmd   `cmd:"" help:"Tell what a VM does."`
 	IP       ipCmd       `cmd:"" name:"ip" help:"Print a VM's address."`

@@ -11,7 +11,7 @@ import (
 )
 
 type downCmd struct {
-	Names   []string     `arg:"" vm:"" name:"name" help:"VMs."`
+	running
 	Force   bool         `short:"f" help:"Do not ask the guest: QMP quit, then SIGTERM, then SIGKILL."`
 	Timeout vms.Duration `help:"How long the guest may take to shut down. Default: the definition's [shutdown] timeout."`
 }
@@ -24,7 +24,11 @@ func (downCmd) Help() string {
 func (downCmd) Example() string { return "qlaunch down guestvm --timeout 30s" }
 
 func (c *downCmd) Run(ctx context.Context, s *session) error {
-	return atOnce(once(c.Names), func(_ int, name string) error { return c.one(ctx, s, name) }, "down")
+	names, err := c.names(s, "down")
+	if err != nil {
+		return err
+	}
+	return atOnce(names, func(_ int, name string) error { return c.one(ctx, s, name) }, "down")
 }
 
 func (c *downCmd) one(ctx context.Context, s *session, name string) error {
@@ -39,7 +43,7 @@ func (c *downCmd) one(ctx context.Context, s *session, name string) error {
 	return orInterrupted(s.takeDown(ctx, vm, way))
 }
 
-func (c *downCmd) patience(vm vms.VM) time.Duration {
+func (c downCmd) patience(vm vms.VM) time.Duration {
 	switch {
 	case c.Force:
 		return 0

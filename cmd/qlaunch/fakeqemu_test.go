@@ -25,8 +25,8 @@ func fakeQEMU() {
 	q.atOnce()
 	q.lock(option("-pidfile"))
 	defer q.pidfile.Close()
-	if q.has("ssh") {
-		go answerSSH()
+	if q.has("ssh") || q.has("echoes") {
+		go q.answerSSH()
 	}
 	if q.has("deaf-to-term") {
 		signal.Ignore(syscall.SIGTERM)
@@ -40,8 +40,9 @@ func fakeQEMU() {
 	}
 }
 
-// answerSSH is a guest's sshd at the host's end of the first forward, as far as its first words.
-func answerSSH() {
+// answerSSH is a guest's sshd at the host's end of the first forward, as far as
+// its first words. With the manners for it, it then gives back what it gets, to the end.
+func (q *fake) answerSSH() {
 	address := regexp.MustCompile(`tcp:([0-9.]+:\d+)-:22`).FindStringSubmatch(option("-netdev"))[1]
 	l, err := net.Listen("tcp", address)
 	fail(err)
@@ -49,6 +50,10 @@ func answerSSH() {
 		conn, err := l.Accept()
 		fail(err)
 		fmt.Fprint(conn, "SSH-2.0-fake\r\n")
+		if q.has("echoes") {
+			_, _ = io.Copy(conn, conn)
+			fmt.Fprint(conn, "bye\n")
+		}
 		conn.Close()
 	}
 }
@@ -165,6 +170,8 @@ func (q *fake) answer(command string) string {
 	switch {
 	case command == "query-status" && q.has("paused"):
 		return `{"status": "io-error", "singlestep": false, "running": false}`
+	case command == "query-block" && q.has("paused"):
+		return `[{"device": "", "io-status": "ok", "inserted": {"file": "/disk0.qcow2"}}, {"io-status": "nospace", "inserted": {"file": "/a` + "\u009b" + `/disk1.qcow2"}}]`
 	case command == "query-status":
 		return `{"status": "running", "singlestep": false, "running": true}`
 	case q.has("hostile") && command == "query-name":

@@ -60,8 +60,7 @@ func (s *session) removable(name string) (vms.VM, error) {
 	}
 	vm, err := s.load(name)
 	if isA[vms.Errors](err) {
-		env := s.store.Env(name, s.store.Path(name))
-		return vms.VM{Name: name, File: env.File, DataDir: env.DataDir, StateDir: env.StateDir, RunDir: env.RunDir}, nil
+		return s.bare(name), nil
 	}
 	return vm, err
 }

@@ -117,6 +117,12 @@ func (s *session) managed(ref string) (vms.VM, error) {
 	return s.load(ref)
 }
 
+// bare is a VM of which nothing is known but where its files are.
+func (s *session) bare(name string) vms.VM {
+	env := s.store.Env(name, s.store.Path(name))
+	return vms.VM{Name: name, File: env.File, DataDir: env.DataDir, StateDir: env.StateDir, RunDir: env.RunDir}
+}
+
 // noVMError says that there is no definition of a VM.
 type noVMError struct{ ref, file string }
 

@@ -13,35 +13,46 @@ import (
 )
 
 type upCmd struct {
-	Names   []string     `arg:"" vm:"" name:"name" help:"VMs, each by its name or by the path of its TOML file."`
+	Names   []string     `arg:"" optional:"" vm:"" name:"name" help:"VMs, each by its name or by the path of its TOML file."`
+	All     bool         `short:"a" help:"Every VM that is defined, in place of names."`
 	Wait    goal         `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
 	Timeout vms.Duration `default:"60s" help:"How long to wait for that. The VM keeps running."`
 	DryRun  bool         `help:"Check all that a start needs, print QEMU's command line, start nothing."`
 }
 
 func (upCmd) Help() string {
-	return "Prints the address, bare for one name and as NAME ADDRESS for several. A VM that runs is left as it is."
+	return "Prints the address, bare for one name and as NAME ADDRESS for several and for all. A VM that runs is left as it is."
 }
 
 func (upCmd) Example() string { return "qlaunch up guestvm --wait ssh" }
 
 func (c *upCmd) Run(ctx context.Context, s *session) error {
-	names := once(c.Names)
+	names, err := chosen(c.Names, c.All, "up", s.store.Names)
+	if err != nil {
+		return err
+	}
 	if c.DryRun {
 		return each(names, func(name string) error { return s.dryRun(ctx, name) }, "up")
 	}
+	return s.bringAllUp(names, c.All, "up", func(name string, stage func(string)) (netip.Addr, error) {
+		return c.one(ctx, s, name, stage)
+	})
+}
+
+// bringAllUp makes VMs run, all side by side, and prints their addresses.
+func (s *session) bringAllUp(names []string, all bool, what string, one func(name string, stage func(string)) (netip.Addr, error)) error {
 	lines := newProgress(s, names)
 	addresses := make([]netip.Addr, len(names))
 	err := atOnce(names, func(i int, name string) error {
 		var err error
-		addresses[i], err = c.one(ctx, s, name, lines.stage(i))
+		addresses[i], err = one(name, lines.stage(i))
 		return err
-	}, "up")
+	}, what)
 	lines.done()
 	for i, address := range addresses {
 		switch {
 		case !address.IsValid():
-		case len(names) == 1:
+		case len(names) == 1 && !all:
 			fmt.Fprintln(s.stdout, address)
 		default:
 			fmt.Fprintln(s.stdout, names[i], address)
