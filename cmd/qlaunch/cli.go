@@ -22,6 +22,9 @@ type commandLine struct {
 	Status   statusCmd   `cmd:"" help:"Tell what a VM does."`
 	IP       ipCmd       `cmd:"" name:"ip" help:"Print a VM's address."`
 	SSH      sshCmd      `cmd:"" name:"ssh" aliases:"shell" help:"Run ssh to a VM."`
+	SSHConf  sshConfCmd  `cmd:"" name:"ssh-config" help:"Print entries for ~/.ssh/config."`
+	Proxy    proxyCmd    `cmd:"" hidden:"" help:"Connect standard input and output to a VM's sshd."`
+	Cp       cpCmd       `cmd:"" help:"Copy files to or from a VM."`
 	Console  consoleCmd  `cmd:"" help:"Connect the terminal to a VM's serial console."`
 	Logs     logsCmd     `cmd:"" help:"Print what the guest wrote to its console."`
 	Wait     waitCmd     `cmd:"" help:"Wait until a VM runs, has an address, answers ssh, or has stopped."`

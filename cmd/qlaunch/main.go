@@ -23,19 +23,30 @@ func main() {
 	// QEMU outlives its caller: what that left open, a lock or a pipe that
 	// somebody waits for the end of, is not for QEMU to hold (close_range(2), Linux 5.11).
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), ends()...)
 	defer stop()
+	executable, _ := os.Executable() // without it, the one command that needs it says so
 	s := &session{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		inTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
 		outTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 		errTerminal: term.IsTerminal(int(os.Stderr.Fd())),
 		environ:     os.Environ(),
+		executable:  executable,
 		exit:        os.Exit,
 		root:        "/",
 		store:       store(),
 	}
 	os.Exit(s.main(ctx, os.Args[1:]))
+}
+
+// ends are the signals that end a command. A Ctrl-C that was to be ignored from
+// the start is not for us: sftp's own, which ends a transfer, reaches its ProxyCommand too.
+func ends() []os.Signal {
+	if signal.Ignored(os.Interrupt) {
+		return []os.Signal{syscall.SIGTERM}
+	}
+	return []os.Signal{os.Interrupt, syscall.SIGTERM}
 }
 
 func store() vms.Store {

@@ -256,7 +256,7 @@ func mask(ts *testscript.TestScript, text string) string {
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "(no newline)\n"
 	}
-	text = strings.NewReplacer("\x1b", "␛", "\r", "␍", ts.Getenv("RUN"), "$RUN", ts.Getenv("WORK"), "$WORK").Replace(text)
+	text = strings.NewReplacer("\x1b", "␛", "\r", "␍", ts.Getenv("QLAUNCH"), "$QLAUNCH", ts.Getenv("RUN"), "$RUN", ts.Getenv("WORK"), "$WORK").Replace(text)
 	text = regexp.MustCompile(`\b`+ts.Getenv("PORT")+`\b`).ReplaceAllString(text, "PORT")
 	for _, m := range masks {
 		text = regexp.MustCompile(m.pattern).ReplaceAllString(text, m.word)

@@ -21,11 +21,12 @@ type session struct {
 
 	inTerminal, outTerminal, errTerminal bool
 
-	environ []string  // for the programs that take this one's place
-	exit    func(int) // ends the process; kong's --help uses it
-	root    string    // where the host's files are looked for
-	verbose bool
-	store   vms.Store
+	environ    []string  // for the programs that take this one's place
+	executable string    // the path of this program, for others that are to call it
+	exit       func(int) // ends the process; kong's --help uses it
+	root       string    // where the host's files are looked for
+	verbose    bool
+	store      vms.Store
 }
 
 // main runs one command line and gives its exit code.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -87,33 +85,7 @@ func (s *session) running(vm vms.VM) (*guest, error) {
 
 // sshArgs is ssh's command line up to the remote command. What it says comes
 // before the user's own configuration (ssh_config(5): the first value counts).
-// The host key is kept under the VM's name, in a file of the VM's own: an
-// address that goes to another VM later, or a VM that is made anew, alarms nobody, and a wrong key is refused.
 func sshArgs(vm vms.VM, at netip.AddrPort) []string {
-	known := filepath.Join(vm.DataDir, "known_hosts")
-	argv := []string{
-		"ssh",
-		"-o", "HostKeyAlias=qlaunch-" + vm.Name,
-		"-o", "UserKnownHostsFile=" + sshPath(known),
-		"-o", "GlobalKnownHostsFile=/dev/null",
-		"-o", "StrictHostKeyChecking=accept-new",
-		"-o", "CheckHostIP=no",
-		"-o", "HashKnownHosts=no", // there is one name in the file, and no secret
-		"-o", "ForwardAgent=no",
-		"-o", "PermitLocalCommand=no",
-		"-p", fmt.Sprint(at.Port()),
-	}
-	if vm.SSH.Identity != "" {
-		argv = append(argv, "-o", "IdentitiesOnly=yes", "-o", "IdentityFile="+sshPath(vm.SSH.Identity))
-	}
-	if vm.SSH.User != "" {
-		argv = append(argv, "-l", vm.SSH.User)
-	}
-	return append(argv, "--", at.Addr().String())
-}
-
-// sshPath writes a path as a value of ssh_config(5): quoted, its quotes and
-// backslashes escaped (argv_split in OpenSSH's misc.c), and with no token to expand.
-func sshPath(path string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`).Replace(path) + `"`
+	argv := append([]string{"ssh"}, optionWords(sshOptions(vm))...)
+	return append(argv, "-p", fmt.Sprint(at.Port()), "--", at.Addr().String())
 }
