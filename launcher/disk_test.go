@@ -46,12 +46,13 @@ func TestAMissingDiskIsMadeWithItsSizeAndOnce(t *testing.T) {
 }
 
 func TestADiskThatCannotBeMadeSaysWhyAndLeavesNothing(t *testing.T) {
-	vm := testVM(t, "[[disk]]\nsize = \"2PiB\"\nformat = \"raw\"\n"+noNIC)
+	// The name is as long as a name can be, so the temporary one beside it is too long.
+	vm := testVM(t, "[[disk]]\nsize = \"1MiB\"\npath = \"data/"+strings.Repeat("n", 255)+"\"\n"+noNIC)
 	err := MakeDisks(t.Context(), vm, quiet)
 	if err == nil || !strings.HasPrefix(err.Error(), "disk "+vm.Disks[0].Path+": create: exit status 1: qemu-img: ") {
 		t.Errorf("error %v", err)
 	}
-	if left, _ := filepath.Glob(vm.DataDir + "/*"); left != nil {
+	if left, _ := filepath.Glob(filepath.Dir(vm.Disks[0].Path) + "/n*"); left != nil {
 		t.Errorf("left: %q", left)
 	}
 }
