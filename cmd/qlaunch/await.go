@@ -122,10 +122,8 @@ func deadline(err error, vm vms.VM, timeout time.Duration) error {
 		return nil
 	case errors.Is(err, launcher.ErrEnded):
 		return launcher.Died(vm)
-	case errors.Is(err, context.Canceled):
-		return errInterrupted
 	case !errors.Is(err, context.DeadlineExceeded):
-		return err
+		return orInterrupted(err)
 	}
 	e := &deadlineError{vm: vm, timeout: timeout, err: err}
 	if wait, ok := errors.AsType[*leases.WaitError](err); ok {

@@ -182,7 +182,7 @@ var errInterrupted = errors.New("interrupted")
 // orInterrupted is an error, or, where that tells of an end that the user
 // wanted, only that: what was going on at that moment is of no use.
 func orInterrupted(err error) error {
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
 		return errInterrupted
 	}
 	return err
