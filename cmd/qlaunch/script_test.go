@@ -183,11 +183,12 @@ func bootsector(ts *testscript.TestScript, _ bool, args []string) {
 		code = append(code,
 			0xba, 0xfd, 0x03, // mov dx, 0x3fd: the line's status
 			0xec,       // in al, dx
-			0xa8, 0x01, // test al, 1: a byte is there
-			0x74, 0xf8, // jz to the start
+			0x24, 0x21, // and al, 0x21
+			0x3c, 0x21, // cmp al, 0x21: a byte is there, and room for one
+			0x75, 0xf6, // jne to the start
 			0xba, 0xf8, 0x03, // mov dx, 0x3f8
 			0xec, 0xee, // in al, dx; out dx, al
-			0xeb, 0xf1) // jmp to the start
+			0xeb, 0xef) // jmp to the start
 	}
 	code = append(code, 0xf4, 0xeb, 0xfd) // hlt; jmp to it
 	sector := append(code, make([]byte, 510-len(code))...)
