@@ -29,6 +29,7 @@ type commandLine struct {
 	Logs     logsCmd     `cmd:"" help:"Print what the guest wrote to its console."`
 	Wait     waitCmd     `cmd:"" help:"Wait until a VM runs, has an address, answers ssh, or has stopped."`
 	Argv     argvCmd     `cmd:"" help:"Print the command line of a VM's QEMU."`
+	Screen   screenCmd   `cmd:"" name:"screenshot" help:"Write what a VM's display shows to a PNG file."`
 	QMP      qmpCmd      `cmd:"" name:"qmp" help:"Give a VM's QEMU one command."`
 	New      newCmd      `cmd:"" help:"Write the definition of a new VM."`
 	Validate validateCmd `cmd:"" help:"Check definitions."`

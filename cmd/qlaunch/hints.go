@@ -47,6 +47,7 @@ func causes() []aCause {
 		{is(context.Canceled), exitInterrupted, nil},
 		{isA[*deadlineError], exitDeadline, hintOf[*deadlineError]((*deadlineError).hint)},
 		{isA[*mutedError], exitFailed, hintOf((*mutedError).hint)},
+		{isA[*noDisplayError], exitFailed, fixed(`args = ["-device", "VGA"] in the definition's [qemu] table gives it a display at its next start`)},
 		{is(launcher.ErrNotRunning), exitNotRunning, nil},
 		{is(launcher.ErrRunning), exitBusy, nil},
 		{is(launcher.ErrBusy), exitBusy, nil},

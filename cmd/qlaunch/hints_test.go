@@ -47,6 +47,7 @@ func wrongs() []struct {
 		{deadline(context.DeadlineExceeded, vm, time.Minute), 124, "does an sshd run in it? qlaunch logs web"},
 		{&mutedError{pid: 123, stopped: true}, 1, "kill -CONT 123"},
 		{&mutedError{pid: 123}, 1, ""},
+		{&noDisplayError{errors.New("There is no console")}, 1, `args = ["-device", "VGA"] in the definition's [qemu] table gives it a display at its next start`},
 		{launcher.ErrNotRunning, 3, ""},
 		{launcher.ErrRunning, 7, ""},
 		{errors.Join(launcher.ErrBusy, context.DeadlineExceeded), 7, ""},
