@@ -1,8 +1,12 @@
 package launcher
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"os"
 
 	"github.com/qlaunch/qlaunch/qmp"
 )
@@ -45,4 +49,28 @@ func diskReason(ctx context.Context, m *qmp.Monitor) string {
 		}
 	}
 	return "disk error"
+}
+
+// muteReason says why a QEMU does not answer, as far as that can be told.
+func muteReason(pid int, err error) string {
+	switch {
+	case stoppedBySignal(pid):
+		return "QEMU is stopped by a signal"
+	case errors.Is(err, qmp.ErrNoGreeting):
+		return "another program holds its monitor, or it is stuck"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "it is stuck"
+	}
+	return err.Error()
+}
+
+// stoppedBySignal tells whether a process is stopped by a signal or a debugger:
+// the letter behind its name, which may hold brackets itself (proc_pid_stat(5)).
+func stoppedBySignal(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	end := bytes.LastIndex(stat, []byte(") "))
+	return end >= 0 && bytes.ContainsAny(stat[end+2:min(end+3, len(stat))], "Tt")
 }

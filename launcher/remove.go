@@ -29,10 +29,14 @@ func Sweep(vm vms.VM) error {
 
 // Remove removes what qlaunch made for a VM: its run and state directories, and
 // of its data directory the disks that lie there and all else. Disks elsewhere
-// are the user's and stay. The caller holds the VM's lock. The error wraps ErrRunning.
+// are the user's and stay. The caller holds the VM's lock. The error wraps
+// ErrRunning, or is an *OrphanError.
 func Remove(vm vms.VM) error {
 	if IsRunning(vm) {
 		return ErrRunning
+	}
+	if err := NoOrphan(vm); err != nil {
+		return err
 	}
 	var errs []error
 	for _, dir := range []string{vm.StateDir, vm.DataDir, vm.RunDir} {

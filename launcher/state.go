@@ -3,6 +3,7 @@ package launcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/qlaunch/qlaunch/qmp"
@@ -15,17 +16,19 @@ type State string
 // The states of a VM.
 const (
 	Stopped      State = "stopped"      // no QEMU
+	Starting     State = "starting"     // a command is about to make it run
 	Running      State = "running"      // the guest's processors run
 	Paused       State = "paused"       // QEMU runs, the processors do not; Status.Reason says why
 	Unresponsive State = "unresponsive" // QEMU is there and does not answer
+	Orphaned     State = "orphan"       // QEMU is there and its pid file is not; Ask does not tell, see Orphans
 )
 
 // Status is the answer to Ask.
 type Status struct {
 	State   State
-	Reason  string    // why it is Paused or Unresponsive, in plain words
+	Reason  string    // why it is Paused or Unresponsive, in plain words; who is Starting it
 	PID     int       // QEMU's; 0 when Stopped
-	Started time.Time // zero when Stopped
+	Started time.Time // zero when Stopped or Starting
 }
 
 // askDeadline is how long a QEMU may take to say what it does. One that answers does so within a millisecond.
@@ -36,7 +39,7 @@ const askDeadline = time.Second
 func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	p, err := Find(vm)
 	if errors.Is(err, ErrNotRunning) {
-		return Status{State: Stopped}, nil
+		return absent(vm), nil
 	}
 	if err != nil {
 		return Status{}, err
@@ -56,11 +59,28 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	case ctx.Err() != nil:
 		return Status{}, context.Cause(ctx)
 	case errors.Is(context.Cause(asking), ErrEnded), !IsRunning(vm):
-		return Status{State: Stopped}, nil
+		return absent(vm), nil
 	default:
-		s.State, s.Reason = Unresponsive, err.Error()
+		s.State, s.Reason = Unresponsive, muteReason(p.PID, err)
+		if h, ok := starter(vm); ok && !stoppedBySignal(p.PID) {
+			s = Status{State: Starting, Reason: h, PID: p.PID}
+		}
 	}
 	return s, nil
+}
+
+// absent is the status of a VM without a QEMU: it may be about to have one.
+func absent(vm vms.VM) Status {
+	if h, ok := starter(vm); ok {
+		return Status{State: Starting, Reason: h}
+	}
+	return Status{State: Stopped}
+}
+
+// starter is the command that is starting a VM, if one is.
+func starter(vm vms.VM) (string, bool) {
+	h, ok := AtWork(vm)
+	return fmt.Sprintf("by qlaunch %s, pid %d", h.Command, h.PID), ok && h.Command.Starts()
 }
 
 // query tells why a guest's processors stand still; nothing when they run.

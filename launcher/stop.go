@@ -69,11 +69,16 @@ func ladder(vm vms.VM, p *Process, timeout time.Duration) []step {
 	if timeout > pressAgain {
 		steps = append(steps, step{PowerButton, timeout - pressAgain, press})
 	}
-	return append(steps,
-		step{Quit, rungDeadline, func(ctx context.Context) error { return ask(ctx, vm, (*qmp.Monitor).Quit) }},
-		step{Term, rungDeadline, func(context.Context) error { return p.Signal(unix.SIGTERM) }},
-		step{Kill, rungDeadline, func(context.Context) error { return p.Signal(unix.SIGKILL) }},
-	)
+	steps = append(steps, step{Quit, rungDeadline, func(ctx context.Context) error { return ask(ctx, vm, (*qmp.Monitor).Quit) }})
+	return append(steps, signals(p)...)
+}
+
+// signals are the rungs that need no monitor.
+func signals(p *Process) []step {
+	return []step{
+		{Term, rungDeadline, func(context.Context) error { return p.Signal(unix.SIGTERM) }},
+		{Kill, rungDeadline, func(context.Context) error { return p.Signal(unix.SIGKILL) }},
+	}
 }
 
 // ask gives QEMU one command on a connection of its own: the monitor serves one

@@ -34,7 +34,7 @@ func TestAQEMUThatIsStoppedIsUnresponsiveAndEndsBySIGKILL(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, err := Ask(t.Context(), vm)
-	if err != nil || status.State != Unresponsive || status.PID != p.PID {
+	if err != nil || status.State != Unresponsive || status.PID != p.PID || status.Reason != "QEMU is stopped by a signal" {
 		t.Errorf("%+v, %v; want unresponsive", status, err)
 	}
 	rung, err := Stop(t.Context(), vm, 0)

@@ -50,6 +50,9 @@ func (s *session) bringUp(ctx context.Context, ref string, timeout time.Duration
 func (s *session) bringUpLocked(ctx context.Context, vm vms.VM) (*guest, error) {
 	process, err := launcher.Find(vm)
 	if errors.Is(err, launcher.ErrNotRunning) {
+		if err := launcher.NoOrphan(vm); err != nil {
+			return nil, err
+		}
 		return s.start(ctx, vm)
 	}
 	if err != nil {

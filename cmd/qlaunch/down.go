@@ -70,7 +70,7 @@ func (s *session) takeDown(ctx context.Context, vm vms.VM, way shutdown) error {
 	defer cancel()
 	lock, err := launcher.Acquire(waiting, vm, launcher.CommandDown)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // no run directory: nothing runs, and nothing is about to
+		return s.stop(ctx, vm, way) // no run directory: nothing is about to run, and what runs is an orphan
 	}
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (s *session) end(ctx context.Context, vm vms.VM, way shutdown) error {
 func (s *session) stop(ctx context.Context, vm vms.VM, way shutdown) error {
 	rung, err := launcher.Stop(ctx, vm, way.patience)
 	if errors.Is(err, launcher.ErrNotRunning) {
-		return nil
+		return s.stopOrphan(ctx, vm)
 	}
 	if err != nil {
 		return err
@@ -112,6 +112,19 @@ func (s *session) stop(ctx context.Context, vm vms.VM, way shutdown) error {
 	if !asWanted {
 		s.notice("%s: ended by %s", vm.Name, rung)
 	}
+	return nil
+}
+
+// stopOrphan ends a QEMU whose monitor cannot be reached any more.
+func (s *session) stopOrphan(ctx context.Context, vm vms.VM) error {
+	orphan, rung, err := launcher.StopOrphan(ctx, vm)
+	if errors.Is(err, launcher.ErrNotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.notice("%s: QEMU, pid %d, had lost its pid file, and its guest could not be asked: ended by %s", vm.Name, orphan.PID, rung)
 	return nil
 }
 

@@ -51,6 +51,7 @@ func causes() []aCause {
 		{is(launcher.ErrNotRunning), exitNotRunning, nil},
 		{is(launcher.ErrRunning), exitBusy, nil},
 		{is(launcher.ErrBusy), exitBusy, nil},
+		{isA[*launcher.OrphanError], exitBusy, hintOf(func(e *launcher.OrphanError) string { return "qlaunch down " + e.Name })},
 		{is(launcher.ErrConsoleTaken), exitBusy, nil},
 
 		{is(launcher.ErrNoKVM), exitHost, fixed(`sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`)},

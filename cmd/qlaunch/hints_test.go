@@ -51,6 +51,7 @@ func wrongs() []struct {
 		{launcher.ErrNotRunning, 3, ""},
 		{launcher.ErrRunning, 7, ""},
 		{errors.Join(launcher.ErrBusy, context.DeadlineExceeded), 7, ""},
+		{&launcher.OrphanError{Orphan: launcher.Orphan{Name: "web", PID: 123}}, 7, "qlaunch down web"},
 		{launcher.ErrConsoleTaken, 7, ""},
 
 		{&launcher.KVMError{Device: "/dev/kvm", Err: launcher.ErrNoKVM}, 5, `sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`},

@@ -42,10 +42,11 @@ func (c *lsCmd) Run(ctx context.Context, s *session) error {
 // lookAtAll asks all VMs side by side, so that one that does not answer delays no other.
 func (s *session) lookAtAll(ctx context.Context, names []string) []overview {
 	all := make([]overview, len(names))
+	orphans := sync.OnceValues(s.orphans)
 	var asked sync.WaitGroup
 	for i, name := range names {
 		asked.Go(func() {
-			o, err := s.look(ctx, name)
+			o, err := s.look(ctx, name, orphans)
 			if err != nil {
 				o = overview{Name: name, State: invalid, File: s.store.Path(name), Error: err.Error()}
 			}
@@ -61,7 +62,7 @@ func printTable(w io.Writer, all []overview) error {
 	fmt.Fprintln(t, "NAME\tSTATE\tADDRESS\tMEMORY\tCPUS\tUPTIME")
 	for _, o := range all {
 		memory, cpus, uptime := o.Memory.String(), fmt.Sprint(o.CPUs), "-"
-		if o.State == invalid {
+		if o.CPUs == 0 { // nothing is known of it
 			memory, cpus = "-", "-"
 		}
 		if !o.Started.IsZero() {

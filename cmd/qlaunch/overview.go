@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -15,7 +16,7 @@ import (
 type overview struct {
 	Name    string         `json:"name"`
 	State   launcher.State `json:"state"`
-	Reason  string         `json:"reason,omitzero"` // of paused and unresponsive
+	Reason  string         `json:"reason,omitzero"` // of paused, unresponsive, starting and orphan
 	Address string         `json:"address,omitzero"`
 	Memory  vms.Size       `json:"memory,omitzero"`
 	CPUs    int            `json:"cpus,omitzero"`
@@ -30,8 +31,8 @@ type overview struct {
 // invalid is the state of a VM that does not run and whose definition cannot be used.
 const invalid launcher.State = "invalid"
 
-// look gathers the overview of a VM that the user names.
-func (s *session) look(ctx context.Context, ref string) (overview, error) {
+// look gathers the overview of a VM that the user names. orphans gives the VMs whose QEMU cannot be reached.
+func (s *session) look(ctx context.Context, ref string, orphans func() (map[string]launcher.Orphan, error)) (overview, error) {
 	vm, err := s.managed(ref)
 	if err != nil {
 		return overview{}, err
@@ -42,14 +43,36 @@ func (s *session) look(ctx context.Context, ref string) (overview, error) {
 	}
 	o := overview{Name: vm.Name, State: status.State, Reason: status.Reason, Memory: vm.Memory, CPUs: vm.CPUs,
 		PID: status.PID, Started: status.Started, File: vm.File}
-	if status.State == launcher.Stopped {
-		return o, nil
+	if status.PID == 0 {
+		return o.orOrphan(orphans)
 	}
 	s.compare(&o, ref, vm)
+	if status.State == launcher.Starting {
+		return o, nil
+	}
 	if address, ok := s.address(ctx, vm, status.Started); ok {
 		o.Address = address.IP.String()
 	}
 	return o, nil
+}
+
+// orOrphan is the overview of a VM without a QEMU that can be reached: it may have one that cannot.
+func (o overview) orOrphan(orphans func() (map[string]launcher.Orphan, error)) (overview, error) {
+	all, err := orphans()
+	if orphan, ok := all[o.Name]; ok {
+		o.State, o.Reason, o.PID, o.Started = launcher.Orphaned, "its pid file is gone", orphan.PID, orphan.Started
+	}
+	return o, err
+}
+
+// orphans are the QEMUs that cannot be reached, by their VMs.
+func (s *session) orphans() (map[string]launcher.Orphan, error) {
+	found, err := launcher.Orphans(s.store.Dirs.Runtime)
+	orphans := map[string]launcher.Orphan{}
+	for _, o := range found {
+		orphans[o.Name] = o
+	}
+	return orphans, err
 }
 
 // compare says how the definition of a VM that runs has changed since its start.
@@ -80,7 +103,7 @@ func (s *session) address(ctx context.Context, vm vms.VM, started time.Time) (le
 // stale says that an address is known from before the start only.
 func stale(address leases.Address) bool { return address.Freshness == leases.Older && !address.Live }
 
-// names are the VMs that are defined, and those that run without a definition in its place.
+// names are the VMs that are defined, and those that run without a definition in its place, as orphans too.
 func (s *session) names() ([]string, error) {
 	names, err := s.store.Names()
 	if err != nil {
@@ -96,6 +119,11 @@ func (s *session) names() ([]string, error) {
 			names = append(names, entry.Name())
 		}
 	}
+	orphans, err := s.orphans()
+	if err != nil {
+		return nil, err
+	}
+	names = slices.AppendSeq(names, maps.Keys(orphans))
 	slices.Sort(names)
-	return names, nil
+	return slices.Compact(names), nil
 }

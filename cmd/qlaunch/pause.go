@@ -51,8 +51,8 @@ func (c *resetCmd) Run(ctx context.Context, s *session) error {
 }
 
 // tell tells the VMs' QEMUs something, all side by side.
-func (c *running) tell(ctx context.Context, s *session, what string, order func(context.Context, *qmp.Monitor) error) error {
-	names, err := c.names(s, what)
+func (r *running) tell(ctx context.Context, s *session, what string, order func(context.Context, *qmp.Monitor) error) error {
+	names, err := r.names(s, what)
 	if err != nil {
 		return err
 	}

@@ -246,7 +246,7 @@ func (g *goldens) compare(ts *testscript.TestScript, file, got string) {
 var masks = []struct{ pattern, word string }{
 	{`(?m)^(pid: +)\d+$`, "${1}PID"},
 	{`(?m)^(uptime: +)[0-9hms]+$`, "${1}UPTIME"},
-	{`(?m)^(\S+ +(?:running|paused|unresponsive) .* )[0-9hms]+$`, "${1}UPTIME"},
+	{`(?m)^(\S+ +(?:running|paused|unresponsive|orphan) .* )[0-9hms]+$`, "${1}UPTIME"},
 	{`("pid": )\d+`, "${1}PID"},
 	{`("started": )"[^"]+"`, "${1}TIME"},
 	{`\bpid \d+`, "pid PID"},

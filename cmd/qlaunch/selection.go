@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/qlaunch/qlaunch/launcher"
 )
@@ -30,17 +31,15 @@ func chosen(names []string, all bool, command string, every func() ([]string, er
 	return once(names), nil
 }
 
-// runningNames are the VMs that run.
+// runningNames are the VMs that run, orphans among them.
 func (s *session) runningNames() ([]string, error) {
 	names, err := s.names()
 	if err != nil {
 		return nil, err
 	}
-	var running []string
-	for _, name := range names {
-		if vm := s.bare(name); launcher.IsRunning(vm) {
-			running = append(running, name)
-		}
-	}
-	return running, nil
+	orphans, err := s.orphans()
+	return slices.DeleteFunc(names, func(name string) bool {
+		_, orphan := orphans[name]
+		return !orphan && !launcher.IsRunning(s.bare(name))
+	}), err
 }

@@ -105,7 +105,8 @@ func (s *session) load(ref string) (vms.VM, error) {
 }
 
 // managed gives the VM as it runs, or else as it is defined: a definition that
-// has changed, or is gone, says nothing of the QEMU that was started before.
+// has changed, or is gone, says nothing of the QEMU that was started before. Of
+// an orphan without a definition nothing is known but its name.
 func (s *session) managed(ref string) (vms.VM, error) {
 	name, _, err := s.store.Locate(ref)
 	if err != nil {
@@ -115,7 +116,13 @@ func (s *session) managed(ref string) (vms.VM, error) {
 	if err == nil && launcher.IsRunning(started) {
 		return started, nil
 	}
-	return s.load(ref)
+	vm, err := s.load(ref)
+	if err != nil {
+		if orphan := s.bare(name); isA[*launcher.OrphanError](launcher.NoOrphan(orphan)) {
+			return orphan, nil
+		}
+	}
+	return vm, err
 }
 
 // bare is a VM of which nothing is known but where its files are.

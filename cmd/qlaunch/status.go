@@ -17,13 +17,14 @@ type statusCmd struct {
 }
 
 func (statusCmd) Help() string {
-	return "Exit code 0: QEMU runs. 3: it does not. 4: there is no such VM. 1: QEMU runs and does not answer."
+	return "Exit code 0: the VM runs, or is paused. 3: it does not run, or is only starting. 4: there is no such VM. " +
+		"1: QEMU runs and cannot be talked to: it does not answer, or its pid file is gone."
 }
 
 func (statusCmd) Example() string { return "qlaunch status guestvm || qlaunch up guestvm" }
 
 func (c *statusCmd) Run(ctx context.Context, s *session) error {
-	o, err := s.look(ctx, c.Name)
+	o, err := s.look(ctx, c.Name, s.orphans)
 	if err != nil {
 		return fmt.Errorf("status %s: %w", c.Name, err)
 	}
@@ -32,15 +33,22 @@ func (c *statusCmd) Run(ctx context.Context, s *session) error {
 	} else {
 		err = printStatus(s.stdout, o)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case o.State == launcher.Stopped:
-		return exitError(exitNotRunning)
-	case o.State == launcher.Unresponsive:
-		return exitError(exitFailed)
 	}
-	return nil
+	return exitOf(o.State)
+}
+
+// exitOf is a state as an exit code. One that is starting does not run yet, as for `systemctl is-active`.
+func exitOf(state launcher.State) error {
+	switch state {
+	case launcher.Stopped, launcher.Starting:
+		return exitError(exitNotRunning)
+	case launcher.Unresponsive, launcher.Orphaned:
+		return exitError(exitFailed)
+	default:
+		return nil
+	}
 }
 
 func printStatus(w io.Writer, o overview) error {
@@ -59,10 +67,14 @@ func printStatus(w io.Writer, o overview) error {
 	row("address", o.Address)
 	if o.PID != 0 {
 		row("pid", fmt.Sprint(o.PID))
+	}
+	if !o.Started.IsZero() {
 		row("uptime", time.Since(o.Started).Truncate(time.Second).String())
 	}
-	row("memory", o.Memory.String())
-	row("cpus", fmt.Sprint(o.CPUs))
+	if o.CPUs != 0 {
+		row("memory", o.Memory.String())
+		row("cpus", fmt.Sprint(o.CPUs))
+	}
 	file := o.File
 	if o.Missing {
 		file += " (not there)"

@@ -1,0 +1,169 @@
+package launcher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// Orphan is a QEMU of this user that runs on while its pid file is gone, or its
+// whole run directory: somebody cleaned up, or the last login has ended. Its
+// monitor cannot be reached any more.
+type Orphan struct {
+	Name    string // the VM's
+	PID     int
+	Started time.Time
+}
+
+// OrphanError says that an orphan is in the way.
+type OrphanError struct{ Orphan }
+
+// Error names the process.
+func (e *OrphanError) Error() string {
+	return fmt.Sprintf("an orphan runs: QEMU, pid %d, whose pid file is gone", e.PID)
+}
+
+// Orphans finds the orphans among the VMs whose run directories are, or were, in
+// the directory runtime. What is not this user's is nobody's orphan.
+func Orphans(runtime string) ([]Orphan, error) {
+	var orphans []Orphan
+	err := eachQEMU(runtime, func(name string, pid int) {
+		if started, ok := lostPIDFile(pid, filepath.Join(runtime, name, pidName)); ok {
+			orphans = append(orphans, Orphan{Name: name, PID: pid, Started: started})
+		}
+	})
+	return orphans, err
+}
+
+// FindOrphan gives the orphan of a VM, if it has one.
+func FindOrphan(vm vms.VM) (Orphan, bool, error) {
+	orphans, err := Orphans(filepath.Dir(vm.RunDir))
+	for _, o := range orphans {
+		if o.Name == filepath.Base(vm.RunDir) {
+			return o, true, nil
+		}
+	}
+	return Orphan{}, false, err
+}
+
+// StopOrphan ends the orphan of a VM by SIGTERM, by which QEMU flushes the
+// disks, and after five seconds by SIGKILL. The error wraps ErrNotRunning when there is none.
+func StopOrphan(ctx context.Context, vm vms.VM) (Orphan, Rung, error) {
+	o, ok, err := FindOrphan(vm)
+	if err != nil {
+		return Orphan{}, "", err
+	}
+	if !ok {
+		return Orphan{}, "", ErrNotRunning
+	}
+	p, err := open(o.PID)
+	if errors.Is(err, unix.ESRCH) {
+		return Orphan{}, "", ErrNotRunning
+	}
+	if err != nil {
+		return o, "", err
+	}
+	defer p.Close()
+	// The number may have become a stranger's before the process was opened.
+	if name, ok := qemuOf(o.PID, filepath.Dir(vm.RunDir)); !ok || name != o.Name {
+		return Orphan{}, "", ErrNotRunning
+	}
+	for _, s := range signals(p) {
+		ended, err := s.take(ctx, p)
+		if err != nil || ended {
+			return o, s.rung, err
+		}
+	}
+	return o, Kill, fmt.Errorf("pid %d: %w", p.PID, ErrWillNotEnd)
+}
+
+// NoOrphan returns an *OrphanError when a VM has one: a second QEMU beside it
+// would write to the same disks.
+func NoOrphan(vm vms.VM) error {
+	o, ok, err := FindOrphan(vm)
+	if ok {
+		return &OrphanError{o}
+	}
+	return err
+}
+
+// eachQEMU finds the processes of this user that are QEMUs of VMs whose run directories are in a directory.
+func eachQEMU(runtime string, found func(name string, pid int)) error {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return err
+	}
+	defer proc.Close()
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, number := range names {
+		pid, err := strconv.Atoi(number)
+		if err != nil {
+			continue
+		}
+		if name, ok := qemuOf(pid, runtime); ok {
+			found(name, pid)
+		}
+	}
+	return nil
+}
+
+// qemuOf tells whether a process is this user's and has the command line of a VM's QEMU, by
+// its option -pidfile, and of which. That option stands near the front; no more than 16 KiB are read.
+func qemuOf(pid int, runtime string) (name string, ok bool) {
+	dir := fmt.Sprintf("/proc/%d", pid)
+	var stat unix.Stat_t
+	if err := unix.Stat(dir, &stat); err != nil || int(stat.Uid) != os.Getuid() {
+		return "", false
+	}
+	f, err := os.Open(dir + "/cmdline")
+	if err != nil {
+		return "", false
+	}
+	defer f.Close()
+	line, _ := io.ReadAll(io.LimitReader(f, 16<<10)) // of a process that ends meanwhile it is empty
+	_, rest, found := bytes.Cut(line, []byte("\x00-pidfile\x00"))
+	path, _, ended := bytes.Cut(rest, []byte{0})
+	if !found || !ended {
+		return "", false
+	}
+	name = filepath.Base(filepath.Dir(string(path)))
+	return name, vms.CheckName(name) == nil && string(path) == filepath.Join(runtime, name, pidName)
+}
+
+// lostPIDFile tells whether a QEMU has a pid file open that is not the one at
+// its path, and when it was written. One that has none open has only begun.
+func lostPIDFile(pid int, path string) (time.Time, bool) {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return time.Time{}, false
+	}
+	for _, entry := range entries {
+		file := filepath.Join(dir, entry.Name())
+		link, err := os.Readlink(file)
+		if err != nil || filepath.Base(strings.TrimSuffix(link, " (deleted)")) != pidName {
+			continue
+		}
+		has, err := os.Stat(file)
+		if err != nil {
+			continue
+		}
+		there, err := os.Stat(path)
+		return has.ModTime(), err != nil || !os.SameFile(has, there)
+	}
+	return time.Time{}, false
+}

@@ -1,0 +1,117 @@
+package launcher
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+func TestAQEMUWhoseFilesAreGoneIsAnOrphan(t *testing.T) {
+	for name, lose := range map[string]func(vm vms.VM) error{
+		"the pid file":      func(vm vms.VM) error { return os.Remove(PIDFile(vm)) },
+		"the run directory": func(vm vms.VM) error { return os.RemoveAll(vm.RunDir) },
+		"all run files":     func(vm vms.VM) error { return os.RemoveAll(filepath.Dir(vm.RunDir)) },
+		"replaced": func(vm vms.VM) error {
+			return errors.Join(os.RemoveAll(vm.RunDir), MakeDirs(vm), os.WriteFile(PIDFile(vm), []byte("1\n"), 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			vm := testVM(t, noNIC)
+			p := start(t, vm)
+			t.Cleanup(func() { _ = p.Signal(unix.SIGKILL) })
+			if o, ok, err := FindOrphan(vm); err != nil || ok {
+				t.Fatalf("before: %+v, %v", o, err)
+			}
+			if err := lose(vm); err != nil {
+				t.Fatal(err)
+			}
+			if o, ok, err := FindOrphan(vm); err != nil || !ok || o.PID != p.PID || o.Name != "guestvm" || time.Since(o.Started) > time.Minute {
+				t.Errorf("%+v, %v, %v; want pid %d", o, ok, err, p.PID)
+			}
+			want := fmt.Sprintf("an orphan runs: QEMU, pid %d, whose pid file is gone", p.PID)
+			if err := NoOrphan(vm); err == nil || err.Error() != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+			if err := Remove(vm); err == nil || err.Error() != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+			if o, rung, err := StopOrphan(t.Context(), vm); err != nil || rung != Term || o.PID != p.PID {
+				t.Errorf("%+v, %q, %v; want %q", o, rung, err, Term)
+			}
+			if _, _, err := StopOrphan(t.Context(), vm); !errors.Is(err, ErrNotRunning) {
+				t.Errorf("afterwards: %v", err)
+			}
+		})
+	}
+}
+
+func TestAnOrphanThatIsStoppedEndsBySIGKILL(t *testing.T) {
+	vm := testVM(t, noNIC)
+	p := start(t, vm)
+	if err := errors.Join(p.Signal(unix.SIGSTOP), os.RemoveAll(vm.RunDir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, rung, err := StopOrphan(t.Context(), vm); err != nil || rung != Kill {
+		t.Errorf("%q, %v; want %q", rung, err, Kill)
+	}
+}
+
+func TestAProcessThatOnlyNamesThePIDFileIsNoOrphan(t *testing.T) {
+	vm := testVM(t, noNIC)
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "read line", "sh", "-pidfile", PIDFile(vm))
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if o, ok, err := FindOrphan(vm); err != nil || ok {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if err := errors.Join(stdin.Close(), ignoreExit(cmd.Wait())); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ignoreExit(err error) error {
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
+		return nil
+	}
+	return err
+}
+
+func TestAVMThatACommandIsAboutToStartIsStarting(t *testing.T) {
+	for command, want := range map[Command]State{CommandUp: Starting, CommandRestart: Starting, CommandDown: Stopped, CommandRemove: Stopped} {
+		vm := testVM(t, noNIC)
+		lock, err := Acquire(t.Context(), vm, command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, err := Ask(t.Context(), vm); err != nil || status.State != want {
+			t.Errorf("%s: %+v, %v; want %s", command, status, err, want)
+		}
+		if err := lock.Release(); err != nil {
+			t.Fatal(err)
+		}
+		if status, err := Ask(t.Context(), vm); err != nil || status != (Status{State: Stopped}) {
+			t.Errorf("%s, released: %+v, %v", command, status, err)
+		}
+	}
+}
+
+func BenchmarkOrphans(b *testing.B) {
+	for b.Loop() {
+		if _, err := Orphans("/run/user/0/qlaunch"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
