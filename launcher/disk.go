@@ -55,14 +55,17 @@ func checkDisks(vm vms.VM) error {
 }
 
 func makeDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
+	part := d.Path + ".part"
 	err := checkDisk(d)
+	if err == nil {
+		return removeTwin(part, d.Path)
+	}
 	if !errors.Is(err, ErrDiskMissing) || d.Size == 0 {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(d.Path), 0o700); err != nil {
 		return err
 	}
-	part := d.Path + ".part"
 	argv := []string{"qemu-img", "create", "-q", "-f", string(d.Format), part, strconv.FormatUint(uint64(d.Size), 10)}
 	verbose(argv)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -73,6 +76,17 @@ func makeDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
 	}
 	// A link, unlike a rename, never replaces a disk that another start made meanwhile.
 	return errors.Join(os.Chmod(part, 0o600), os.Link(part, d.Path), os.Remove(part))
+}
+
+// removeTwin removes the other name of a disk that a start has left that was
+// killed between giving it its own and taking that one away. Any other file of that name is not ours.
+func removeTwin(part, path string) error {
+	twin, err1 := os.Lstat(part)
+	disk, err2 := os.Lstat(path)
+	if err1 != nil || err2 != nil || !os.SameFile(twin, disk) {
+		return nil
+	}
+	return os.Remove(part)
 }
 
 func checkDisk(d vms.Disk) error {
