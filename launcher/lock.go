@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -72,8 +73,15 @@ func (l *Lock) signed(path string, command Command) (*Lock, error) {
 }
 
 // Release gives the lock back. What the file says ends before the lock does, so
-// that it is never said of the next to hold it.
-func (l *Lock) Release() error { return errors.Join(l.file.Truncate(0), l.file.Close()) }
+// that it is never said of the next to hold it; the lock before the file is
+// closed, so that it is free when those who wait for it hear of that.
+func (l *Lock) Release() error {
+	return errors.Join(
+		l.file.Truncate(0),
+		unix.FcntlFlock(l.file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK}),
+		l.file.Close(),
+	)
+}
 
 // tryLock gives the lock, or neither a lock nor an error when it is held. A
 // lock file that was removed meanwhile is nobody's lock: that counts as held, and the next try makes a new one.
@@ -112,45 +120,80 @@ func waitUnlocked(ctx context.Context, path string) error {
 	}
 	events := os.NewFile(uintptr(fd), "inotify")
 	defer events.Close()
-	_, err = unix.InotifyAddWatch(fd, path, unix.IN_CLOSE_WRITE|unix.IN_DELETE_SELF)
-	if errors.Is(err, unix.ENOENT) {
-		return nil // the file is gone, and so is the lock
-	}
-	if err != nil {
-		return fmt.Errorf("watch %s: %w", path, err)
-	}
 	stop := context.AfterFunc(ctx, func() { _ = events.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	for {
+	for pause := time.Duration(0); ; {
+		// Each time: the file may be another by now.
+		_, err := unix.InotifyAddWatch(fd, path, unix.IN_CLOSE_WRITE|unix.IN_DELETE_SELF)
+		if errors.Is(err, unix.ENOENT) {
+			return nil // the file is gone, and so is the lock
+		}
+		if err != nil {
+			return fmt.Errorf("watch %s: %w", path, err)
+		}
 		if _, held := writeLock(path); !held {
 			return nil
 		}
-		if _, err := events.Read(make([]byte, 4096)); err != nil {
-			return errors.Join(context.Cause(ctx), ignore(err, os.ErrDeadlineExceeded))
+		if pause, err = nextLook(ctx, events, pause); err != nil {
+			return err
 		}
 	}
 }
 
-func ignore(err, expected error) error {
-	if errors.Is(err, expected) {
-		return nil
+// The kernel tells of a holder's end before it takes the lock from it (fs/file_table.c,
+// __fput), which may be a moment later when that was killed: behind an event there are
+// looks after 1, 2, 4 … ms, about half a second long.
+const (
+	firstPause = time.Millisecond
+	lastPause  = 256 * time.Millisecond
+)
+
+// nextLook waits for an event, or for the pause when that is not 0, and gives the next pause.
+func nextLook(ctx context.Context, events *os.File, pause time.Duration) (time.Duration, error) {
+	var until time.Time
+	if pause > 0 {
+		until = time.Now().Add(pause)
 	}
-	return err
+	_ = events.SetReadDeadline(until)
+	if ctx.Err() != nil { // when it ends from here on, that sets the deadline
+		return 0, context.Cause(ctx)
+	}
+	_, err := events.Read(make([]byte, 4096))
+	switch {
+	case err == nil:
+		return firstPause, nil
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, err
+	case ctx.Err() != nil:
+		return 0, context.Cause(ctx)
+	case pause < lastPause:
+		return 2 * pause, nil
+	}
+	return 0, nil
 }
 
 // writeLock asks whether somebody holds a write lock on a file, and who, without
 // taking it: fcntl(2), F_OFD_GETLK, which sees both kinds of fcntl locks. The pid
 // is 0 for a process of another pid namespace, and -1 for an open file
-// description lock. No file, no lock.
+// description lock. No file, no lock; where it cannot be told, it counts as held.
 func writeLock(path string) (pid int, held bool) {
+	pid, held, err := askLock(path)
+	return pid, held || err != nil
+}
+
+// askLock is writeLock for whoever can say why it cannot be told.
+func askLock(path string) (pid int, held bool, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return 0, false, nil
+	}
 	if err != nil {
-		return 0, false
+		return 0, false, err
 	}
 	defer f.Close()
 	lock := unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock); err != nil || lock.Type == unix.F_UNLCK {
-		return 0, false
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock); err != nil {
+		return 0, false, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return int(lock.Pid), true
+	return int(lock.Pid), lock.Type != unix.F_UNLCK, nil
 }

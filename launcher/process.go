@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -54,7 +55,8 @@ func Find(vm vms.VM) (*Process, error) {
 	}
 }
 
-// IsRunning tells whether a VM's QEMU holds its lock.
+// IsRunning tells whether a VM's QEMU holds its lock. Where that cannot be told
+// it is said to: what is asked for would be lost if it did.
 func IsRunning(vm vms.VM) bool {
 	_, held := writeLock(PIDFile(vm))
 	return held
@@ -62,7 +64,10 @@ func IsRunning(vm vms.VM) bool {
 
 // lockHolder gives the process that holds the lock on a pid file, and when the file was written.
 func lockHolder(path string) (int, time.Time, error) {
-	pid, held := writeLock(path)
+	pid, held, err := askLock(path)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
 	if !held {
 		return 0, time.Time{}, ErrNotRunning
 	}
@@ -70,6 +75,9 @@ func lockHolder(path string) (int, time.Time, error) {
 		return 0, time.Time{}, fmt.Errorf("pid file %s: its QEMU runs in another pid namespace", path)
 	}
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, time.Time{}, ErrNotRunning // it goes: its pid file is the last that QEMU removes
+	}
 	if err != nil {
 		return 0, time.Time{}, err
 	}
