@@ -34,7 +34,7 @@ func Acquire(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
 			return nil, err
 		}
 		if lock != nil {
-			return lock.signed(path, command)
+			return lock.ready(ctx, vm, command)
 		}
 		if err := waitUnlocked(ctx, path); err != nil {
 			return nil, busy(vm, err)
@@ -65,9 +65,13 @@ func (e *busyError) Error() string {
 
 func (e *busyError) Unwrap() []error { return []error{ErrBusy, e.cause} }
 
-func (l *Lock) signed(path string, command Command) (*Lock, error) {
+// ready is the lock as its holder works with it: signed, and no QEMU still on its way.
+func (l *Lock) ready(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
 	if err := sign(l.file, command); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), l.file.Close())
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", l.file.Name(), err), l.file.Close())
+	}
+	if err := settle(ctx, vm); err != nil {
+		return nil, errors.Join(err, l.Release())
 	}
 	return l, nil
 }

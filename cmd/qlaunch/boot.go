@@ -34,16 +34,16 @@ func (s *session) bringUp(ctx context.Context, ref string, timeout time.Duration
 	if err != nil {
 		return nil, err
 	}
-	if err := launcher.MakeDirs(vm); err != nil {
-		return nil, err
-	}
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	lock, err := launcher.Acquire(waiting, vm, launcher.CommandUp)
+	lock, err := launcher.Claim(waiting, vm, launcher.CommandUp)
 	if err != nil {
 		return nil, err
 	}
-	g, err := s.bringUpLocked(ctx, vm)
+	var g *guest
+	if vm, err = s.load(ref); err == nil { // what was waited for may have been its removal
+		g, err = s.bringUpLocked(ctx, vm)
+	}
 	return g, errors.Join(err, lock.Release())
 }
 

@@ -60,16 +60,16 @@ func (s *session) restart(ctx context.Context, ref string, old vms.VM, way shutd
 	if err != nil {
 		return nil, err
 	}
-	if err := launcher.MakeDirs(vm); err != nil {
-		return nil, err
-	}
 	waiting, cancel := context.WithTimeout(ctx, way.patience+hardEnd)
 	defer cancel()
-	lock, err := launcher.Acquire(waiting, vm, launcher.CommandRestart)
+	lock, err := launcher.Claim(waiting, vm, launcher.CommandRestart)
 	if err != nil {
 		return nil, err
 	}
-	g, err := s.restartLocked(ctx, vm, old, way)
+	var g *guest
+	if vm, err = s.load(ref); err == nil { // what was waited for may have been its removal
+		g, err = s.restartLocked(ctx, vm, old, way)
+	}
 	return g, errors.Join(err, lock.Release())
 }
 

@@ -38,19 +38,28 @@ func (c *rmCmd) one(ctx context.Context, s *session, name string) error {
 	if err := c.confirm(ctx, s, vm); err != nil {
 		return err
 	}
-	if err := launcher.MakeDirs(vm); err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	lock, err := launcher.Acquire(ctx, vm, launcher.CommandRemove)
+	lock, err := launcher.Claim(ctx, vm, launcher.CommandRemove)
 	if err != nil {
 		return orInterrupted(err)
 	}
-	if err := launcher.Remove(vm); err != nil {
+	if err := s.remove(name, vm); err != nil {
 		return errors.Join(err, lock.Release())
 	}
-	return errors.Join(os.Remove(vm.File), lock.Release())
+	return lock.Retire()
+}
+
+// remove removes all but the lock, which the caller holds. The definition is
+// the last to go: while it is there, what was broken off can be done again.
+func (s *session) remove(name string, vm vms.VM) error {
+	if _, err := s.removable(name); err != nil {
+		return err // another rm was waited for
+	}
+	if err := launcher.Remove(vm); err != nil {
+		return err
+	}
+	return os.Remove(vm.File)
 }
 
 // removable is the VM as far as removing needs it: a definition that cannot be used can still be removed.
