@@ -32,6 +32,7 @@ type commandLine struct {
 	Screen   screenCmd   `cmd:"" name:"screenshot" help:"Write what a VM's display shows to a PNG file."`
 	QMP      qmpCmd      `cmd:"" name:"qmp" help:"Give a VM's QEMU one command."`
 	New      newCmd      `cmd:"" help:"Write the definition of a new VM."`
+	Edit     editCmd     `cmd:"" help:"Edit a definition, and check it before it counts."`
 	Validate validateCmd `cmd:"" help:"Check definitions."`
 	Rm       rmCmd       `cmd:"" aliases:"delete" help:"Remove a VM: its definition, its disks, its logs."`
 

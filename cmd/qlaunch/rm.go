@@ -112,6 +112,9 @@ func lost(vm vms.VM) ([]string, error) {
 	return files, nil
 }
 
+// noAnswer is what nobody types: the end of the terminal, in place of a line.
+const noAnswer = "no answer"
+
 // answer reads a line from the terminal, in small letters. Ctrl-C is an answer
 // too: the read, which nothing can end, is then left to the end of the process.
 func (s *session) answer(ctx context.Context) (string, error) {
@@ -124,6 +127,9 @@ func (s *session) answer(ctx context.Context) (string, error) {
 	case line := <-lines:
 		if !strings.HasSuffix(line, "\n") {
 			fmt.Fprintln(s.stderr)
+		}
+		if line == "" {
+			return noAnswer, nil
 		}
 		return strings.ToLower(strings.TrimSpace(line)), nil
 	case <-ctx.Done():

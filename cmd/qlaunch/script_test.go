@@ -251,6 +251,7 @@ var masks = []struct{ pattern, word string }{
 	{`("started": )"[^"]+"`, "${1}TIME"},
 	{`\bpid \d+`, "pid PID"},
 	{`\bkill -CONT \d+`, "kill -CONT PID"},
+	{`(\.edit-)\d+`, "${1}N"},
 }
 
 func mask(ts *testscript.TestScript, text string) string {
