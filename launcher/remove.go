@@ -27,10 +27,11 @@ func Sweep(vm vms.VM) error {
 	return errors.Join(errs...)
 }
 
-// Remove removes what qlaunch made for a VM: its run and state directories, and
-// of its data directory the disks that lie there and all else. Disks elsewhere
-// are the user's and stay. The caller holds the VM's lock. The error wraps
-// ErrRunning, or is an *OrphanError.
+// Remove removes what qlaunch made for a VM: its state directory, its data
+// directory with the disks that lie there and all else, and what is in its run
+// directory but for the lock, which the caller holds, and retires when the
+// definition is gone too. Disks elsewhere are the user's and stay. The
+// error wraps ErrRunning, or is an *OrphanError.
 func Remove(vm vms.VM) error {
 	if IsRunning(vm) {
 		return ErrRunning
@@ -39,8 +40,18 @@ func Remove(vm vms.VM) error {
 		return err
 	}
 	var errs []error
-	for _, dir := range []string{vm.StateDir, vm.DataDir, vm.RunDir} {
-		if err := os.RemoveAll(dir); err != nil {
+	doomed := []string{vm.StateDir, vm.DataDir}
+	entries, err := os.ReadDir(vm.RunDir)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, entry := range entries {
+		if entry.Name() != lockName {
+			doomed = append(doomed, filepath.Join(vm.RunDir, entry.Name()))
+		}
+	}
+	for _, path := range doomed {
+		if err := os.RemoveAll(path); err != nil {
 			errs = append(errs, fmt.Errorf("remove: %w", err))
 		}
 	}
