@@ -14,18 +14,19 @@ import (
 
 // overview is what ls and status tell of a VM. Its JSON is a contract.
 type overview struct {
-	Name    string         `json:"name"`
-	State   launcher.State `json:"state"`
-	Reason  string         `json:"reason,omitzero"` // of paused, unresponsive, starting and orphan
-	Address string         `json:"address,omitzero"`
-	Memory  vms.Size       `json:"memory,omitzero"`
-	CPUs    int            `json:"cpus,omitzero"`
-	PID     int            `json:"pid,omitzero"`
-	Started time.Time      `json:"started,omitzero"`
-	Changed []string       `json:"changed,omitzero"` // keys of the definition that differ from what runs
-	File    string         `json:"file"`             // the definition
-	Missing bool           `json:"missing,omitzero"` // it is not there, though the VM runs
-	Error   string         `json:"error,omitzero"`   // why the definition cannot be used
+	Name        string         `json:"name"`
+	State       launcher.State `json:"state"`
+	Reason      string         `json:"reason,omitzero"` // of paused, unresponsive, starting and orphan
+	Address     string         `json:"address,omitzero"`
+	Description string         `json:"description,omitzero"`
+	Memory      vms.Size       `json:"memory,omitzero"`
+	CPUs        int            `json:"cpus,omitzero"`
+	PID         int            `json:"pid,omitzero"`
+	Started     time.Time      `json:"started,omitzero"`
+	Changed     []string       `json:"changed,omitzero"` // keys of the definition that differ from what runs
+	File        string         `json:"file"`             // the definition
+	Missing     bool           `json:"missing,omitzero"` // it is not there, though the VM runs
+	Error       string         `json:"error,omitzero"`   // why the definition cannot be used
 }
 
 // invalid is the state of a VM that does not run and whose definition cannot be used.
@@ -41,7 +42,7 @@ func (s *session) look(ctx context.Context, ref string, orphans func() (map[stri
 	if err != nil {
 		return overview{}, err
 	}
-	o := overview{Name: vm.Name, State: status.State, Reason: status.Reason, Memory: vm.Memory, CPUs: vm.CPUs,
+	o := overview{Name: vm.Name, State: status.State, Reason: status.Reason, Description: vm.Description, Memory: vm.Memory, CPUs: vm.CPUs,
 		PID: status.PID, Started: status.Started, File: vm.File}
 	if status.PID == 0 {
 		return o.orOrphan(orphans)

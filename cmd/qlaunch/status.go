@@ -63,6 +63,7 @@ func printStatus(w io.Writer, o overview) error {
 		state += " (" + o.Reason + ")"
 	}
 	row("name", o.Name)
+	row("description", o.Description)
 	row("state", state)
 	row("address", o.Address)
 	if o.PID != 0 {
