@@ -81,9 +81,9 @@ func makeDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
 // removeTwin removes the other name of a disk that a start has left that was
 // killed between giving it its own and taking that one away. Any other file of that name is not ours.
 func removeTwin(part, path string) error {
-	twin, err1 := os.Lstat(part)
-	disk, err2 := os.Lstat(path)
-	if err1 != nil || err2 != nil || !os.SameFile(twin, disk) {
+	twin, _ := os.Lstat(part)
+	disk, _ := os.Lstat(path)
+	if twin == nil || disk == nil || !os.SameFile(twin, disk) {
 		return nil
 	}
 	return os.Remove(part)

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -103,6 +104,17 @@ func (p *Process) Signal(sig unix.Signal) error {
 		return fmt.Errorf("signal %d to process %d: %w", sig, p.PID, err)
 	}
 	return nil
+}
+
+// Stopped tells whether the process is stopped by a signal or a debugger: the
+// letter behind its name, which may hold brackets itself (proc_pid_stat(5)).
+func (p *Process) Stopped() bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
+	if err != nil {
+		return false
+	}
+	end := bytes.LastIndex(stat, []byte(") "))
+	return end >= 0 && bytes.ContainsAny(stat[end+2:min(end+3, len(stat))], "Tt")
 }
 
 // Wait returns nil when the process has ended, or ctx's cause when that ends first.

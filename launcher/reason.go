@@ -1,12 +1,9 @@
 package launcher
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"os"
 
 	"github.com/qlaunch/qlaunch/qmp"
 )
@@ -52,9 +49,9 @@ func diskReason(ctx context.Context, m *qmp.Monitor) string {
 }
 
 // muteReason says why a QEMU does not answer, as far as that can be told.
-func muteReason(pid int, err error) string {
+func muteReason(p *Process, err error) string {
 	switch {
-	case stoppedBySignal(pid):
+	case p.Stopped():
 		return "QEMU is stopped by a signal"
 	case errors.Is(err, qmp.ErrNoGreeting):
 		return "another program holds its monitor, or it is stuck"
@@ -62,15 +59,4 @@ func muteReason(pid int, err error) string {
 		return "it is stuck"
 	}
 	return err.Error()
-}
-
-// stoppedBySignal tells whether a process is stopped by a signal or a debugger:
-// the letter behind its name, which may hold brackets itself (proc_pid_stat(5)).
-func stoppedBySignal(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	end := bytes.LastIndex(stat, []byte(") "))
-	return end >= 0 && bytes.ContainsAny(stat[end+2:min(end+3, len(stat))], "Tt")
 }

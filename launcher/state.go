@@ -61,8 +61,8 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	case errors.Is(context.Cause(asking), ErrEnded), !IsRunning(vm):
 		return absent(vm), nil
 	default:
-		s.State, s.Reason = Unresponsive, muteReason(p.PID, err)
-		if h, ok := starter(vm); ok && !stoppedBySignal(p.PID) {
+		s.State, s.Reason = Unresponsive, muteReason(p, err)
+		if h, ok := starter(vm); ok && !p.Stopped() {
 			s = Status{State: Starting, Reason: h, PID: p.PID}
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
@@ -38,7 +36,7 @@ func onMonitor(ctx context.Context, vm vms.VM, timeout time.Duration, do func(co
 	case errors.Is(err, qmp.ErrEnded) && ended(ctx, process), errors.Is(context.Cause(asking), launcher.ErrEnded):
 		return launcher.Died(vm)
 	case errors.Is(err, qmp.ErrNoGreeting):
-		return &mutedError{pid: process.PID, timeout: timeout, stopped: isStopped(process.PID)}
+		return &mutedError{pid: process.PID, timeout: timeout, stopped: process.Stopped()}
 	}
 	return err
 }
@@ -69,16 +67,4 @@ func (e *mutedError) hint() string {
 		return fmt.Sprintf("kill -CONT %d", e.pid)
 	}
 	return ""
-}
-
-// isStopped tells whether a process is stopped by a signal or a debugger: the
-// letter behind its name, which may hold brackets itself (proc_pid_stat(5)).
-func isStopped(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	end := strings.LastIndex(string(stat), ") ")
-	state := strings.TrimPrefix(string(stat[max(0, end):]), ") ")
-	return strings.HasPrefix(state, "T") || strings.HasPrefix(state, "t")
 }
