@@ -29,7 +29,7 @@ type home struct {
 // newHome makes a home. Its path is short, as it is on a real host: a socket's name has 107 bytes.
 func newHome(t *testing.T) *home {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "qc")
+	dir, err := os.MkdirTemp("/tmp", "qc") //nolint:usetesting // t.TempDir has a long path
 	if err != nil {
 		t.Fatal(err)
 	}
