@@ -39,7 +39,7 @@ func (e *OrphanError) Error() string {
 func Orphans(runtime string) ([]Orphan, error) {
 	var orphans []Orphan
 	err := eachQEMU(runtime, func(name string, pid int) {
-		if started, ok := lostPIDFile(pid, filepath.Join(runtime, name, pidName)); ok {
+		if started, ok := lostPIDFile(pid, filepath.Join(runtime, name, pidName)); ok && !ends(pid) {
 			orphans = append(orphans, Orphan{Name: name, PID: pid, Started: started})
 		}
 	})
@@ -142,6 +142,21 @@ func qemuOf(pid int, runtime string) (name string, ok bool) {
 	}
 	name = filepath.Base(filepath.Dir(string(path)))
 	return name, vms.CheckName(name) == nil && string(path) == filepath.Join(runtime, name, pidName)
+}
+
+// lastMoment is longer than QEMU lives on when it has removed its pid file, the last that it does itself.
+const lastMoment = 500 * time.Millisecond
+
+// ends tells whether a process is about to end: it is no orphan then.
+func ends(pid int) bool {
+	p, err := open(pid)
+	if err != nil {
+		return errors.Is(err, unix.ESRCH)
+	}
+	defer p.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), lastMoment)
+	defer cancel()
+	return p.Wait(ctx) == nil
 }
 
 // lostPIDFile tells whether a QEMU has a pid file open that is not the one at
