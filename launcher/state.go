@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/qlaunch/qlaunch/qmp"
@@ -60,6 +61,8 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 		return Status{}, context.Cause(ctx)
 	case errors.Is(context.Cause(asking), ErrEnded), !IsRunning(vm):
 		return absent(vm), nil
+	case (brokeOff(err) || errors.Is(err, fs.ErrNotExist)) && p.Wait(asking) == nil:
+		return Ask(ctx, vm) // it ended, and another may have come since
 	default:
 		s.State, s.Reason = Unresponsive, muteReason(p, err)
 		if h, ok := starter(vm); ok && !p.Stopped() {
