@@ -48,7 +48,7 @@ func probeBoot(mac string) error {
 	const guest = world.Dir + "/guest"
 	qemu := exec.CommandContext(ctx, "qemu-system-x86_64",
 		"-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "256",
-		"-kernel", guest+"/vmlinuz", "-initrd", guest+"/initrd.img", "-append", "console=ttyS0 quiet",
+		"-kernel", guest+"/vmlinuz", "-initrd", guest+"/initrd.img", "-append", "console=ttyS0 no_timer_check quiet",
 		"-netdev", "bridge,id=net0,br=virbr0,helper="+world.Helper, "-device", "virtio-net-pci,netdev=net0,mac="+mac,
 		"-serial", "stdio", "-qmp", "unix:qmp,server=on,wait=off")
 	qemu.Stderr = os.Stderr
