@@ -15,9 +15,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	goqemu "github.com/digitalocean/go-qemu/qmp"
@@ -209,13 +211,16 @@ func (m *Monitor) send(ctx context.Context, line []byte) error {
 	if !stop() {
 		<-expired // or it would cut the next writer off
 	}
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case err == nil, errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
 		return nil
-	}
-	if n > 0 {
+	case n > 0:
 		m.fail(errCutOff) // QEMU would take the next request for the rest of this one
 	}
-	return fmt.Errorf("not sent: %w", ctx.Err())
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = ctx.Err()
+	}
+	return fmt.Errorf("not sent: %w", err)
 }
 
 // read hands every message to whom it is for, in the order in which they come: an event that comes before a reply is in the
