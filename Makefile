@@ -20,6 +20,8 @@ demo: all
 
 test: packages
 	$(GO) test -race -timeout 30m ./...
+	@# Says what a start costs over QEMU by hand; go test is silent about what passes.
+	$(GO) test -count=1 -v -run '^TestStartCost$$' ./test/e2e
 
 lint: packages
 	$(LINT) run ./...
