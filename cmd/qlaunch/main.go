@@ -23,8 +23,10 @@ func main() {
 	// QEMU outlives its caller: what that left open, a lock or a pipe that
 	// somebody waits for the end of, is not for QEMU to hold (close_range(2), Linux 5.11).
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	ctx, stop := signal.NotifyContext(context.Background(), ends()...)
+	signalled, stop := signal.NotifyContext(context.Background(), ends()...)
 	defer stop()
+	ctx, interrupt := context.WithCancelCause(context.Background())
+	context.AfterFunc(signalled, func() { interrupt(errInterrupted) })
 	executable, _ := os.Executable() // without it, the one command that needs it says so
 	s := &session{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
