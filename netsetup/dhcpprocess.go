@@ -1,0 +1,118 @@
+package netsetup
+
+import (
+	"bytes"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bounds on the search: a host has hundreds of processes, and a command line of dnsmasq's is short.
+const (
+	maxProcesses = 1 << 16
+	maxCommand   = 1 << 16
+)
+
+// A dhcpHost is a host in which a bridge's DHCP server is looked for.
+type dhcpHost struct {
+	root    string
+	bridge  string
+	subnets []netip.Prefix // of the bridge
+
+	dnsmasqs        []dnsmasqProcess
+	networkdRunning bool
+	seesAll         bool // processes of other users are shown: /proc is not mounted with hidepid
+}
+
+// A dnsmasqProcess is one that runs, with what it was told.
+type dnsmasqProcess struct {
+	pid     int
+	options dnsmasqOptions
+}
+
+// scan looks at the command line of every process that could serve. Those of another network namespace are left out
+// where that can be seen: an ordinary user sees it of their own processes only.
+func (h *dhcpHost) scan() {
+	dir, err := os.Open(h.at("/proc"))
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(maxProcesses)
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	own, _ := os.Readlink(h.at("/proc/self/ns/net"))
+	for _, pid := range pids {
+		argv := h.commandLine(pid)
+		h.seesAll = h.seesAll || pid == 1 && len(argv) > 0
+		if len(argv) > 0 && h.mayServe(pid, own) {
+			h.take(pid, argv)
+		}
+	}
+}
+
+// mayServe says whether a process can serve here. One of another ordinary user cannot: the port is root's to give, dnsmasq
+// then runs as a user of the system's. What such a process says of itself, and the files that it names, are not trusted.
+func (h *dhcpHost) mayServe(pid int, own string) bool {
+	const firstOrdinary, nobody = 1000, 65534
+	var st unix.Stat_t
+	if unix.Stat(h.proc(pid, ""), &st) != nil {
+		return false
+	}
+	if st.Uid >= firstOrdinary && st.Uid != nobody && int(st.Uid) != os.Geteuid() {
+		return false
+	}
+	net, err := os.Readlink(h.proc(pid, "ns/net"))
+	return err != nil || own == "" || net == own
+}
+
+func (h *dhcpHost) take(pid int, argv []string) {
+	switch filepath.Base(argv[0]) {
+	case "systemd-networkd":
+		h.networkdRunning = true
+	case "dnsmasq":
+		o := dnsmasqOptions{root: h.root}
+		o.readArguments(argv[1:])
+		h.dnsmasqs = append(h.dnsmasqs, dnsmasqProcess{pid, o})
+	}
+}
+
+func (h *dhcpHost) proc(pid int, file string) string {
+	return h.at(filepath.Join("/proc", strconv.Itoa(pid), file))
+}
+
+func (h *dhcpHost) commandLine(pid int) []string {
+	data := readSome(h.proc(pid, "cmdline"), maxCommand)
+	if len(data) == 0 {
+		return nil
+	}
+	var argv []string
+	for word := range bytes.SplitSeq(bytes.TrimSuffix(data, []byte{0}), []byte{0}) {
+		argv = append(argv, string(word))
+	}
+	return argv
+}
+
+// readSome reads a regular file up to a limit, and nothing of what cannot be read. It never blocks on a FIFO.
+func readSome(path string, limit int64) []byte {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	data, _ := io.ReadAll(io.LimitReader(f, limit))
+	return data
+}

@@ -1,0 +1,126 @@
+package netsetup
+
+import (
+	"net/netip"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// dnsmasqOptions is what matters here of a dnsmasq's command line and of the files that it names, dnsmasq(8).
+type dnsmasqOptions struct {
+	root       string
+	file       string // the first configuration file that it was told
+	interfaces []string
+	excepted   []string
+	ranges     []string
+	leases     string
+	filesRead  int
+}
+
+// serves says whether it gives out addresses on the bridge. One that names no interface serves those in whose subnet a
+// range of its lies.
+func (o *dnsmasqOptions) serves(bridge string, subnets []netip.Prefix) bool {
+	named := func(pattern string) bool { // a name, or the beginning of one and a star
+		begin, star := strings.CutSuffix(pattern, "*")
+		return pattern == bridge || star && strings.HasPrefix(bridge, begin)
+	}
+	switch {
+	case len(o.ranges) == 0 || slices.ContainsFunc(o.excepted, named):
+		return false
+	case len(o.interfaces) > 0:
+		return slices.ContainsFunc(o.interfaces, named)
+	case strings.HasSuffix(o.leases, "/dnsmasq-"+bridge+".leases"): // NetworkManager's, which listens on an address
+		return true
+	}
+	return slices.ContainsFunc(o.ranges, func(r string) bool {
+		for part := range strings.SplitSeq(r, ",") {
+			if addr, err := netip.ParseAddr(part); err == nil {
+				return slices.ContainsFunc(subnets, func(p netip.Prefix) bool { return p.Contains(addr) })
+			}
+		}
+		return false
+	})
+}
+
+// kind tells whose it is, by where its files lie.
+func (o *dnsmasqOptions) kind() string {
+	switch {
+	case strings.HasPrefix(o.file, "/etc/qlaunch/"):
+		return ServerQlaunch
+	case strings.HasPrefix(o.file, "/var/lib/libvirt/"):
+		return ServerLibvirt
+	case strings.HasPrefix(o.leases, "/var/lib/NetworkManager/"):
+		return ServerNetworkManager
+	}
+	return ServerDnsmasq
+}
+
+// readArguments reads a command line; without a configuration file on it, dnsmasq reads its own.
+func (o *dnsmasqOptions) readArguments(argv []string) {
+	for i := range argv {
+		key, value, joined := longOption(argv[i])
+		if !joined && i+1 < len(argv) && !strings.HasPrefix(argv[i+1], "-") {
+			value = argv[i+1]
+		}
+		o.set(key, value, 0)
+	}
+	if o.file == "" {
+		o.readFile("/etc/dnsmasq.conf", 0)
+		o.file = ""
+	}
+}
+
+// longOption is an argument as the long option that it is; joined says that its value stands with it.
+func longOption(arg string) (key, value string, joined bool) {
+	if long, ok := strings.CutPrefix(arg, "--"); ok {
+		return strings.Cut(long, "=")
+	}
+	if len(arg) < 2 || arg[0] != '-' {
+		return "", "", true
+	}
+	short := map[byte]string{'i': "interface", 'I': "except-interface", 'F': "dhcp-range", 'C': "conf-file", '7': "conf-dir", 'l': "dhcp-leasefile"}
+	return short[arg[1]], arg[2:], len(arg) > 2
+}
+
+// set takes an option in. depth is that of the file that it stands in.
+func (o *dnsmasqOptions) set(key, value string, depth int) {
+	switch key {
+	case "interface":
+		o.interfaces = append(o.interfaces, strings.Split(value, ",")...)
+	case "except-interface":
+		o.excepted = append(o.excepted, strings.Split(value, ",")...)
+	case "dhcp-range":
+		o.ranges = append(o.ranges, value)
+	case "dhcp-leasefile":
+		o.leases = value
+	case "conf-file":
+		if o.file == "" {
+			o.file = value
+		}
+		o.readFile(value, depth)
+	case "conf-dir": // DIRECTORY[,SUFFIX…]: what ends in a suffix is left out, or, with a star, taken alone
+		dir, _, _ := strings.Cut(value, ",")
+		files, _ := filepath.Glob(filepath.Join(o.root, dir, "*"))
+		for _, file := range files {
+			if name := filepath.Base(file); !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, "~") && !strings.Contains(name, ".dpkg-") {
+				o.readFile(path.Join(dir, name), depth)
+			}
+		}
+	}
+}
+
+// readFile reads a configuration file: an option a line, as on the command line without the dashes. What this user
+// cannot read says nothing.
+func (o *dnsmasqOptions) readFile(file string, depth int) {
+	const deepest, most, largest = 4, 256, 1 << 20
+	if o.filesRead++; depth >= deepest || o.filesRead > most || !path.IsAbs(file) || file == "/dev/null" {
+		return
+	}
+	for line := range strings.Lines(string(readSome(filepath.Join(o.root, file), largest))) {
+		line, _, _ = strings.Cut(line, "#")
+		key, value, _ := strings.Cut(line, "=")
+		o.set(strings.TrimSpace(key), strings.TrimSpace(value), depth+1)
+	}
+}
