@@ -36,6 +36,8 @@ type commandLine struct {
 	Validate validateCmd `cmd:"" help:"Check definitions."`
 	Rm       rmCmd       `cmd:"" aliases:"delete" help:"Remove a VM: its definition, its disks, its logs."`
 
+	Net netCmd `cmd:"" help:"List the host's bridges."`
+
 	Completion completionCmd `cmd:"" help:"Print a shell's completion script."`
 	Complete   completeCmd   `cmd:"" hidden:"" help:"Print the words that may come next."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"slices"
@@ -75,26 +76,28 @@ func (s *session) candidates(root *kong.Node, before []string, typed string) []s
 		return flagNames(root, command)
 	case command == nil:
 		return commandNames(root)
+	case len(command.Children) > 0:
+		return commandNames(command)
 	default:
 		return s.arguments(command)
 	}
 }
 
-// commandIn is the command among the words, by its name or an alias.
+// commandIn is the command among the words, by its name or an alias; of a group, the command that follows, or the group.
 func commandIn(root *kong.Node, words []string) *kong.Node {
-	for _, word := range words {
+	for i, word := range words {
 		for _, child := range root.Children {
 			if child.Name == word || slices.Contains(child.Aliases, word) {
-				return child
+				return cmp.Or(commandIn(child, words[i+1:]), child)
 			}
 		}
 	}
 	return nil
 }
 
-func commandNames(root *kong.Node) []string {
+func commandNames(group *kong.Node) []string {
 	var names []string
-	for _, child := range root.Children {
+	for _, child := range group.Children {
 		if !child.Hidden {
 			names = append(names, child.Name)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// testdata/help/NAME.txt is what `qlaunch NAME --help` prints, and qlaunch.txt the program's own.
+// testdata/help/NAME.txt is what `qlaunch NAME --help` prints, and qlaunch.txt the program's own; net-ls.txt that of `net ls`.
 func TestHelpIsThatOfTheGoldenFile(t *testing.T) {
 	for name, argv := range helpLines(t) {
 		t.Run(name, func(t *testing.T) {
@@ -61,12 +61,18 @@ func TestEveryHelpEndsWithAnExampleThatParses(t *testing.T) {
 func helpLines(t *testing.T) map[string][]string {
 	t.Helper()
 	lines := map[string][]string{"qlaunch": {"--help"}}
-	for _, command := range parserFor(t, io.Discard).Model.Children {
+	addHelpLines(lines, parserFor(t, io.Discard).Model.Children)
+	return lines
+}
+
+func addHelpLines(lines map[string][]string, commands []*kong.Node) {
+	for _, command := range commands {
 		if !command.Hidden {
-			lines[command.Name] = []string{command.Name, "--help"}
+			words := strings.Fields(wordsOf(command))
+			lines[strings.Join(words, "-")] = append(words, "--help")
+			addHelpLines(lines, command.Children)
 		}
 	}
-	return lines
 }
 
 // helpOf is what a command line that asks for help prints before it ends the program.

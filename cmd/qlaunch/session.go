@@ -158,13 +158,21 @@ func (e *usageError) hint() string {
 	return "qlaunch " + e.command + " --help"
 }
 
+// wordsOf are the words that a command is called by, after qlaunch: those of its group too.
+func wordsOf(command *kong.Node) string {
+	if command.Parent == nil || command.Parent.Type == kong.ApplicationNode {
+		return command.Name
+	}
+	return wordsOf(command.Parent) + " " + command.Name
+}
+
 // commandOf is the command that was recognised in a line that makes no sense.
 func commandOf(err error) string {
 	wrong, ok := errors.AsType[*kong.ParseError](err)
 	if !ok || wrong.Context.Selected() == nil {
 		return ""
 	}
-	return wrong.Context.Selected().Name
+	return wordsOf(wrong.Context.Selected())
 }
 
 // exitError is an exit code that says it all: no text goes with it.

@@ -1,0 +1,10 @@
+package main
+
+// netCmd is the host's side: its bridges.
+type netCmd struct {
+	Ls netLsCmd `cmd:"" aliases:"list" help:"List the bridges, and say which of them a VM of yours may use."`
+}
+
+func (netCmd) Help() string { return "The host's side of the VMs' network." }
+
+func (netCmd) Example() string { return "qlaunch net ls" }
