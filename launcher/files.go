@@ -100,11 +100,3 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 	}
 	return os.Rename(part, path)
 }
-
-// openLog opens a fresh log, 0600, and keeps the one of the start before as NAME.1.
-func openLog(path string) (*os.File, error) {
-	if err := os.Rename(path, path+".1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
-}

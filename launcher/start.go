@@ -268,19 +268,3 @@ func afterlife(vm vms.VM, cmd *exec.Cmd, p *Process, why error) error {
 	}
 	return &DiedError{Status: cmd.ProcessState.String(), Words: lastWords(QEMULog(vm))}
 }
-
-// lastWords gives the last lines of a log, at most twenty of them and 4 KiB.
-func lastWords(path string) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	const most = 4096
-	if info, err := f.Stat(); err == nil && info.Size() > most {
-		_, _ = f.Seek(-most, io.SeekEnd)
-	}
-	text, _ := io.ReadAll(io.LimitReader(f, most))
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(lines[max(0, len(lines)-20):], "\n")
-}

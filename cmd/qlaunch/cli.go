@@ -39,6 +39,7 @@ type commandLine struct {
 	Net netCmd `cmd:"" help:"List the host's bridges."`
 
 	Completion completionCmd `cmd:"" help:"Print a shell's completion script."`
+	Trim       trimCmd       `cmd:"" hidden:"" help:"Cut the logs of all VMs to their size."`
 	Complete   completeCmd   `cmd:"" hidden:"" help:"Print the words that may come next."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

@@ -52,6 +52,7 @@ func (c *consoleCmd) run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer console.Close()
+	defer trimming(ctx, vm)()
 	// What would end this process on the spot must not leave the terminal raw.
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()

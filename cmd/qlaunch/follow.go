@@ -61,6 +61,9 @@ func (t *tail) run(ctx context.Context, vm vms.VM, watch *fsnotify.Watcher) erro
 		if err := t.print(ctx); err != nil && !errors.Is(err, errInterrupted) {
 			return err
 		}
+		if err := launcher.TrimLogs(vm); err != nil { // nobody else may look for days
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -82,7 +85,7 @@ func (t *tail) print(ctx context.Context) error {
 		if err := t.rewind(); err != nil {
 			return err
 		}
-		if err := copyAll(ctx, t.out, t.file); err != nil {
+		if err := copyLog(ctx, t.out, t.file); err != nil {
 			return err
 		}
 		if replaced, err := t.replaced(); err != nil || !replaced {

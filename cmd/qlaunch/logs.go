@@ -43,6 +43,13 @@ func (c *logsCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	cut, err := launcher.SkipCut(f)
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if cut > 0 {
+		s.notice("%s: the first %d MiB are gone: a log that grows beyond 16 MiB keeps its last 8", vm.Name, cut>>20)
+	}
 	out := &cleanWriter{w: s.stdout}
 	stdout := s.stdout
 	if s.outTerminal {
@@ -51,7 +58,7 @@ func (c *logsCmd) run(ctx context.Context, s *session) error {
 	if c.Follow {
 		err = follow(ctx, vm, &tail{path: path, file: f, out: stdout})
 	} else {
-		err = errors.Join(copyAll(ctx, stdout, f), f.Close())
+		err = errors.Join(copyLog(ctx, stdout, f), f.Close())
 	}
 	return errors.Join(err, out.flush())
 }
@@ -64,10 +71,14 @@ func openLog(path string) (*os.File, error) {
 	return f, err
 }
 
-// copyAll copies a file to its end, which a guest that never stops writing could move on for ever.
-func copyAll(ctx context.Context, w io.Writer, r io.Reader) error {
+// copyLog copies a log to its end, which a guest that never stops writing could
+// move on for ever, past what was cut from it, which may be going on meanwhile.
+func copyLog(ctx context.Context, w io.Writer, log *os.File) error {
 	for ctx.Err() == nil {
-		_, err := io.CopyN(w, r, 64<<10)
+		if _, err := launcher.SkipCut(log); err != nil {
+			return err
+		}
+		_, err := io.CopyN(w, log, 64<<10)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

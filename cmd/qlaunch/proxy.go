@@ -43,6 +43,7 @@ func (c *proxyCmd) run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer conn.Close()
+	defer trimming(ctx, vm)()
 	return relay(ctx, conn, s.stdin, s.stdout, func(in io.Reader) error {
 		if _, err := io.Copy(conn, in); err != nil {
 			return err

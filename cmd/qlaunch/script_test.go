@@ -43,8 +43,8 @@ func TestMain(m *testing.M) {
 //	                              and LABEL.err on stderr, and nothing where there is no such file, or for -
 //	await FILE [PATTERN]          until the file is there, or holds the pattern
 //	expand FILE…                  puts the environment's variables into files
-//	bootsector FILE TEXT [echo]   makes a disk whose guest writes the text to its console and halts, or
-//	                              else writes back what it reads there, forever
+//	bootsector FILE TEXT [MANNER] makes a disk whose guest writes the text to its console and halts, or, with the
+//	                              manner echo, writes back what it reads there, forever, or, with floods, an A, forever
 //	alone [NUMBER]                so many QEMUs of this script run, without a number none
 //
 // What differs from run to run is written as a word in capitals: see masks.
@@ -180,20 +180,27 @@ func bootsector(ts *testscript.TestScript, _ bool, args []string) {
 		code = append(code, 0xb0, c, 0xee) // mov al, c; out dx, al
 	}
 	if len(args) == 3 {
-		code = append(code,
-			0xba, 0xfd, 0x03, // mov dx, 0x3fd: the line's status
-			0xec,       // in al, dx
-			0x24, 0x21, // and al, 0x21
-			0x3c, 0x21, // cmp al, 0x21: a byte is there, and room for one
-			0x75, 0xf6, // jne to the start
-			0xba, 0xf8, 0x03, // mov dx, 0x3f8
-			0xec, 0xee, // in al, dx; out dx, al
-			0xeb, 0xef) // jmp to the start
+		code = append(code, manners[args[2]]...)
 	}
 	code = append(code, 0xf4, 0xeb, 0xfd) // hlt; jmp to it
 	sector := append(code, make([]byte, 510-len(code))...)
 	ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(args[0])), 0o700))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append(append(sector, 0x55, 0xaa), make([]byte, 1<<20)...), 0o600))
+}
+
+// manners are what a boot sector's guest does when it has said its text; dx is the serial port.
+var manners = map[string][]byte{
+	"floods": {0xb0, 'A', 0xee, 0xeb, 0xfd}, // mov al, 'A'; out dx, al; jmp to that
+	"echo": {
+		0xba, 0xfd, 0x03, // mov dx, 0x3fd: the line's status
+		0xec,       // in al, dx
+		0x24, 0x21, // and al, 0x21
+		0x3c, 0x21, // cmp al, 0x21: a byte is there, and room for one
+		0x75, 0xf6, // jne to the start
+		0xba, 0xf8, 0x03, // mov dx, 0x3f8
+		0xec, 0xee, // in al, dx; out dx, al
+		0xeb, 0xef, // jmp to the start
+	},
 }
 
 // goldens holds what programs printed against what the scripts say, and with

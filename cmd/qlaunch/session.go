@@ -107,7 +107,16 @@ func (s *session) load(ref string) (vms.VM, error) {
 // managed gives the VM as it runs, or else as it is defined: a definition that
 // has changed, or is gone, says nothing of the QEMU that was started before. Of
 // an orphan without a definition nothing is known but its name.
+// Whoever looks at a VM cuts its logs: nobody else is there to do it.
 func (s *session) managed(ref string) (vms.VM, error) {
+	vm, err := s.asStarted(ref)
+	if err == nil {
+		_ = launcher.TrimLogs(vm) // a log that cannot be cut is no reason not to manage the VM
+	}
+	return vm, err
+}
+
+func (s *session) asStarted(ref string) (vms.VM, error) {
 	name, _, err := s.store.Locate(ref)
 	if err != nil {
 		return vms.VM{}, &definitionError{err}

@@ -63,6 +63,7 @@ func (c *waitCmd) stopped(ctx context.Context, vm vms.VM) error {
 		return err
 	}
 	defer process.Close()
+	defer trimming(ctx, vm)()
 	return c.tooLate(process.Wait(ctx), "it still runs")
 }
 
