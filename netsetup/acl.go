@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,8 @@ type Verdict struct {
 	ACL     string // the file that was asked
 	Allowed bool
 
-	// The rule that decided: its file, its line from 1, its text. All zero when no rule mentions the bridge.
+	// The rule that decided: its file, its line from 1, its text. All zero when no rule mentions the bridge. One that
+	// would allow it if no comment stood behind the name, which the helper takes as part of it, is a rule that denies.
 	File string
 	Line int
 	Rule string
@@ -48,8 +50,8 @@ func Allowed(conf, bridge string) (Verdict, error) {
 	return v, nil
 }
 
-// Err is nil for an allowed bridge, and otherwise an [*Error] that says why it is not: the rule that denies it,
-// an include that might allow it and cannot be read, or that nothing mentions it.
+// Err is nil for an allowed bridge, and otherwise an [*Error] that says why it is not: the rule that denies it, or that a
+// comment has spoilt, an include that might allow it and cannot be read, or that nothing mentions it.
 func (v Verdict) Err() error {
 	e := &Error{What: fmt.Sprintf("bridge %q", v.Bridge), Cause: ErrDenied, Bridge: v.Bridge, File: v.ACL}
 	switch {
@@ -58,6 +60,9 @@ func (v Verdict) Err() error {
 	case v.Rule != "":
 		e.File, e.Line = v.File, v.Line
 		e.Detail = fmt.Sprintf("%s:%d: %s", v.File, v.Line, plain(v.Rule))
+		if strings.HasPrefix(v.Rule, "allow ") {
+			e.Cause = ErrACLComment
+		}
 		return e
 	}
 	for _, cause := range []error{ErrACLUnreadable, ErrACLSyntax} {
@@ -94,17 +99,29 @@ func (r rule) String() string { return r.verb + " " + r.name }
 
 // judge is the helper's decision: denied if any rule denies, wherever it stands; else allowed if any allows.
 func judge(rules []rule, bridge string) Verdict {
-	v := Verdict{Bridge: bridge}
-	for _, verb := range []string{"deny", "allow"} {
-		for _, r := range rules {
-			if r.verb == verb && (r.name == bridge || r.name == "all") {
-				v.Allowed = verb == "allow"
-				v.File, v.Line, v.Rule = r.file, r.line, r.String()
-				return v
-			}
-		}
+	names := func(name string) bool { return name == bridge || name == "all" }
+	if v, ok := first(rules, "deny", names); ok {
+		v.Bridge = bridge
+		return v
 	}
+	v, ok := first(rules, "allow", names)
+	if v.Allowed = ok; !ok {
+		v, _ = first(rules, "allow", func(name string) bool {
+			before, _, commented := strings.Cut(name, "#")
+			return commented && names(strings.TrimRight(before, blanks))
+		})
+	}
+	v.Bridge = bridge
 	return v
+}
+
+// first is a verdict with the first rule of a verb whose name is one of those that are meant.
+func first(rules []rule, verb string, meant func(name string) bool) (Verdict, bool) {
+	i := slices.IndexFunc(rules, func(r rule) bool { return r.verb == verb && meant(r.name) })
+	if i < 0 {
+		return Verdict{}, false
+	}
+	return Verdict{File: rules[i].file, Line: rules[i].line, Rule: rules[i].String()}, true
 }
 
 // Bounds on what is read. The helper has none but its own 1024 open files; no ACL comes near these.

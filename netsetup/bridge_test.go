@@ -82,6 +82,8 @@ func TestAutoPicksTheFirstBridgeThatIsUpAndAllowed(t *testing.T) {
 		{"no bridge", nil, "allow all", "bridge auto: no such bridge: no bridge on this host"},
 		{"none fits", []Bridge{up("docker0"), down("virbr0")}, "allow virbr0",
 			`no bridge fits: bridge "virbr0": bridge is down; bridge "docker0": not allowed: not mentioned in ACL`},
+		{"one that is down and not allowed is not worth bringing up", []Bridge{down("br0")}, "allow virbr0",
+			`no bridge fits: bridge "br0": not allowed: not mentioned in ACL`},
 		{"no ACL", []Bridge{up("docker0"), up("virbr0")}, "", `bridge "virbr0": no ACL file: absent`},
 	}
 	for _, tt := range tests {
@@ -103,5 +105,23 @@ func TestAutoPicksTheFirstBridgeThatIsUpAndAllowed(t *testing.T) {
 				t.Errorf("picked, - want, + got:\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestOfBridgesThatDoNotFitTheNearestToACureIsNamed(t *testing.T) {
+	reason := func(bridge string, cause error) error { return &Error{What: bridge, Cause: cause, Bridge: bridge} }
+	tests := []struct {
+		name    string
+		reasons []error
+		want    string
+	}{
+		{"libvirt's", []error{reason("virbr0", ErrDenied), reason("br0", ErrBridgeDown)}, "virbr0: not allowed"},
+		{"an allowed one that is down", []error{reason("br0", ErrDenied), reason("br1", ErrBridgeDown)}, "br1: bridge is down"},
+		{"the first", []error{reason("br0", ErrDenied), reason("br1", ErrDenied)}, "br0: not allowed"},
+	}
+	for _, tt := range tests {
+		if got := (&NoneFits{tt.reasons}).Nearest(); fmt.Sprint(got) != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
 	}
 }

@@ -181,7 +181,7 @@ func checkHelper(q CheckQuery, r *Report) Result {
 	return ok(path)
 }
 
-func checkPrivilege(_ CheckQuery, r *Report) Result {
+func checkPrivilege(q CheckQuery, r *Report) Result {
 	if r.Helper == "" {
 		return skipped("no helper")
 	}
@@ -189,7 +189,7 @@ func checkPrivilege(_ CheckQuery, r *Report) Result {
 	if cause == nil {
 		return ok(evidence)
 	}
-	e := &Error{What: "bridge helper " + r.Helper, Cause: cause, Bridge: r.Bridge.Name, Helper: r.Helper, Detail: evidence}
+	e := &Error{What: "bridge helper " + r.Helper, Cause: cause, Bridge: r.Bridge.Name, Auto: q.Bridge == Auto, Helper: r.Helper, Detail: evidence}
 	if errors.Is(cause, ErrHelperForbidden) {
 		e.closedTo(r.Helper)
 	}

@@ -173,6 +173,22 @@ func TestThePreflightSaysWhatTheRealHelperThenMeets(t *testing.T) {
 		{"not mentioned", rights{}, plain, func() { write(t, DefaultACL, "allow br0\n") },
 			`bridge "virbr0": not allowed: not mentioned in /etc/qemu/bridge.conf`,
 			"not allowed: not mentioned in /etc/qemu/bridge.conf: access denied by acl file"},
+		{"a comment behind the name", rights{}, plain, func() { write(t, DefaultACL, "\nallow virbr0 # c\n") },
+			`bridge "virbr0": not allowed, its rule ends in a comment: /etc/qemu/bridge.conf:2: allow virbr0 # c`,
+			"not allowed, its rule ends in a comment: /etc/qemu/bridge.conf:2: allow virbr0 # c: access denied by acl file"},
+		{"denied after allow all", rights{}, plain, func() { write(t, DefaultACL, "allow all\ndeny virbr0\n") },
+			`bridge "virbr0": not allowed: /etc/qemu/bridge.conf:2: deny virbr0`,
+			"not allowed: /etc/qemu/bridge.conf:2: deny virbr0: access denied by acl file"},
+		{"denied by an include", rights{}, plain, func() {
+			write(t, DefaultACL, "allow virbr0\ninclude "+inc+"\n")
+			write(t, inc, "# by the admin\ndeny all\n")
+		},
+			`bridge "virbr0": not allowed: ` + inc + `:2: deny all`,
+			"not allowed: " + inc + ":2: deny all: access denied by acl file"},
+		{"a junk line", rights{}, plain, func() { write(t, DefaultACL, "allow virbr0\nALLOW br0\n") },
+			`bridge "virbr0": ACL file has a bad line: /etc/qemu/bridge.conf:2: "ALLOW": must be allow, deny or include`,
+			`ACL file has a bad line: /etc/qemu/bridge.conf:2: "ALLOW": must be allow, deny or include: ` +
+				"Unknown command `ALLOW'; failed to parse default acl file `/etc/qemu/bridge.conf'"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

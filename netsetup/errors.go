@@ -16,6 +16,8 @@ var (
 
 	// ErrDenied says that the ACL was read and does not let the bridge through.
 	ErrDenied = errors.New("not allowed")
+	// ErrACLComment says that the ACL has a rule for the bridge with a comment behind it, which the helper takes as part of the name.
+	ErrACLComment = errors.New("not allowed, its rule ends in a comment")
 	// ErrACLMissing says that there is no ACL file: the helper then refuses every bridge.
 	ErrACLMissing = errors.New("no ACL file")
 	// ErrACLUnreadable says that this user may not read the ACL, or an include that could hold the bridge.
@@ -57,6 +59,7 @@ type Error struct {
 	Cause error  // one of the sentinels above
 
 	Bridge string // the bridge that was wanted
+	Auto   bool   // nobody named it: any other would do
 	Helper string // path of the helper
 	File   string // the ACL file, or the device, that is the cause
 	Line   int    // the line in File, from 1

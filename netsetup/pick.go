@@ -2,6 +2,7 @@ package netsetup
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 )
@@ -32,32 +33,54 @@ func (e *NoneFits) Error() string {
 	return "no bridge fits: " + strings.Join(texts, "; ")
 }
 
+// Nearest is the reason whose cure is the shortest way to a bridge: what keeps a bridge that is made for guests, virbr0 or
+// qlbr0; else that an allowed one is down; else the first, whatever it is.
+func (e *NoneFits) Nearest() error {
+	for _, r := range e.Reasons {
+		if bridge, ok := errors.AsType[*Error](r); ok && (slices.Contains(madeForGuests(), bridge.Bridge) || errors.Is(r, ErrBridgeDown)) {
+			return r
+		}
+	}
+	return e.Reasons[0]
+}
+
 // Unwrap are the reasons.
 func (e *NoneFits) Unwrap() []error { return e.Reasons }
 
 // pick is the choice among bridges that are sorted by name.
 func pick(bridges []Bridge, allowed func(name string) (Verdict, error)) (Bridge, error) {
 	if len(bridges) == 0 {
-		return Bridge{}, &Error{What: "bridge " + Auto, Cause: ErrNoBridge, Bridge: Auto, Detail: "no bridge on this host"}
+		return Bridge{}, &Error{What: "bridge " + Auto, Cause: ErrNoBridge, Bridge: Auto, Auto: true, Detail: "no bridge on this host"}
 	}
 	none := &NoneFits{}
 	for _, b := range preferred(bridges) {
 		v, err := allowed(b.Name)
 		if err != nil {
-			return Bridge{}, err // the same for every bridge
+			return Bridge{}, anyBridge(err) // the same for every bridge
 		}
-		if err = cmp.Or(upError(b), v.Err()); err == nil {
+		if err = cmp.Or(v.Err(), upError(b)); err == nil {
 			return b, nil
 		}
-		none.Reasons = append(none.Reasons, err)
+		none.Reasons = append(none.Reasons, anyBridge(err))
 	}
 	return Bridge{}, none
 }
 
+// anyBridge is an error of a bridge that nobody asked for by its name.
+func anyBridge(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.Auto = true
+	}
+	return err
+}
+
+// madeForGuests are the bridges whose names say so: libvirt's, and our own.
+func madeForGuests() []string { return []string{"virbr0", "qlbr0"} }
+
 // preferred are the bridges with those first that are made for guests.
 func preferred(bridges []Bridge) []Bridge {
 	rank := func(b Bridge) int {
-		first := []string{"virbr0", "qlbr0"}
+		first := madeForGuests()
 		if i := slices.Index(first, b.Name); i >= 0 {
 			return i
 		}

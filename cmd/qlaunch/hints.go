@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,9 @@ import (
 // verdict gives an error's exit code, and a hint: a command to type or a fact,
 // or nothing. The first row whose error it is decides.
 func verdict(err error) (code int, hint string) {
+	if none, ok := errors.AsType[*netsetup.NoneFits](err); ok {
+		err = none.Nearest()
+	}
 	for _, row := range causes() {
 		if !row.is(err) {
 			continue
@@ -79,23 +81,17 @@ func hostCauses() []aCause {
 		cause error
 		hint  func(*netsetup.Error) string
 	}{
-		{netsetup.ErrNoBridge, func(e *netsetup.Error) string {
-			b := bridgeOf(e)
-			return fmt.Sprintf("sudo ip link add %s type bridge && sudo ip address add 192.168.122.1/24 dev %s && sudo ip link set %s up", b, b, b)
-		}},
+		{netsetup.ErrNoBridge, setUp},
 		{netsetup.ErrNotBridge, nil},
-		{netsetup.ErrBridgeDown, func(e *netsetup.Error) string { return "sudo ip link set " + e.Bridge + " up" }},
-		{netsetup.ErrACLMissing, func(e *netsetup.Error) string {
-			return fmt.Sprintf("sudo mkdir -p /etc/qemu && echo 'allow %s' | sudo tee /etc/qemu/bridge.conf", bridgeOf(e))
-		}},
+		{netsetup.ErrBridgeDown, bridgeDownHint},
+		{netsetup.ErrACLMissing, setUp},
 		{netsetup.ErrACLUnreadable, func(e *netsetup.Error) string { return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+r "+e.File) }},
 		{netsetup.ErrACLSyntax, func(e *netsetup.Error) string { return "sudoedit " + e.File }},
+		{netsetup.ErrACLComment, func(e *netsetup.Error) string { return "sudoedit " + e.File }},
 		{netsetup.ErrDenied, deniedHint},
 		{netsetup.ErrNoHelper, func(*netsetup.Error) string { return "sudo apt install qemu-system-common" }},
 		{netsetup.ErrHelperForbidden, func(e *netsetup.Error) string { return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+rx "+e.Helper) }},
-		{netsetup.ErrHelperNotSetuid, func(e *netsetup.Error) string {
-			return "sudo chown root " + e.Helper + " && sudo chmod u+s " + e.Helper
-		}},
+		{netsetup.ErrHelperNotSetuid, setUp},
 		{netsetup.ErrNoNewPrivs, func(*netsetup.Error) string {
 			return "start it outside of what set no_new_privs: a container, a sandbox, a unit with NoNewPrivileges="
 		}},
@@ -127,11 +123,22 @@ func clashHint(e *vms.ClashError) string {
 	return "a VM has the name of its file"
 }
 
-func bridgeOf(e *netsetup.Error) string {
-	if e.Bridge == "" || e.Bridge == netsetup.Auto {
-		return "virbr0"
+// setUp makes the host ready: for the bridge that was named, or for one that qlaunch finds or makes.
+func setUp(e *netsetup.Error) string {
+	if e.Auto || e.Bridge == "" || e.Bridge == ownBridge {
+		return "sudo qlaunch net setup"
 	}
-	return e.Bridge
+	return "sudo qlaunch net setup --bridge " + shellLine([]string{e.Bridge})
+}
+
+// ownBridge is the one that net setup makes; a unit of its own brings it up.
+const ownBridge = "qlbr0"
+
+func bridgeDownHint(e *netsetup.Error) string {
+	if e.Bridge == ownBridge {
+		return "sudo systemctl restart qlaunch-net"
+	}
+	return "sudo ip link set " + shellLine([]string{e.Bridge}) + " up"
 }
 
 // deniedHint tells the two apart: nothing allows the bridge, or a line denies it.
@@ -139,7 +146,7 @@ func deniedHint(e *netsetup.Error) string {
 	if e.Line > 0 {
 		return fmt.Sprintf("sudo sed -i %dd %s", e.Line, e.File)
 	}
-	return fmt.Sprintf("echo 'allow %s' | sudo tee -a %s", bridgeOf(e), cmp.Or(e.File, netsetup.DefaultACL))
+	return setUp(e)
 }
 
 // noQEMUHint names the package that has the program, where it is one of QEMU's own.
