@@ -151,7 +151,7 @@ func ourAnswer() string {
 
 func realAnswer(t *testing.T) string {
 	t.Helper()
-	fds, stderr, err := runHelper(t.Context(), realHelper, "virbr0")
+	fds, stderr, err := runHelper(t.Context(), realHelper, "virbr0", nil)
 	closeAll(fds)
 	switch {
 	case err == nil && len(fds) == 1:

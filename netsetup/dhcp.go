@@ -74,11 +74,8 @@ func (h *dhcpHost) idle(kind, evidence, leases string) Server {
 	return Server{Kind: kind, Evidence: evidence, Leases: leases, Dead: h.seesAll}
 }
 
-// qlaunchConf is the configuration of our own server on a bridge.
-func qlaunchConf(bridge string) string { return "/etc/qlaunch/dnsmasq-" + bridge + ".conf" }
-
 func (h *dhcpHost) qlaunch() Server {
-	conf := qlaunchConf(h.bridge)
+	conf := DNSConfig(h.bridge)
 	if !h.has(conf) {
 		return Server{}
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +39,20 @@ const (
 //
 // Every failure is an [*Error], and errors.Is tells its cause, except that a ctx which was cancelled returns its own error.
 func OpenTap(ctx context.Context, helper, bridge string) (*Tap, error) {
+	return openTap(ctx, helper, bridge, nil)
+}
+
+// TryTap has the helper make a tap as another user, with one group, and lets it go at once: so root sees what that user
+// would. The errors are [OpenTap]'s.
+func TryTap(ctx context.Context, helper, bridge string, uid, gid uint32) error {
+	tap, err := openTap(ctx, helper, bridge, &syscall.Credential{Uid: uid, Gid: gid})
+	if err != nil {
+		return err
+	}
+	return tap.File.Close()
+}
+
+func openTap(ctx context.Context, helper, bridge string, as *syscall.Credential) (*Tap, error) {
 	failed := &Error{What: fmt.Sprintf("tap on %s: bridge helper %s", plain(bridge), helper), Bridge: bridge, Helper: helper}
 	switch {
 	case bridge == "" || len(bridge) > MaxName || strings.ContainsRune(bridge, 0):
@@ -47,7 +62,7 @@ func OpenTap(ctx context.Context, helper, bridge string) (*Tap, error) {
 		failed.Cause, failed.Detail = ErrNoHelper, "must be an absolute path"
 		return nil, failed
 	}
-	fds, stderr, err := runHelper(ctx, helper, bridge)
+	fds, stderr, err := runHelper(ctx, helper, bridge, as)
 	if err != nil {
 		closeAll(fds)
 		return nil, explain(ctx, failed, stderr, err)
@@ -61,8 +76,8 @@ func OpenTap(ctx context.Context, helper, bridge string) (*Tap, error) {
 	return tap, nil
 }
 
-// runHelper runs the helper to its end and returns every file that it sent, and its stderr.
-func runHelper(ctx context.Context, helper, bridge string) (fds []int, stderr string, err error) {
+// runHelper runs the helper to its end, as somebody else or, with nil, as this process's user, and returns every file that it sent, and its stderr.
+func runHelper(ctx context.Context, helper, bridge string, as *syscall.Credential) (fds []int, stderr string, err error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, "", err
@@ -79,7 +94,7 @@ func runHelper(ctx context.Context, helper, bridge string) (fds []int, stderr st
 	cmd.Dir, cmd.Env = "/", []string{}
 	cmd.Stderr = words
 	cmd.ExtraFiles = []*os.File{theirs} // the first of them is the child's fd 3
-	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Credential: as}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = helperGrace
 	err = cmd.Start()

@@ -1,0 +1,299 @@
+package netsetup
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+)
+
+// A Step is one change to the host.
+type Step struct {
+	Item
+	From, To string   // the item's states
+	Why      string   // a sentence for the person who reads the plan
+	Then     []string // a command that makes what runs take notice of the change, and of its undoing; may be empty
+	Unseen   bool     // only root can see whether this is done already
+}
+
+// Plan is everything that root must do to make the host what is wanted, in its order; nothing to do is an empty plan.
+// It is pure. Undoing a step is setting its item back to From.
+func Plan(want Want, have Host) []Step {
+	p := planner{want: want, have: have}
+	p.forwarding()
+	p.access()
+	p.helper()
+	if want.Own {
+		p.values = want.values(have)
+		p.peace()
+		p.network()
+		p.services()
+	}
+	return p.steps
+}
+
+// Items are all that a plan could change, in its order: what is to be looked at before [Plan].
+func Items(want Want, have Host) []Item {
+	have.States = nil
+	var items []Item
+	for _, s := range Plan(want, have) {
+		items = append(items, s.Item)
+	}
+	return items
+}
+
+// Runtime are those steps of a plan that a boot, or the restart of a firewall, takes back.
+func Runtime(steps []Step) []Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool {
+		kinds := []Kind{KindSysctl, KindBridge, KindTable, KindFilter, KindChain, KindMode}
+		return !slices.Contains(kinds, s.Kind)
+	})
+}
+
+// A planner collects the steps that are still to be done.
+type planner struct {
+	want   Want
+	have   Host
+	values map[string]any
+	steps  []Step
+}
+
+// item adds a step, unless the item is as it should be.
+func (p *planner) item(kind Kind, name, to, why string, then ...string) {
+	i := Item{kind, name}
+	from := p.have.States[i]
+	if i.Same(from, to) {
+		return
+	}
+	p.steps = append(p.steps, Step{Item: i, From: from, To: to, Why: why, Then: then, Unseen: p.have.Unseen[i]})
+}
+
+// file adds the steps for a file of ours, and for its directory.
+func (p *planner) file(name, state, why string, then ...string) {
+	p.directories(path.Dir(name))
+	p.item(KindFile, name, state, why, then...)
+}
+
+// directories adds those directories down to dir that are not there; so far as a host can lack them.
+func (p *planner) directories(dir string) {
+	for _, d := range directories() {
+		if d == dir || strings.HasPrefix(dir, d+"/") {
+			p.item(KindDirectory, d, ModeState(0o755, "root", "root"), "a place for what follows")
+		}
+	}
+}
+
+// directories are those that a host can lack.
+func directories() []string {
+	return []string{"/etc/sysctl.d", "/etc/qemu", path.Dir(aclInclude), "/etc/qlaunch", path.Dir(ProgramPath),
+		path.Dir(nmFile), path.Dir(networkFile), path.Dir(zoneFile)}
+}
+
+// ours is the state of a text of ours that everybody may read.
+func ours(text string) string { return FileState(0o644, "root", "root", []byte(text)) }
+
+const ofSetup = "# Written by `qlaunch net setup`.\n"
+
+func (p *planner) forwarding() {
+	if !p.want.Forward {
+		return
+	}
+	p.file(sysctlFile, ours(ofSetup+ipForward+" = 1\n"), "the host forwards the guests' packets, also after the next boot")
+	p.item(KindSysctl, ipForward, "1", "the host forwards the guests' packets")
+}
+
+// access lets the users of the group join the bridge.
+func (p *planner) access() {
+	p.item(KindGroup, Group, "present", "who may use the bridge helper")
+	for _, user := range p.want.Users {
+		p.item(KindMember, Group+"/"+user, "member", user+" may use the bridge helper and /dev/kvm, from the next login on")
+	}
+	rules := ofSetup + "allow " + strings.Join(p.want.Bridges, "\nallow ") + "\n"
+	p.file(aclInclude, FileState(0o640, "root", Group, []byte(rules)), "the bridge helper lets the group "+Group+" join "+p.want.Bridge)
+	p.item(KindShared, DefaultACL, withInclude(p.have.States[Item{KindShared, DefaultACL}]), "the bridge helper reads that file")
+}
+
+// includeLine is our line in the ACL.
+const includeLine = "include " + aclInclude
+
+// withInclude is the ACL's state with our line in it, and readable for the group: the helper reads it as the user.
+func withInclude(state string) string {
+	if state == "" {
+		return FileState(0o644, "root", "root", []byte(includeLine+"\n"))
+	}
+	mode, text, _ := strings.Cut(state, "\n")
+	if !slices.Contains(strings.Split(text, "\n"), includeLine) {
+		if text != "" && !strings.HasSuffix(text, "\n") {
+			text += "\n"
+		}
+		text += includeLine + "\n"
+	}
+	return readable(mode) + "\n" + text
+}
+
+// WithoutInclude is a state of the ACL without our line, whatever else has become of it.
+func WithoutInclude(state string) string {
+	mode, text, _ := strings.Cut(state, "\n")
+	lines := strings.SplitAfter(text, "\n")
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.TrimSuffix(line, "\n") == includeLine })
+	return mode + "\n" + strings.Join(lines, "")
+}
+
+// readable is the state of a mode that the group can read under; one that everybody can stays as it is.
+func readable(mode string) string {
+	var bits uint32
+	var owner, group string
+	_, err := fmt.Sscanf(strings.ReplaceAll(mode, ":", " "), "%o %s %s", &bits, &owner, &group)
+	switch {
+	case err != nil, bits&0o004 != 0, group == Group && bits&0o040 != 0:
+		return mode
+	}
+	return fmt.Sprintf("%04o %s:%s", bits|0o040, owner, Group)
+}
+
+// helper makes the bridge helper setuid for the group. One that has its privilege already, from a distribution or an
+// administrator, stays as it is.
+func (p *planner) helper() {
+	name := p.have.Helper
+	mode := p.have.States[Item{KindMode, name}]
+	wanted := "4750 root:" + Group
+	if strings.HasPrefix(mode, "4") && strings.Contains(mode, " root:") && mode != wanted {
+		return
+	}
+	if p.have.Dpkg && p.have.States[Item{KindOverride, name}] == "" { // an administrator's own stays
+		p.item(KindOverride, name, "root "+Group+" 4750", "the next upgrade of its package keeps the mode")
+	}
+	p.item(KindMode, name, wanted, "the bridge helper makes taps as root, for the group "+Group+" alone")
+}
+
+// peace keeps what manages networks away from the bridge.
+func (p *planner) peace() {
+	b := p.want.Bridge
+	if p.have.NetworkManager {
+		p.file(nmFile, ours(ofSetup+"[keyfile]\nunmanaged-devices+=interface-name:"+b+"\n"), "NetworkManager leaves the bridge alone",
+			"systemctl", "reload", "NetworkManager.service")
+	}
+	if p.have.Networkd {
+		p.file(networkFile, ours(ofSetup+"[Match]\nName="+b+"\n\n[Link]\nUnmanaged=yes\n"), "systemd-networkd leaves the bridge alone",
+			"networkctl", "reload")
+	}
+}
+
+// network is the bridge and the firewall around it: what `net apply` puts back.
+func (p *planner) network() {
+	b := BridgeState{Up: true, MAC: bridgeMAC(p.have.MachineID, p.want.Bridge), Addrs: p.addrs(), AcceptRA: "0"}
+	p.item(KindBridge, p.want.Bridge, b.String(), "the guests' bridge, with the host's address on it; no guest's router advertisement gives the host a route")
+	p.item(KindTable, "ip qlaunch", stamped(fill("ip.nft", p.values)), "guests go out under the host's address")
+	p.item(KindTable, "bridge qlaunch", stamped(fill("bridge.nft", p.values)), p.betweenWhy())
+	if p.have.IPTables != "" {
+		p.item(KindFilter, "filter", "present", "what the next two are in")
+		for _, c := range p.chains() {
+			p.item(KindChain, c.name, c.rules, c.why)
+		}
+	}
+	if p.have.Firewalld {
+		p.file(zoneFile, ours(fill("zone.xml", p.values)), "firewalld lets the guests have DHCP and DNS, and go out",
+			"firewall-cmd", "--reload")
+		p.item(KindZone, p.want.Bridge, "qlaunch", "firewalld's rules for the bridge count from now on")
+	}
+}
+
+// addrs are the bridge's IPv4 addresses: ours, and those that somebody gave it beside the one of an earlier setup.
+func (p *planner) addrs() []netip.Prefix {
+	addrs := []netip.Prefix{p.want.Subnet}
+	if b, ok := p.have.bridge(p.want.Bridge); ok {
+		for _, a := range b.Addrs {
+			if a.Addr().Is4() && a != p.want.Subnet && a != p.have.Previous.Subnet {
+				addrs = append(addrs, a)
+			}
+		}
+	}
+	return addrs
+}
+
+func (p *planner) betweenWhy() string {
+	why := "no guest plays the router or the DHCP server for another"
+	if p.want.Isolate {
+		why = "no guest reaches another"
+	}
+	if !p.have.BridgeMeta {
+		why += ", on any bridge: this kernel's nft cannot name one"
+	}
+	return why
+}
+
+type chain struct{ name, rules, why string }
+
+// chains are what lets the guests' packets through where iptables' policy is to drop: Docker's, ufw's. An accept in a
+// table of nft's own does not override that.
+func (p *planner) chains() []chain {
+	b := p.want.Bridge
+	rules := func(name, from string, rules ...string) string {
+		lines := []string{"-A " + from + " -j " + name}
+		for _, r := range rules {
+			lines = append(lines, "-A "+name+" "+r)
+		}
+		return strings.Join(lines, "\n")
+	}
+	return []chain{
+		{"QLAUNCH-FORWARD/FORWARD", rules("QLAUNCH-FORWARD", "FORWARD",
+			"-i "+b+" -j ACCEPT",
+			"-o "+b+" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
+			"guests go out also where iptables' policy is to drop, as Docker's and ufw's is"},
+		{"QLAUNCH-INPUT/INPUT", rules("QLAUNCH-INPUT", "INPUT",
+			"-i "+b+" -p udp -m udp --dport 67 -j ACCEPT",
+			"-i "+b+" -p udp -m udp --dport 53 -j ACCEPT",
+			"-i "+b+" -p tcp -m tcp --dport 53 -j ACCEPT",
+			"-i "+b+" -p icmp -j ACCEPT"),
+			"guests have the host's DHCP and DNS also there"},
+	}
+}
+
+// services are DHCP and DNS, and the units that bring all of it back at a boot.
+func (p *planner) services() {
+	config := DNSConfig(p.want.Bridge)
+	p.file(config, ours(fill("dnsmasq.conf", p.values)), "DHCP and DNS for the guests, by a dnsmasq of their own")
+	if !p.have.Systemd {
+		p.item(KindDaemon, config, "running", "DHCP and DNS for the guests")
+		return
+	}
+	p.directories(path.Dir(ProgramPath))
+	p.item(KindProgram, ProgramPath, p.have.Program, "what root's unit runs is root's own file")
+	reload := []string{"systemctl", "daemon-reload"}
+	p.file(unitDir+NetUnit, ours(fill("net.service", p.values)), "each boot, and each restart of a firewall, brings the bridge and its rules back", reload...)
+	p.file(unitDir+DHCPUnit, ours(fill("dhcp.service", p.values)), "each boot starts DHCP and DNS", reload...)
+	p.unit(NetUnit, "it runs from now on", unitDir+NetUnit, ProgramPath)
+	p.unit(DHCPUnit, "DHCP and DNS from now on", unitDir+DHCPUnit, config)
+}
+
+// unit adds the step that starts a unit, or starts it again when one of its files changes in this plan.
+func (p *planner) unit(name, why string, files ...string) {
+	changes := slices.ContainsFunc(p.steps, func(s Step) bool { return slices.Contains(files, s.Name) })
+	const running = "enabled active"
+	i := Item{KindUnit, name}
+	if !changes {
+		p.item(KindUnit, name, running, why)
+		return
+	}
+	p.steps = append(p.steps, Step{Item: i, From: p.have.States[i], To: running, Why: why, Unseen: p.have.Unseen[i]})
+}
+
+// RuntimeItems are what [Runtime] is about: what is to be looked at before it.
+func RuntimeItems(want Want, have Host) []Item {
+	have.States = nil
+	var items []Item
+	for _, s := range Runtime(Plan(want, have)) {
+		items = append(items, s.Item)
+	}
+	return items
+}
+
+// Settled are the items that [Settle] decides by.
+func Settled(helper string) []Item {
+	items := []Item{{KindShared, DefaultACL}, {KindFile, aclInclude}}
+	if helper != "" {
+		items = append(items, Item{KindMode, helper})
+	}
+	return items
+}

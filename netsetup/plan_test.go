@@ -1,0 +1,314 @@
+package netsetup
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// debian is a Debian with systemd, QEMU, nft and dnsmasq, and nothing set up.
+func debian() Host {
+	return Host{
+		States: map[Item]string{
+			{KindGroup, Group}: "present",
+			{KindMode, "/usr/lib/qemu/qemu-bridge-helper"}: "0755 root:root",
+			{KindSysctl, ipForward}:                        "0",
+			{KindDirectory, "/etc/sysctl.d"}:               "0755 root:root",
+		},
+		Links:   []string{"lo", "eth0"},
+		Routes:  []Route{{netip.MustParsePrefix("0.0.0.0/0"), "eth0"}, {netip.MustParsePrefix("10.0.0.0/24"), "eth0"}},
+		Users:   []string{"alice"},
+		Systemd: true, Dpkg: true, BridgeMeta: true,
+		Helper: "/usr/lib/qemu/qemu-bridge-helper", Nft: "/usr/sbin/nft", Dnsmasq: "/usr/sbin/dnsmasq",
+		MachineID: "0123456789abcdef0123456789abcdef",
+		Program:   "0755 root:root 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+	}
+}
+
+func with(h Host, changes ...func(*Host)) Host {
+	for _, change := range changes {
+		change(&h)
+	}
+	return h
+}
+
+// done is the host after all that setup would do to it.
+func done(t *testing.T, ask Request, h Host) Host {
+	t.Helper()
+	want, err := Settle(ask, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range Plan(want, h) {
+		h.States[s.Item] = s.To
+	}
+	if want.Own {
+		own := Bridge{Name: want.Bridge, Up: true, Addrs: []netip.Prefix{want.Subnet}}
+		h.Bridges = append(h.Bridges, HostBridge{Bridge: own, DHCP: Server{Kind: ServerQlaunch}})
+		h.Routes = append(h.Routes, Route{want.Subnet.Masked(), want.Bridge})
+	}
+	h.Previous = want
+	return h
+}
+
+func libvirt(h *Host) {
+	virbr0 := Bridge{Name: "virbr0", Up: true, Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.122.1/24")}}
+	h.Bridges = append(h.Bridges, HostBridge{Bridge: virbr0, DHCP: Server{Kind: ServerLibvirt}})
+	h.Routes = append(h.Routes, Route{netip.MustParsePrefix("192.168.122.0/24"), "virbr0"})
+	h.States[Item{KindSysctl, ipForward}] = "1"
+}
+
+func docker(h *Host) {
+	h.IPTables = "/usr/sbin/iptables"
+	h.States[Item{KindFilter, "filter"}] = "present"
+	h.Bridges = append(h.Bridges, HostBridge{Bridge: Bridge{Name: "docker0", Up: true}})
+	h.Routes = append(h.Routes, Route{netip.MustParsePrefix("172.17.0.0/16"), "docker0"}, Route{netip.MustParsePrefix("192.168.0.0/17"), "br-1"})
+}
+
+func TestPlans(t *testing.T) {
+	yes := true
+	tests := []struct {
+		name string
+		ask  Request
+		have Host
+	}{
+		{"bare", Request{Users: []string{"alice"}}, debian()},
+		{"libvirt", Request{}, with(debian(), libvirt)},
+		{"docker", Request{}, with(debian(), docker)},
+		{"ufw", Request{Isolate: &yes}, with(debian(), func(h *Host) { h.IPTables = "/usr/sbin/iptables" })},
+		{"firewalld", Request{Bridge: "guests0", Subnet: netip.MustParsePrefix("10.77.0.0/16")}, with(debian(), func(h *Host) {
+			h.Firewalld, h.NetworkManager, h.Networkd = true, true, true
+		})},
+		{"without_systemd_and_dpkg", Request{}, with(debian(), func(h *Host) { h.Systemd, h.Dpkg, h.BridgeMeta = false, false, false })},
+		{"half_set_up", Request{}, with(done(t, Request{}, debian()), func(h *Host) {
+			for _, item := range []Item{{KindTable, "ip qlaunch"}, {KindUnit, DHCPUnit}, {KindMode, h.Helper}} {
+				delete(h.States, item)
+			}
+			h.States[Item{KindMode, h.Helper}] = "0755 root:root"
+			h.States[Item{KindBridge, OwnBridge}] = BridgeState{MAC: bridgeMAC(h.MachineID, OwnBridge), AcceptRA: "1"}.String()
+		})},
+		{"older_version", Request{}, with(done(t, Request{}, debian()), func(h *Host) {
+			h.States[Item{KindFile, DNSConfig(OwnBridge)}] = ours("interface=qlbr0\n")
+			h.States[Item{KindProgram, ProgramPath}] = "0755 root:root 00"
+			h.States[Item{KindTable, "ip qlaunch"}] = "table ip qlaunch {\n}\n"
+		})},
+		{"nothing_to_do", Request{}, done(t, Request{Users: []string{"alice"}}, debian())},
+		{"isolated_later", Request{Isolate: &yes}, done(t, Request{}, debian())},
+		{"administrators_acl", Request{}, with(debian(), func(h *Host) {
+			h.States[Item{KindDirectory, "/etc/qemu"}] = "0755 root:root"
+			h.States[Item{KindShared, DefaultACL}] = FileState(0o600, "root", "root", []byte("# ours\nallow br0"))
+			h.States[Item{KindMode, h.Helper}] = "4755 root:root"
+		})},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			want, err := Settle(test.ask, test.have)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, filepath.Join("testdata", "plan", test.name+".txt"), []byte(readablePlan(Plan(want, test.have))))
+		})
+	}
+}
+
+// journalOf is what setup notes of the steps that lead from one host to another.
+func journalOf(t *testing.T, ask Request, before Host) []Step {
+	t.Helper()
+	want, err := Settle(ask, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Plan(want, before)
+}
+
+func TestTeardowns(t *testing.T) {
+	steps := journalOf(t, Request{Users: []string{"alice"}}, with(debian(), docker))
+	tests := []struct {
+		name string
+		have Host
+	}{
+		{"untouched", done(t, Request{Users: []string{"alice"}}, with(debian(), docker))},
+		{"changed_since", with(done(t, Request{Users: []string{"alice"}}, with(debian(), docker)), func(h *Host) {
+			h.States[Item{KindShared, DefaultACL}] += "allow br0\n"
+			h.States[Item{KindMode, h.Helper}] = "4755 root:root"
+			h.States[Item{KindFile, sysctlFile}] = ours("net.ipv4.ip_forward = 1\nnet.ipv4.conf.all.rp_filter = 2\n")
+			h.States[Item{KindBridge, OwnBridge}] += "\naddress 192.168.200.1/24"
+			h.Bridges[0].Addrs = []netip.Prefix{netip.MustParsePrefix("172.17.0.1/16")}
+			delete(h.States, Item{KindTable, "ip qlaunch"})
+		})},
+		{"nothing", debian()},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			back, left := Unplan(steps, test.have)
+			var b strings.Builder
+			for i, s := range back {
+				fmt.Fprintf(&b, "%d. %s\n   why:  %s\n", i+1, s.Reverse().Undo(), s.Why)
+			}
+			for _, l := range left {
+				fmt.Fprintf(&b, "left: %s %s\n", l.Item, l.Why)
+			}
+			golden(t, filepath.Join("testdata", "teardown", test.name+".txt"), []byte(b.String()))
+		})
+	}
+}
+
+func readablePlan(steps []Step) string {
+	var b strings.Builder
+	for i, s := range steps {
+		fmt.Fprintf(&b, "%d. %s\n   why:  %s\n   undo: %s\n", i+1, s.Do(), s.Why, s.Undo())
+		if len(s.Then) > 0 {
+			fmt.Fprintf(&b, "   then: %s\n", strings.Join(s.Then, " "))
+		}
+		for line := range strings.Lines(s.Detail()) {
+			fmt.Fprintf(&b, "       | %s", line)
+		}
+	}
+	return b.String()
+}
+
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s (-want +got):\n%s", file, cmp.Diff(string(want), string(got)))
+	}
+}
+
+func TestAPlanDoneLeavesNothingToDo(t *testing.T) {
+	yes := true
+	for name, have := range map[string]func() Host{
+		"bare": debian, "libvirt": func() Host { return with(debian(), libvirt) }, "docker": func() Host { return with(debian(), docker) },
+	} {
+		for _, ask := range []Request{{}, {Users: []string{"alice"}}, {Isolate: &yes}} {
+			if name == "libvirt" && ask.Isolate != nil {
+				continue // refused
+			}
+			h := done(t, ask, have())
+			want, err := Settle(ask, h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if steps := Plan(want, h); len(steps) > 0 {
+				t.Errorf("%s: a second plan has %d steps:\n%s", name, len(steps), readablePlan(steps))
+			}
+		}
+	}
+}
+
+func TestWhatSetupRefuses(t *testing.T) {
+	yes := true
+	tests := []struct {
+		name  string
+		ask   Request
+		have  Host
+		cause error
+		text  string
+	}{
+		{"a bridge's name that writes into files", Request{Bridge: "x\ndhcp-script=/tmp/x"}, debian(), ErrRequest,
+			`bridge "x\ndhcp-script=/tmp/x": refused: must be a letter, then at most 14 of letters, digits, '.', '_' and '-', and not "all"`},
+		{"a name for all bridges", Request{Bridge: "all"}, debian(), ErrRequest, ""},
+		{"a link that is no bridge", Request{Bridge: "eth0"}, debian(), ErrNotBridge, `bridge "eth0": not a bridge`},
+		{"an exposed bridge", Request{}, with(debian(), func(h *Host) {
+			h.Bridges = []HostBridge{{Bridge: Bridge{Name: "qlbr0"}, Physical: []string{"eth1"}}}
+		}), ErrExposed, `bridge "qlbr0": has a port that leads out of the host: eth1: DHCP and NAT on it would reach your LAN`},
+		{"a subnet that is taken", Request{Subnet: netip.MustParsePrefix("10.0.0.0/8")}, debian(), ErrSubnetTaken,
+			"subnet 10.0.0.0/8: taken: the host reaches 10.0.0.0/24 through eth0"},
+		{"a subnet of IPv6", Request{Subnet: netip.MustParsePrefix("fd00::/64")}, debian(), ErrRequest, "subnet fd00::/64: refused: must be IPv4, from /8 to /29"},
+		{"isolation of libvirt's guests", Request{Isolate: &yes}, with(debian(), libvirt), ErrRequest,
+			`bridge "virbr0": refused: it is not qlaunch's, and its subnet and its guests' isolation are left to whoever made it`},
+		{"no nft and no dnsmasq", Request{}, with(debian(), func(h *Host) { h.Nft, h.Dnsmasq = "", "" }), ErrNoProgram, "dnsmasq and nft: not installed"},
+		{"a user who is not there", Request{Users: []string{"bob"}}, debian(), ErrRequest, `user "bob": refused: no such user on this host`},
+		{"no helper", Request{}, with(debian(), func(h *Host) { h.Helper = "" }), ErrNoHelper, ""},
+		{"an image of a system", Request{}, with(debian(), func(h *Host) { h.ReadOnly = true }), ErrReadOnly,
+			"bridge helper /usr/lib/qemu/qemu-bridge-helper: /usr is read-only: its mode comes with the system's image, which must have it setuid root"},
+		{"an ACL with a junk line", Request{}, with(debian(), func(h *Host) {
+			h.States[Item{KindShared, DefaultACL}] = FileState(0o644, "root", "root", []byte("allow br0\nALLOW br1\n"))
+		}), ErrACLSyntax, `bridge "qlbr0": ACL file has a bad line: /etc/qemu/bridge.conf:2: "ALLOW": must be allow, deny or include`},
+		{"an ACL that denies", Request{}, with(debian(), func(h *Host) {
+			h.States[Item{KindShared, DefaultACL}] = FileState(0o644, "root", "root", []byte("deny all\n"))
+		}), ErrDenied, `bridge "qlbr0": not allowed: /etc/qemu/bridge.conf:1: deny all`},
+		{"a second bridge of our own", Request{Bridge: "qlbr1"}, done(t, Request{}, debian()), ErrRequest,
+			`bridge "qlbr1": refused: qlbr0 is set up already, and there is one bridge of qlaunch's own; ` + "`net teardown` comes first"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Settle(test.ask, test.have)
+			if !errors.Is(err, test.cause) {
+				t.Fatalf("got %v, want %v", err, test.cause)
+			}
+			if test.text != "" && err.Error() != test.text {
+				t.Errorf("got  %s\nwant %s", err, test.text)
+			}
+		})
+	}
+}
+
+func TestTheFirstSubnetThatIsFree(t *testing.T) {
+	h := with(debian(), docker)
+	h.Routes = append(h.Routes, Route{netip.MustParsePrefix("192.168.128.0/18"), "wg0"}, Route{netip.MustParsePrefix("192.168.0.0/25"), "lo"})
+	want, err := Settle(Request{}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := want.Subnet.String(); got != "192.168.192.1/24" {
+		t.Errorf("got %s", got)
+	}
+	h.Routes = []Route{{netip.MustParsePrefix("192.168.0.0/16"), "eth0"}}
+	if want, err = Settle(Request{}, h); err != nil || want.Subnet.String() != "10.123.0.1/24" {
+		t.Errorf("got %s, %v", want.Subnet, err)
+	}
+	h.Routes = append(h.Routes, Route{netip.MustParsePrefix("10.0.0.0/8"), "tun0"})
+	if _, err = Settle(Request{}, h); !errors.Is(err, ErrSubnetTaken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheLineInTheACLGoesAndLeavesTheRest(t *testing.T) {
+	for _, text := range []string{"", "allow br0\n", "# x\r\nallow br0", "\n\n", "allow br\xff\n"} {
+		before := FileState(0o644, "root", "root", []byte(text))
+		after := withInclude(before)
+		if again := withInclude(after); again != after {
+			t.Errorf("%q: twice is not once: %q", text, again)
+		}
+		want := before
+		if text != "" && !strings.HasSuffix(text, "\n") {
+			want += "\n" // what an editor would have left
+		}
+		if got := WithoutInclude(after); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestTheStateOfABridgeReadsBack(t *testing.T) {
+	b := BridgeState{Up: true, MAC: bridgeMAC("x", "qlbr0"), Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.123.1/24")}, AcceptRA: "0"}
+	got, err := ParseBridgeState(b.String())
+	if err != nil || got.String() != b.String() {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := ParseBridgeState("address x"); err == nil {
+		t.Error("a bad address is no error")
+	}
+}

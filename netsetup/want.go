@@ -1,0 +1,92 @@
+package netsetup
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"strings"
+)
+
+// A Want is what the host is to be like, with nothing left open; [Settle] makes it.
+type Want struct {
+	Bridge  string       `json:"bridge"`
+	Own     bool         `json:"own"`               // the bridge and its DHCP are ours; else only the way to it is
+	Subnet  netip.Prefix `json:"subnet,omitzero"`   // the host's address on our own bridge, and the subnet's length
+	Isolate bool         `json:"isolate,omitempty"` // guests on our own bridge cannot reach one another
+	Forward bool         `json:"forward"`           // the host forwards the guests' packets
+	Users   []string     `json:"users,omitempty"`   // who may use it, beside those who may already
+	Bridges []string     `json:"bridges"`           // what the helper's ACL allows: this one, and those of earlier runs
+}
+
+// Flags are the words that tell `net apply` what it needs to know.
+func (w Want) Flags() []string {
+	flags := []string{"--bridge=" + w.Bridge, "--subnet=" + w.Subnet.String()}
+	if w.Isolate {
+		flags = append(flags, "--isolate")
+	}
+	return flags
+}
+
+// The places of what setup makes.
+const (
+	ProgramPath = "/usr/local/libexec/qlaunch" // root's own copy of this program: a unit of root's must not run a user's file
+	StateDir    = "/var/lib/qlaunch"           // leases, and setup's journal
+	JournalPath = StateDir + "/setup.json"
+	NetUnit     = "qlaunch-net.service"
+	DHCPUnit    = "qlaunch-dhcp.service"
+	OwnBridge   = "qlbr0" // the name of our own bridge when none is given
+	Group       = "kvm"   // who may use the helper and /dev/kvm
+
+	aclInclude  = "/etc/qemu/bridge.conf.d/qlaunch.conf"
+	sysctlFile  = "/etc/sysctl.d/50-qlaunch.conf"
+	unitDir     = "/etc/systemd/system/"
+	nmFile      = "/etc/NetworkManager/conf.d/50-qlaunch.conf"
+	networkFile = "/etc/systemd/network/05-qlaunch.network"
+	zoneFile    = "/etc/firewalld/zones/qlaunch.xml"
+	ipForward   = "net.ipv4.ip_forward"
+	guestDomain = "qlaunch.internal" // .internal is reserved for private use (ICANN, 2024)
+)
+
+// DNSConfig is the path of the configuration of our dnsmasq for a bridge.
+func DNSConfig(bridge string) string { return "/etc/qlaunch/dnsmasq-" + bridge + ".conf" }
+
+// LeaseFile is where our dnsmasq keeps the leases of a bridge.
+func LeaseFile(bridge string) string { return StateDir + "/" + bridge + ".leases" }
+
+// values are what the texts about our own bridge are filled in with.
+func (w Want) values(have Host) map[string]any {
+	between := `meta ibrname "` + w.Bridge + `"`
+	if !have.BridgeMeta {
+		between = `iifname "tap*" oifname "tap*"`
+	}
+	first, last := w.pool()
+	return map[string]any{
+		"Bridge": w.Bridge, "Isolate": w.Isolate, "Between": between,
+		"Net": w.Subnet.Masked(), "First": first, "Last": last, "Mask": mask(w.Subnet),
+		"Leases": LeaseFile(w.Bridge), "State": StateDir, "Config": DNSConfig(w.Bridge), "Domain": guestDomain,
+		"Program": ProgramPath, "Flags": strings.Join(w.Flags(), " "), "Dnsmasq": have.Dnsmasq,
+	}
+}
+
+// pool are the first and the last address for guests: all of the subnet but its own, the broadcast's, and the host's,
+// which is next to one end.
+func (w Want) pool() (first, last netip.Addr) {
+	first = w.Subnet.Masked().Addr().Next()
+	last = broadcast(w.Subnet).Prev()
+	if first == w.Subnet.Addr() {
+		first = first.Next()
+	}
+	if last == w.Subnet.Addr() {
+		last = last.Prev()
+	}
+	return first, last
+}
+
+func broadcast(p netip.Prefix) netip.Addr {
+	base := p.Masked().Addr().As4()
+	n := binary.BigEndian.Uint32(base[:]) | (1<<(32-p.Bits()) - 1)
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, n)))
+}
+
+func mask(p netip.Prefix) netip.Addr {
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, ^uint32(0)<<(32-p.Bits()))))
+}
