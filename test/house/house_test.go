@@ -19,8 +19,9 @@ var arrows = map[string][]string{
 	"qmp":             nil,
 	"netsetup":        nil,
 	"netsetup/leases": nil,
+	"netsetup/host":   {"netsetup"},
 	"launcher":        {"vms", "qmp"},
-	"cmd/qlaunch":     {"vms", "qmp", "netsetup", "netsetup/leases", "launcher"},
+	"cmd/qlaunch":     {"vms", "qmp", "netsetup", "netsetup/leases", "netsetup/host", "launcher"},
 }
 
 func TestPackagesImportOnlyWhatTheArrowsSay(t *testing.T) {

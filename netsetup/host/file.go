@@ -1,0 +1,300 @@
+package host
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/qlaunch/qlaunch/netsetup"
+)
+
+// maxFile bounds what is read of a file that setup touches, in bytes.
+const maxFile = 1 << 20
+
+// lookFile is a [netsetup.FileState].
+func lookFile(path string) (string, error) {
+	f, err := open(path)
+	if err != nil || f == nil {
+		return "", err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return "", err
+	}
+	if len(data) > maxFile {
+		return "", fmt.Errorf("%s: larger than %d bytes", path, maxFile)
+	}
+	mode, err := modeOf(f)
+	return mode + "\n" + string(data), err
+}
+
+// open opens a regular file; nil when there is none. A link could lead root's hand anywhere, and is refused.
+func open(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return nil, nil
+	case errors.Is(err, syscall.ELOOP):
+		return nil, fmt.Errorf("%s: is a symbolic link", path)
+	case err != nil:
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, fmt.Errorf("%s: is not a regular file", path)
+	}
+	return f, nil
+}
+
+// modeOf is the [netsetup.ModeState] of an open file.
+func modeOf(f *os.File) (string, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	return stateOf(info), nil
+}
+
+func stateOf(info fs.FileInfo) string {
+	st, _ := info.Sys().(*syscall.Stat_t)
+	return netsetup.ModeState(info.Mode(), userName(st.Uid), groupName(st.Gid))
+}
+
+func userName(uid uint32) string {
+	id := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return id
+}
+
+func groupName(gid uint32) string {
+	id := strconv.FormatUint(uint64(gid), 10)
+	if g, err := user.LookupGroupId(id); err == nil {
+		return g.Name
+	}
+	return id
+}
+
+// An access is the mode and the owners that a state begins with.
+type access struct {
+	mode     fs.FileMode
+	uid, gid int
+}
+
+// parseAccess reads "MODE OWNER:GROUP".
+func parseAccess(state string) (access, error) {
+	octal, owners, _ := strings.Cut(state, " ")
+	owner, group, _ := strings.Cut(owners, ":")
+	bits, err := strconv.ParseUint(octal, 8, 12)
+	if err != nil {
+		return access{}, fmt.Errorf("state %q: %w", state, err)
+	}
+	a := access{mode: fs.FileMode(bits) & fs.ModePerm}
+	for bit, set := range map[uint64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+		if bits&bit != 0 {
+			a.mode |= set
+		}
+	}
+	if a.uid, err = id(owner, func(name string) (string, error) {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return "", err
+		}
+		return u.Uid, nil
+	}); err != nil {
+		return a, err
+	}
+	a.gid, err = id(group, func(name string) (string, error) {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			return "", err
+		}
+		return g.Gid, nil
+	})
+	return a, err
+}
+
+// id is the number of a name, or the number that stands in its place.
+func id(name string, lookup func(string) (string, error)) (int, error) {
+	if n, err := strconv.Atoi(name); err == nil {
+		return n, nil
+	}
+	number, err := lookup(name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(number)
+}
+
+// give gives an open file its owners and its mode; the mode second, for a change of owner takes the setuid bit away.
+func (a access) give(f *os.File) error {
+	if err := f.Chown(a.uid, a.gid); err != nil {
+		return err
+	}
+	return f.Chmod(a.mode)
+}
+
+// setFile makes a file what its state says, whole or not at all; the empty state removes it.
+func setFile(path, state string) error {
+	if state == "" {
+		return remove(path)
+	}
+	mode, text, _ := strings.Cut(state, "\n")
+	return replace(path, mode, strings.NewReader(text))
+}
+
+// beside is the name under which a file is written before it takes its place. It is the same each time: what a killed run left, the next one uses.
+func beside(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".qlaunch")
+}
+
+func remove(path string) error {
+	for _, p := range []string{beside(path), path} {
+		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return syncDir(path)
+}
+
+func replace(path, mode string, content io.Reader) error {
+	a, err := parseAccess(mode)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(beside(path), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, content)
+	if err = errors.Join(err, a.give(f), f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(beside(path)))
+	}
+	if err := os.Rename(beside(path), path); err != nil {
+		return err
+	}
+	return syncDir(path)
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// lookMode is the mode of a file or directory; empty when it is not there.
+func lookMode(path string) (string, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return stateOf(info), nil
+}
+
+// setMode sets the mode and the owners of a file that is there.
+func setMode(path, state string) error {
+	a, err := parseAccess(state)
+	if err != nil {
+		return err
+	}
+	f, err := open(path)
+	if err != nil || f == nil {
+		return err
+	}
+	defer f.Close()
+	return a.give(f)
+}
+
+// setDirectory makes a directory, or removes one that is empty. One with something in it is somebody's by now, and stays.
+func setDirectory(path, state string) error {
+	if state == "" {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+		return nil
+	}
+	a, err := parseAccess(state)
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, a.mode.Perm()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.give(dir), dir.Close())
+}
+
+// lookProgram is the state of the copy of this program.
+func lookProgram(path string) (string, error) {
+	f, err := open(path)
+	if err != nil || f == nil {
+		return "", err
+	}
+	defer f.Close()
+	mode, err := modeOf(f)
+	if err != nil {
+		return "", err
+	}
+	sum, err := digest(f)
+	return mode + " " + sum, err
+}
+
+func digest(f *os.File) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)), nil
+}
+
+// self is this program as the kernel runs it: a path could have become another file meanwhile.
+const self = "/proc/self/exe"
+
+// thisProgram is the state that a copy of this program has.
+func thisProgram() (string, error) {
+	f, err := os.Open(self)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum, err := digest(f)
+	return netsetup.ModeState(0o755, "root", "root") + " " + sum, err
+}
+
+// setProgram copies this program. An older copy cannot be put back: it stays when the new one is there already.
+func setProgram(path, state string) error {
+	if state == "" {
+		return remove(path)
+	}
+	want, err := thisProgram()
+	if err != nil || state != want {
+		return err
+	}
+	f, err := os.Open(self)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return replace(path, state[:strings.LastIndex(state, " ")], f)
+}

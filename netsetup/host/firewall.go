@@ -1,0 +1,144 @@
+package host
+
+import (
+	"context"
+	"strings"
+)
+
+// lookTable is the ruleset of a table named "FAMILY NAME".
+func lookTable(ctx context.Context, name string) (string, error) {
+	if program("nft") == "" {
+		return "", nil
+	}
+	out, _, err := answers(ctx, append([]string{"nft", "--stateless", "list", "table"}, strings.Fields(name)...)...)
+	return out, err
+}
+
+// setTable replaces a table in one transaction, nft(8): adding it first lets the deletion succeed where there is none.
+func setTable(ctx context.Context, name, ruleset string) error {
+	if program("nft") == "" && ruleset == "" {
+		return nil
+	}
+	_, err := run(ctx, "add table "+name+"\ndelete table "+name+"\n"+ruleset, "nft", "-f", "-")
+	return err
+}
+
+// knowsBridgeMeta asks the kernel whether a rule can name the bridge that a frame is on.
+func knowsBridgeMeta(ctx context.Context) bool {
+	_, err := run(ctx, "table bridge qlaunch_probe { chain c { meta ibrname \"x\" accept; }; }\n", "nft", "--check", "-f", "-")
+	return err == nil
+}
+
+// lookFilter says whether iptables has its table "filter". With the older iptables, which is not nft's, it always has.
+func lookFilter(ctx context.Context, name string) (string, error) {
+	if program("iptables") == "" {
+		return "", nil
+	}
+	if program("nft") == "" || !ofNft(ctx) {
+		return present, nil
+	}
+	_, there, err := answers(ctx, "nft", "list", "table", "ip", name)
+	if err != nil || !there {
+		return "", err
+	}
+	return present, nil
+}
+
+// ofNft says whether iptables is the one that is made of nft.
+func ofNft(ctx context.Context) bool {
+	version, _, err := answers(ctx, "iptables", "--version")
+	return err == nil && strings.Contains(version, "nf_tables")
+}
+
+// setFilter removes the table that came with our chains, when nothing else has come into it. It is made by its first chain.
+func setFilter(ctx context.Context, name, state string) error {
+	if state != "" || program("nft") == "" || !ofNft(ctx) {
+		return nil
+	}
+	rules, err := run(ctx, "", "iptables", "--wait", "-t", name, "-S")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(rules) {
+		if !strings.HasPrefix(line, "-P ") || !strings.HasSuffix(strings.TrimSpace(line), " ACCEPT") {
+			return nil // somebody's
+		}
+	}
+	_, err = run(ctx, "delete table ip "+name+"\n", "nft", "-f", "-")
+	return err
+}
+
+// lookChain is what iptables has of a chain named CHAIN/FROM: the jump, then its rules.
+func lookChain(ctx context.Context, name string) (string, error) {
+	if program("iptables") == "" {
+		return "", nil
+	}
+	chain, from, _ := strings.Cut(name, "/")
+	out, err := run(ctx, "", "iptables", "--wait", "-S")
+	if err != nil {
+		return "", err
+	}
+	var lines []string
+	declared := ""
+	for line := range strings.Lines(out) {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "-N "+chain:
+			declared = line
+		case line == "-A "+from+" -j "+chain, strings.HasPrefix(line, "-A "+chain+" "):
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return declared, nil
+	}
+	return strings.Join(lines, "\n"), nil
+}
+
+// setChain replaces a chain, and the jump to it, which is to stand first, in one transaction: iptables-restore(8).
+func setChain(ctx context.Context, name, state string) error {
+	chain, from, _ := strings.Cut(name, "/")
+	now, err := lookChain(ctx, name)
+	if err != nil || now == "" && state == "" {
+		return err
+	}
+	jump := "-A " + from + " -j " + chain
+	lines := []string{"*filter", ":" + chain + " - [0:0]"} // declared: made, or emptied
+	for line := range strings.Lines(now) {
+		if strings.TrimSpace(line) == jump {
+			lines = append(lines, "-D "+from+" -j "+chain)
+		}
+	}
+	for line := range strings.Lines(state) {
+		switch line = strings.TrimSpace(line); line {
+		case jump:
+			lines = append(lines, "-I "+from+" 1 -j "+chain)
+		default:
+			lines = append(lines, line)
+		}
+	}
+	if state == "" {
+		lines = append(lines, "-X "+chain)
+	}
+	lines = append(lines, "COMMIT", "")
+	_, err = run(ctx, strings.Join(lines, "\n"), "iptables-restore", "--wait", "--noflush")
+	return err
+}
+
+// lookZone is firewalld's zone of an interface.
+func lookZone(ctx context.Context, name string) (string, error) {
+	if program("firewall-cmd") == "" {
+		return "", nil
+	}
+	out, _, err := answers(ctx, "firewall-cmd", "--get-zone-of-interface="+name)
+	return strings.TrimSpace(out), err
+}
+
+// setZone has firewalld read its zones anew: which interface is in which is in their files.
+func setZone(ctx context.Context, _, state string) error {
+	if state == "" {
+		return nil // the file's going takes the zone along
+	}
+	_, err := run(ctx, "", "firewall-cmd", "--reload")
+	return err
+}

@@ -1,0 +1,138 @@
+package host
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/netsetup"
+)
+
+// Prepare looks at the host, settles what was asked for, and looks at all that it is about: Plan(want, have) is what there
+// is to do. It changes nothing. Anybody may call it; what only root can see is then unseen.
+func Prepare(ctx context.Context, ask netsetup.Request) (want netsetup.Want, have netsetup.Host, err error) {
+	have, err = survey(ctx, ask.Users)
+	if err != nil {
+		return want, have, err
+	}
+	want, err = netsetup.Settle(ask, have)
+	if err != nil {
+		return want, have, err
+	}
+	return want, have, LookAll(ctx, &have, netsetup.Items(want, have))
+}
+
+// survey finds out what a settlement depends on.
+func survey(ctx context.Context, users []string) (netsetup.Host, error) {
+	j, err := readJournal()
+	if err != nil {
+		return netsetup.Host{}, err
+	}
+	h := netsetup.Host{
+		States: map[netsetup.Item]string{}, Unseen: map[netsetup.Item]bool{}, Previous: j.Want,
+		Systemd: underSystemd(), Dpkg: program("dpkg-statoverride") != "", ReadOnly: readOnly("/usr"),
+		Nft: program("nft"), IPTables: program("iptables"), Dnsmasq: program("dnsmasq"),
+		BridgeMeta:     os.Geteuid() != 0 || knowsBridgeMeta(ctx), // of the kernel's no one else may ask
+		Firewalld:      active(ctx, "firewalld.service"),
+		NetworkManager: active(ctx, "NetworkManager.service"),
+		Networkd:       active(ctx, "systemd-networkd.service"),
+		Users:          known(users),
+	}
+	h.Helper, _ = netsetup.FindHelper("") // without one, Settle says so
+	id, _ := os.ReadFile("/etc/machine-id")
+	h.MachineID = strings.TrimSpace(string(id))
+	if h.Program, err = thisProgram(); err != nil {
+		return h, err
+	}
+	if err := surveyLinks(&h); err != nil {
+		return h, err
+	}
+	return h, LookAll(ctx, &h, netsetup.Settled(h.Helper))
+}
+
+func readOnly(path string) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(path, &fs) == nil && fs.Flags&unix.ST_RDONLY != 0
+}
+
+func active(ctx context.Context, unit string) bool {
+	if !underSystemd() {
+		return false
+	}
+	_, yes, _ := answers(ctx, "systemctl", "is-active", "--quiet", unit) // one that cannot be asked is not active
+	return yes
+}
+
+func known(users []string) []string {
+	var there []string
+	for _, name := range users {
+		if _, err := user.Lookup(name); err == nil {
+			there = append(there, name)
+		}
+	}
+	return there
+}
+
+func surveyLinks(h *netsetup.Host) error {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return err
+	}
+	names := map[int]string{}
+	physical := map[string]bool{}
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+		physical[l.Attrs().Name] = leadsOut(l)
+		if l.Type() != "bridge" {
+			h.Links = append(h.Links, l.Attrs().Name)
+		}
+	}
+	bridges, err := netsetup.Bridges()
+	if err != nil {
+		return err
+	}
+	for _, b := range bridges {
+		found := netsetup.HostBridge{Bridge: b, DHCP: netsetup.DHCPServer("/", b.Name)}
+		for _, port := range b.Ports {
+			if physical[port] {
+				found.Physical = append(found.Physical, port)
+			}
+		}
+		h.Bridges = append(h.Bridges, found)
+	}
+	return surveyRoutes(h, names)
+}
+
+// leadsOut says whether a link leads out of the host: an Ethernet port, a VLAN or a bond of some. Taps and veths lead to guests and containers.
+func leadsOut(l netlink.Link) bool {
+	switch l.Type() {
+	case "tuntap", "veth", "dummy", "bridge":
+		return false
+	case "device":
+		_, err := os.Stat(filepath.Join("/sys/class/net", l.Attrs().Name, "device"))
+		return err == nil || l.Attrs().EncapType == "ether"
+	}
+	return true
+}
+
+func surveyRoutes(h *netsetup.Host, names map[int]string) error {
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return err
+	}
+	for _, r := range routes {
+		if r.Dst == nil {
+			continue
+		}
+		if p, err := netip.ParsePrefix(r.Dst.String()); err == nil {
+			h.Routes = append(h.Routes, netsetup.Route{To: p, Dev: names[r.LinkIndex]})
+		}
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/qlaunch/qlaunch/netsetup"
+)
+
+// A Guest is a process that has a tap on the bridge.
+type Guest struct {
+	Tap  string
+	PID  int    // 0 when it was not found
+	Name string // of the VM, as QEMU's -name has it; empty for what is no QEMU
+	User string
+}
+
+// An InUseError says that guests are on the bridge that is to go.
+type InUseError struct {
+	Bridge string
+	Guests []Guest
+}
+
+func (e *InUseError) Error() string {
+	who := make([]string, len(e.Guests))
+	for i, g := range e.Guests {
+		switch {
+		case g.PID == 0:
+			who[i] = g.Tap
+		case g.Name == "":
+			who[i] = fmt.Sprintf("%s (pid %d of %s)", g.Tap, g.PID, g.User)
+		default:
+			who[i] = fmt.Sprintf("%s (pid %d of %s)", g.Name, g.PID, g.User)
+		}
+	}
+	return fmt.Sprintf("bridge %q: in use by %s", e.Bridge, strings.Join(who, ", "))
+}
+
+// Teardown puts back what setups changed, byte for byte, where it is still as they left it, and tells each step before it
+// is taken, and what is left alone. While guests are on a bridge that would go it refuses, with an [*InUseError], unless
+// forced. It needs root, and runs alone, as [Setup] does.
+func Teardown(ctx context.Context, force bool, tell func(steps []netsetup.Step, left []netsetup.Left)) error {
+	release, err := lock()
+	if err != nil {
+		return err
+	}
+	defer release()
+	j, err := readJournal()
+	if err != nil {
+		return err
+	}
+	if guests := guestsOn(j.Want); len(guests) > 0 && !force {
+		return &InUseError{j.Want.Bridge, guests}
+	}
+	have, err := survey(ctx, nil)
+	if err != nil {
+		return err
+	}
+	var items []netsetup.Item
+	for _, e := range j.Steps {
+		items = append(items, e.Item)
+	}
+	if err := LookAll(ctx, &have, items); err != nil {
+		return err
+	}
+	steps, left := netsetup.Unplan(j.steps(), have)
+	tell(steps, left)
+	for _, s := range steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := set(ctx, s); err != nil {
+			return &FailedError{Step: s, Err: err}
+		}
+	}
+	return removeJournal()
+}
+
+// guestsOn are the guests on the bridge, if it is ours and would go.
+func guestsOn(want netsetup.Want) []Guest {
+	if !want.Own {
+		return nil
+	}
+	b, err := netsetup.FindBridge(want.Bridge)
+	if err != nil {
+		return nil // it is gone already
+	}
+	holders := tapHolders()
+	guests := make([]Guest, len(b.Ports))
+	for i, tap := range b.Ports {
+		guests[i] = holders[tap]
+		guests[i].Tap = tap
+	}
+	return guests
+}
+
+// tapHolders are the processes that hold taps, by the tap: each open file of /dev/net/tun has its interface's name in
+// fdinfo, as "iff:", since Linux 3.13 (drivers/net/tun.c, tun_chr_show_fdinfo).
+func tapHolders() map[string]Guest {
+	holders := map[string]Guest{}
+	infos, _ := filepath.Glob("/proc/[0-9]*/fdinfo/*") // the pattern is a constant
+	for _, info := range infos {
+		data, err := os.ReadFile(info)
+		if err != nil {
+			continue // closed, or ended
+		}
+		_, rest, ok := strings.Cut(string(data), "iff:\t")
+		if !ok {
+			continue
+		}
+		tap, _, _ := strings.Cut(rest, "\n")
+		holders[tap] = holder(filepath.Dir(filepath.Dir(info)))
+	}
+	return holders
+}
+
+// holder is what a process's directory in /proc tells of it.
+func holder(dir string) Guest {
+	var g Guest
+	_, _ = fmt.Sscanf(filepath.Base(dir), "%d", &g.PID) // digits
+	if state, err := lookMode(dir); err == nil {
+		_, owners, _ := strings.Cut(state, " ")
+		g.User, _, _ = strings.Cut(owners, ":")
+	}
+	data, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+	words := strings.Split(string(data), "\x00")
+	for i, word := range words {
+		if word == "-name" && i+1 < len(words) {
+			name, _, _ := strings.Cut(words[i+1], ",")
+			g.Name = strings.TrimPrefix(name, "guest=")
+		}
+	}
+	return g
+}
