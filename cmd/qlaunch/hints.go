@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/netsetup/host"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -72,7 +74,21 @@ func causes() []aCause {
 		{isA[*launcher.DiedError], exitQEMU, nil},
 		{is(launcher.ErrEnded), exitQEMU, nil},
 		{isA[*startError], exitQEMU, nil},
-	}, append(hostCauses(), aCause{is(context.DeadlineExceeded), exitDeadline, nil})...)
+	}, slices.Concat(setupCauses(), hostCauses(), []aCause{{is(context.DeadlineExceeded), exitDeadline, nil}})...)
+}
+
+// setupCauses are those that net setup and net teardown can fail by, beside those of a bridged NIC.
+func setupCauses() []aCause {
+	return []aCause{
+		{is(host.ErrNotRoot), exitHost, fixed("sudo qlaunch net setup # --dry-run shows what it would do")},
+		{is(host.ErrBusy), exitBusy, nil},
+		{isA[*host.InUseError], exitBusy, fixed("sudo qlaunch net teardown --force # they lose their network")},
+		{isA[*netsetup.NoProgramError], exitHost, fixed("sudo apt install dnsmasq-base nftables")},
+		{is(netsetup.ErrRequest), exitUsage, nil},
+		{is(netsetup.ErrSubnetTaken), exitUsage, fixed("sudo qlaunch net setup --subnet CIDR # one that the host has no route to")},
+		{is(netsetup.ErrExposed), exitHost, fixed("sudo qlaunch net setup --bridge NAME # a bridge of its own")},
+		{is(netsetup.ErrReadOnly), exitHost, nil},
+	}
 }
 
 // hostCauses are those that a bridged NIC can fail by.

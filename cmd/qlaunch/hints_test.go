@@ -10,6 +10,7 @@ import (
 
 	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/netsetup/host"
 	"github.com/qlaunch/qlaunch/netsetup/leases"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -24,7 +25,7 @@ func wrongs() []struct {
 	late := func(stage leases.Stage) error {
 		return deadline(&leases.WaitError{Stage: stage, Err: context.DeadlineExceeded}, vm, time.Minute)
 	}
-	host := func(cause error, e netsetup.Error) error { e.Cause = cause; return &e }
+	wrong := func(cause error, e netsetup.Error) error { e.Cause = cause; return &e }
 	return []struct {
 		err  error
 		code int
@@ -75,40 +76,49 @@ func wrongs() []struct {
 		{launcher.ErrEnded, 6, ""},
 		{&startError{context.DeadlineExceeded}, 6, ""},
 
-		{host(netsetup.ErrNoBridge, netsetup.Error{Bridge: "br0"}), 5, "sudo qlaunch net setup --bridge br0"},
-		{host(netsetup.ErrNoBridge, netsetup.Error{Bridge: netsetup.Auto, Auto: true}), 5, "sudo qlaunch net setup"},
-		{host(netsetup.ErrNoBridge, netsetup.Error{Bridge: "qlbr0"}), 5, "sudo qlaunch net setup"},
-		{host(netsetup.ErrNotBridge, netsetup.Error{Bridge: "eth0"}), 5, ""},
-		{host(netsetup.ErrBridgeDown, netsetup.Error{Bridge: "br0"}), 5, "sudo ip link set br0 up"},
-		{host(netsetup.ErrBridgeDown, netsetup.Error{Bridge: "qlbr0"}), 5, "sudo systemctl restart qlaunch-net"},
-		{host(netsetup.ErrACLMissing, netsetup.Error{Bridge: "br0"}), 5, "sudo qlaunch net setup --bridge br0"},
-		{host(netsetup.ErrACLMissing, netsetup.Error{Bridge: "virbr0", Auto: true}), 5, "sudo qlaunch net setup"},
-		{host(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf", Group: "root"}), 5, "sudo chmod o+r /etc/qemu/bridge.conf"},
-		{host(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf", Group: "kvm"}), 5, "sudo usermod -aG kvm $USER # then log in again"},
-		{host(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf", Group: "kvm", LogInAgain: true}), 5,
+		{host.ErrNotRoot, 5, "sudo qlaunch net setup # --dry-run shows what it would do"},
+		{host.ErrBusy, 7, ""},
+		{&host.InUseError{Bridge: "qlbr0"}, 7, "sudo qlaunch net teardown --force # they lose their network"},
+		{&netsetup.NoProgramError{Programs: []string{"nft"}}, 5, "sudo apt install dnsmasq-base nftables"},
+		{netsetup.ErrRequest, 2, ""},
+		{netsetup.ErrSubnetTaken, 2, "sudo qlaunch net setup --subnet CIDR # one that the host has no route to"},
+		{netsetup.ErrExposed, 5, "sudo qlaunch net setup --bridge NAME # a bridge of its own"},
+		{netsetup.ErrReadOnly, 5, ""},
+
+		{wrong(netsetup.ErrNoBridge, netsetup.Error{Bridge: "br0"}), 5, "sudo qlaunch net setup --bridge br0"},
+		{wrong(netsetup.ErrNoBridge, netsetup.Error{Bridge: netsetup.Auto, Auto: true}), 5, "sudo qlaunch net setup"},
+		{wrong(netsetup.ErrNoBridge, netsetup.Error{Bridge: "qlbr0"}), 5, "sudo qlaunch net setup"},
+		{wrong(netsetup.ErrNotBridge, netsetup.Error{Bridge: "eth0"}), 5, ""},
+		{wrong(netsetup.ErrBridgeDown, netsetup.Error{Bridge: "br0"}), 5, "sudo ip link set br0 up"},
+		{wrong(netsetup.ErrBridgeDown, netsetup.Error{Bridge: "qlbr0"}), 5, "sudo systemctl restart qlaunch-net"},
+		{wrong(netsetup.ErrACLMissing, netsetup.Error{Bridge: "br0"}), 5, "sudo qlaunch net setup --bridge br0"},
+		{wrong(netsetup.ErrACLMissing, netsetup.Error{Bridge: "virbr0", Auto: true}), 5, "sudo qlaunch net setup"},
+		{wrong(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf", Group: "root"}), 5, "sudo chmod o+r /etc/qemu/bridge.conf"},
+		{wrong(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf", Group: "kvm"}), 5, "sudo usermod -aG kvm $USER # then log in again"},
+		{wrong(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf", Group: "kvm", LogInAgain: true}), 5,
 			"log out and in again: this session is older than your place in group kvm"},
-		{host(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf"}), 5, "sudo chmod o+r /etc/qemu/bridge.conf"},
-		{host(netsetup.ErrACLSyntax, netsetup.Error{File: "/etc/qemu/bridge.conf", Line: 3}), 5, "sudoedit /etc/qemu/bridge.conf"},
-		{host(netsetup.ErrACLComment, netsetup.Error{Bridge: "br0", File: "/etc/qemu/bridge.conf", Line: 2}), 5, "sudoedit /etc/qemu/bridge.conf"},
-		{host(netsetup.ErrDenied, netsetup.Error{Bridge: "a b", File: "/etc/qemu/bridge.conf"}), 5, "sudo qlaunch net setup --bridge 'a b'"},
-		{host(netsetup.ErrDenied, netsetup.Error{Bridge: "br0", Auto: true}), 5, "sudo qlaunch net setup"},
+		{wrong(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf"}), 5, "sudo chmod o+r /etc/qemu/bridge.conf"},
+		{wrong(netsetup.ErrACLSyntax, netsetup.Error{File: "/etc/qemu/bridge.conf", Line: 3}), 5, "sudoedit /etc/qemu/bridge.conf"},
+		{wrong(netsetup.ErrACLComment, netsetup.Error{Bridge: "br0", File: "/etc/qemu/bridge.conf", Line: 2}), 5, "sudoedit /etc/qemu/bridge.conf"},
+		{wrong(netsetup.ErrDenied, netsetup.Error{Bridge: "a b", File: "/etc/qemu/bridge.conf"}), 5, "sudo qlaunch net setup --bridge 'a b'"},
+		{wrong(netsetup.ErrDenied, netsetup.Error{Bridge: "br0", Auto: true}), 5, "sudo qlaunch net setup"},
 		{&netsetup.NoneFits{Reasons: []error{
-			host(netsetup.ErrDenied, netsetup.Error{Bridge: "docker0", Auto: true, File: "/etc/qemu/bridge.conf", Line: 1}),
-			host(netsetup.ErrBridgeDown, netsetup.Error{Bridge: "br0", Auto: true}),
+			wrong(netsetup.ErrDenied, netsetup.Error{Bridge: "docker0", Auto: true, File: "/etc/qemu/bridge.conf", Line: 1}),
+			wrong(netsetup.ErrBridgeDown, netsetup.Error{Bridge: "br0", Auto: true}),
 		}}, 5, "sudo ip link set br0 up"},
-		{host(netsetup.ErrDenied, netsetup.Error{Bridge: "br0", File: "/etc/qemu/bridge.conf", Line: 2}), 5, "sudo sed -i 2d /etc/qemu/bridge.conf"},
-		{host(netsetup.ErrNoHelper, netsetup.Error{}), 5, "sudo apt install qemu-system-common"},
-		{host(netsetup.ErrHelperForbidden, netsetup.Error{Helper: "/usr/lib/qemu/h", Group: "kvm"}), 5, "sudo usermod -aG kvm $USER # then log in again"},
-		{host(netsetup.ErrHelperForbidden, netsetup.Error{Helper: "/usr/lib/qemu/h"}), 5, "sudo chmod o+rx /usr/lib/qemu/h"},
-		{host(netsetup.ErrHelperNotSetuid, netsetup.Error{Helper: "/usr/lib/qemu/h", Bridge: "virbr0", Auto: true}), 5, "sudo qlaunch net setup"},
-		{host(netsetup.ErrNoNewPrivs, netsetup.Error{}), 5, "start it outside of what set no_new_privs: a container, a sandbox, a unit with NoNewPrivileges="},
-		{host(netsetup.ErrUserNamespace, netsetup.Error{}), 5, "start it outside of the container or sandbox"},
-		{host(netsetup.ErrNosuidMount, netsetup.Error{Helper: "/mnt/h"}), 5, `helper = "PATH" in the definition's [qemu] table, with a copy of /mnt/h elsewhere`},
-		{host(netsetup.ErrNoTun, netsetup.Error{}), 5, "sudo modprobe tun"},
-		{host(netsetup.ErrTunPermission, netsetup.Error{File: "/dev/net/tun"}), 5, "sudo chmod 666 /dev/net/tun"},
-		{host(netsetup.ErrHelperTimeout, netsetup.Error{}), 5, ""},
-		{host(netsetup.ErrNoTapFD, netsetup.Error{}), 5, ""},
-		{host(netsetup.ErrHelperFailed, netsetup.Error{}), 5, ""},
+		{wrong(netsetup.ErrDenied, netsetup.Error{Bridge: "br0", File: "/etc/qemu/bridge.conf", Line: 2}), 5, "sudo sed -i 2d /etc/qemu/bridge.conf"},
+		{wrong(netsetup.ErrNoHelper, netsetup.Error{}), 5, "sudo apt install qemu-system-common"},
+		{wrong(netsetup.ErrHelperForbidden, netsetup.Error{Helper: "/usr/lib/qemu/h", Group: "kvm"}), 5, "sudo usermod -aG kvm $USER # then log in again"},
+		{wrong(netsetup.ErrHelperForbidden, netsetup.Error{Helper: "/usr/lib/qemu/h"}), 5, "sudo chmod o+rx /usr/lib/qemu/h"},
+		{wrong(netsetup.ErrHelperNotSetuid, netsetup.Error{Helper: "/usr/lib/qemu/h", Bridge: "virbr0", Auto: true}), 5, "sudo qlaunch net setup"},
+		{wrong(netsetup.ErrNoNewPrivs, netsetup.Error{}), 5, "start it outside of what set no_new_privs: a container, a sandbox, a unit with NoNewPrivileges="},
+		{wrong(netsetup.ErrUserNamespace, netsetup.Error{}), 5, "start it outside of the container or sandbox"},
+		{wrong(netsetup.ErrNosuidMount, netsetup.Error{Helper: "/mnt/h"}), 5, `helper = "PATH" in the definition's [qemu] table, with a copy of /mnt/h elsewhere`},
+		{wrong(netsetup.ErrNoTun, netsetup.Error{}), 5, "sudo modprobe tun"},
+		{wrong(netsetup.ErrTunPermission, netsetup.Error{File: "/dev/net/tun"}), 5, "sudo chmod 666 /dev/net/tun"},
+		{wrong(netsetup.ErrHelperTimeout, netsetup.Error{}), 5, ""},
+		{wrong(netsetup.ErrNoTapFD, netsetup.Error{}), 5, ""},
+		{wrong(netsetup.ErrHelperFailed, netsetup.Error{}), 5, ""},
 		{context.DeadlineExceeded, 124, ""},
 		{lateError("it still runs after 1m0s"), 124, ""},
 	}

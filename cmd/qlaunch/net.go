@@ -2,7 +2,10 @@ package main
 
 // netCmd is the host's side: its bridges.
 type netCmd struct {
-	Ls netLsCmd `cmd:"" aliases:"list" help:"List the bridges, and say which of them a VM of yours may use."`
+	Setup    netSetupCmd    `cmd:"" help:"Make the host ready for VMs on a bridge. As root."`
+	Teardown netTeardownCmd `cmd:"" help:"Undo what setup did. As root."`
+	Apply    netApplyCmd    `cmd:"" hidden:"" help:"Put back what a boot takes."`
+	Ls       netLsCmd       `cmd:"" aliases:"list" help:"List the bridges, and say which of them a VM of yours may use."`
 }
 
 func (netCmd) Help() string { return "The host's side of the VMs' network." }

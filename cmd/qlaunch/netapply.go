@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/netsetup/host"
+)
+
+// netApplyCmd is what qlaunch-net.service runs.
+type netApplyCmd struct {
+	Bridge  string       `required:"" help:"The bridge."`
+	Subnet  netip.Prefix `required:"" help:"The host's address on it."`
+	Isolate bool         `help:"Guests cannot reach one another."`
+}
+
+func (netApplyCmd) Help() string {
+	return "Puts back what a boot, or the restart of a firewall, takes of what `net setup` made: the bridge, the rules around it, forwarding."
+}
+
+func (netApplyCmd) Example() string {
+	return "qlaunch net apply --bridge=qlbr0 --subnet=192.168.123.1/24"
+}
+
+func (c *netApplyCmd) Run(ctx context.Context) error {
+	want := netsetup.Want{Bridge: c.Bridge, Own: true, Subnet: c.Subnet, Isolate: c.Isolate, Forward: true}
+	if err := host.Apply(ctx, want); err != nil {
+		return fmt.Errorf("net apply: %w", orInterrupted(err))
+	}
+	return nil
+}

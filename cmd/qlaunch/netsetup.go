@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+
+	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/netsetup/host"
+)
+
+type netSetupCmd struct {
+	Bridge  string   `help:"The bridge. Default: that of the last setup, else one that has DHCP already, libvirt's first, else qlbr0, which is made."`
+	Subnet  string   `placeholder:"CIDR" help:"The subnet of a bridge of our own, or the host's address in it. Default: the first free /24."`
+	User    []string `placeholder:"NAME" help:"Users who are to use it: they join the group kvm."`
+	Isolate *bool    `negatable:"" help:"Guests cannot reach one another."`
+	DryRun  bool     `help:"Print the plan in full, change nothing. Needs no root."`
+}
+
+func (netSetupCmd) Help() string {
+	return "Makes the host ready for VMs with a NIC on a bridge: the bridge with DHCP, DNS and NAT, unless one is there; forwarding; " +
+		"leave for the bridge helper; and units that bring it back at each boot. Does what is missing, and says when nothing is. " +
+		"A step that fails takes back those before it. `net teardown` undoes it all."
+}
+
+func (netSetupCmd) Example() string { return "qlaunch net setup --dry-run" }
+
+func (c *netSetupCmd) Run(ctx context.Context, s *session) error {
+	ask, err := c.request()
+	if err != nil {
+		return err
+	}
+	if c.DryRun {
+		err = s.showPlan(ctx, ask)
+	} else {
+		err = s.setUpHost(ctx, ask)
+	}
+	if err != nil {
+		return fmt.Errorf("net setup: %w", orInterrupted(err))
+	}
+	return nil
+}
+
+func (c *netSetupCmd) request() (netsetup.Request, error) {
+	ask := netsetup.Request{Bridge: c.Bridge, Users: once(c.User), Isolate: c.Isolate}
+	if c.Subnet == "" {
+		return ask, nil
+	}
+	var err error
+	if ask.Subnet, err = netip.ParsePrefix(c.Subnet); err != nil {
+		return ask, &usageError{fmt.Errorf("--subnet %q: must be an address and a length, as in 192.168.123.0/24", c.Subnet), "net setup"}
+	}
+	return ask, nil
+}
+
+// showPlan prints all that setup would do, in full.
+func (s *session) showPlan(ctx context.Context, ask netsetup.Request) error {
+	want, have, err := host.Prepare(ctx, ask)
+	if err != nil {
+		return err
+	}
+	steps := netsetup.Plan(want, have)
+	if len(steps) == 0 {
+		s.sayDone(want)
+		return nil
+	}
+	var b bytes.Buffer
+	for i, step := range steps {
+		fmt.Fprintf(&b, "%d. %s\n   why:  %s\n   undo: %s\n", i+1, step.Do(), step.Why, step.Undo())
+		if len(step.Then) > 0 {
+			fmt.Fprintf(&b, "   then: %s\n", shellLine(step.Then))
+		}
+		if step.Unseen {
+			fmt.Fprintln(&b, "   only root can see whether this is done already")
+		}
+		indent(&b, step.Detail())
+	}
+	_, err = io.WriteString(s.stdout, clean(b.String()))
+	return err
+}
+
+func indent(w io.Writer, text string) {
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(w, "     | %s\n", strings.TrimSuffix(line, "\n"))
+	}
+}
+
+func (s *session) sayDone(want netsetup.Want) {
+	fmt.Fprintf(s.stdout, "nothing to do: %s is set up\n", want.Bridge)
+}
+
+// setUpHost shows the plan in short, does it, and tries it as a user would.
+func (s *session) setUpHost(ctx context.Context, ask netsetup.Request) error {
+	var want netsetup.Want
+	var steps []netsetup.Step
+	err := host.Setup(ctx, ask, func(settled netsetup.Want, plan []netsetup.Step) {
+		want, steps = settled, plan
+		for i, step := range plan {
+			fmt.Fprintln(s.stdout, clean(fmt.Sprintf("%2d. %s", i+1, step.Do())))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if err := host.Prove(ctx, want.Bridge); err != nil {
+		return fmt.Errorf("all of it is done, and yet: %w", err)
+	}
+	if len(steps) == 0 {
+		s.sayDone(want)
+		return nil
+	}
+	s.sayReady(want)
+	s.sayLeft(steps)
+	return nil
+}
+
+func (s *session) sayReady(want netsetup.Want) {
+	if want.Own {
+		fmt.Fprintf(s.stdout, "%s is ready, %s: the group %s may use it\n", want.Bridge, want.Subnet, netsetup.Group)
+		return
+	}
+	fmt.Fprintf(s.stdout, "%s is ready: the group %s may use it\n", want.Bridge, netsetup.Group)
+}
+
+// sayLeft tells what setup cannot do itself.
+func (s *session) sayLeft(steps []netsetup.Step) {
+	for _, step := range steps {
+		_, user, _ := strings.Cut(step.Name, "/")
+		switch step.Kind {
+		case netsetup.KindMember:
+			s.notice("%s: log in again to be in the group %s; a user manager that lingers has it after: sudo systemctl restart user@$(id -u %s)",
+				user, netsetup.Group, user)
+		case netsetup.KindDaemon:
+			s.notice("without systemd nothing brings the bridge and its DHCP back at the next boot: run `qlaunch net setup` again then")
+		}
+	}
+}
