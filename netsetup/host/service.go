@@ -83,14 +83,27 @@ func setUnit(ctx context.Context, name, state string) error {
 	if len(words) > 1 && words[1] == "active" {
 		commands = append(commands, []string{"restart", name})
 	} else {
-		commands = append(commands, []string{"stop", name})
+		commands = append(commands, []string{"stop", name}, []string{"reset-failed", name})
 	}
 	for _, c := range commands {
 		if _, err := run(ctx, "", append([]string{"systemctl"}, c...)...); err != nil {
-			return err
+			return errors.Join(err, lastWords(ctx, name))
 		}
 	}
 	return nil
+}
+
+// lastWords are what the unit's own processes said in the end; systemctl only says that they said something.
+func lastWords(ctx context.Context, name string) error {
+	id, err := run(ctx, "", "systemctl", "show", "--property=InvocationID", "--value", name)
+	if err != nil {
+		return nil
+	}
+	words, err := run(ctx, "", "journalctl", "--quiet", "--lines=3", "--output=cat", "_SYSTEMD_INVOCATION_ID="+strings.TrimSpace(id))
+	if err != nil || strings.TrimSpace(words) == "" {
+		return nil
+	}
+	return errors.New(strings.TrimSpace(words))
 }
 
 const running = "running"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -123,13 +124,12 @@ func (r *attempt) close() error {
 	return r.journal.write()
 }
 
-// Apply puts back what a boot or a restarted firewall took: the runtime part of what is wanted. It keeps no journal.
+// Apply puts back what a boot or a restarted firewall took: the runtime part of what is wanted. It keeps no journal, and
+// takes no lock: setup has it run by the unit that it starts. It needs root: [ErrNotRoot].
 func Apply(ctx context.Context, want netsetup.Want) error {
-	release, err := lock()
-	if err != nil {
-		return err
+	if os.Geteuid() != 0 {
+		return ErrNotRoot
 	}
-	defer release()
 	have, err := survey(ctx, nil)
 	if err != nil {
 		return err
