@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -83,27 +84,24 @@ func setUnit(ctx context.Context, name, state string) error {
 	if len(words) > 1 && words[1] == "active" {
 		commands = append(commands, []string{"restart", name})
 	} else {
-		commands = append(commands, []string{"stop", name}, []string{"reset-failed", name})
+		commands = append(commands, []string{"stop", name})
 	}
 	for _, c := range commands {
 		if _, err := run(ctx, "", append([]string{"systemctl"}, c...)...); err != nil {
-			return errors.Join(err, lastWords(ctx, name))
+			return fmt.Errorf("%w: %s", err, lastWords(ctx, name))
 		}
+	}
+	if state == "" { // of one that did not fail there is nothing to forget, and systemctl says so
+		_, _, _ = answers(ctx, "systemctl", "reset-failed", name)
 	}
 	return nil
 }
 
 // lastWords are what the unit's own processes said in the end; systemctl only says that they said something.
-func lastWords(ctx context.Context, name string) error {
-	id, err := run(ctx, "", "systemctl", "show", "--property=InvocationID", "--value", name)
-	if err != nil {
-		return nil
-	}
-	words, err := run(ctx, "", "journalctl", "--quiet", "--lines=3", "--output=cat", "_SYSTEMD_INVOCATION_ID="+strings.TrimSpace(id))
-	if err != nil || strings.TrimSpace(words) == "" {
-		return nil
-	}
-	return errors.New(strings.TrimSpace(words))
+func lastWords(ctx context.Context, name string) string {
+	id, _, _ := answers(ctx, "systemctl", "show", "--property=InvocationID", "--value", name)
+	words, _, _ := answers(ctx, "journalctl", "--quiet", "--lines=3", "--output=cat", "_SYSTEMD_INVOCATION_ID="+strings.TrimSpace(id))
+	return strings.Join(strings.Fields(words), " ")
 }
 
 const running = "running"

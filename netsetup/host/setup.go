@@ -14,13 +14,14 @@ import (
 // A FailedError says which step failed, and how the host is now.
 type FailedError struct {
 	Step   netsetup.Step
+	Doing  string // what the step was to do
 	Err    error
 	Undone int             // how many steps of this run were taken back
 	Stuck  []netsetup.Item // those that could not be
 }
 
 func (e *FailedError) Error() string {
-	text := fmt.Sprintf("%s: %v", e.Step.Do(), e.Err)
+	text := fmt.Sprintf("%s: %v", e.Doing, e.Err)
 	switch {
 	case len(e.Stuck) > 0:
 		names := make([]string, len(e.Stuck))
@@ -75,7 +76,7 @@ func (r *attempt) do(ctx context.Context, steps []netsetup.Step) error {
 			err = r.step(ctx, s)
 		}
 		if err != nil {
-			failed := &FailedError{Step: s, Err: err}
+			failed := &FailedError{Step: s, Doing: s.Do(), Err: err}
 			r.undo(context.WithoutCancel(ctx), failed)
 			return failed
 		}
@@ -139,7 +140,7 @@ func Apply(ctx context.Context, want netsetup.Want) error {
 	}
 	for _, s := range netsetup.Runtime(netsetup.Plan(want, have)) {
 		if err := set(ctx, s); err != nil {
-			return &FailedError{Step: s, Err: err}
+			return &FailedError{Step: s, Doing: s.Do(), Err: err}
 		}
 	}
 	return nil

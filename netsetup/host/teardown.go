@@ -2,9 +2,11 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/qlaunch/qlaunch/netsetup"
@@ -68,15 +70,33 @@ func Teardown(ctx context.Context, force bool, tell func(steps []netsetup.Step, 
 	}
 	steps, left := netsetup.Unplan(j.steps(), have)
 	tell(steps, left)
+	return j.takeBack(ctx, steps)
+}
+
+// takeBack takes all the steps, whether or not one fails, and keeps of the journal what is still to be done.
+func (j *journal) takeBack(ctx context.Context, steps []netsetup.Step) error {
+	var failed []error
 	for _, s := range steps {
-		if err := ctx.Err(); err != nil {
-			return err
+		err := context.Cause(ctx)
+		if err == nil {
+			err = set(ctx, s)
 		}
-		if err := set(ctx, s); err != nil {
-			return &FailedError{Step: s, Err: err}
+		if err != nil {
+			failed = append(failed, &FailedError{Step: s, Doing: s.Reverse().Undo(), Err: err})
 		}
 	}
-	return removeJournal()
+	j.Steps = slices.DeleteFunc(j.Steps, func(e entry) bool {
+		return !slices.ContainsFunc(failed, func(err error) bool { return isStep(err, e.Item) })
+	})
+	if len(j.Steps) == 0 {
+		return removeJournal()
+	}
+	return errors.Join(append(failed, j.write())...)
+}
+
+func isStep(err error, item netsetup.Item) bool {
+	f, ok := errors.AsType[*FailedError](err)
+	return ok && f.Step.Item == item
 }
 
 // guestsOn are the guests on the bridge, if it is ours and would go.
