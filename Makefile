@@ -8,7 +8,7 @@ LINT = $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 FUZZTIME = 1m
 PREFIX = /usr/local
 
-.PHONY: all demo test lint fuzz install clean packages
+.PHONY: all demo test test-host lint fuzz install clean packages
 
 all: packages
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/qlaunch ./cmd/qlaunch
@@ -23,6 +23,10 @@ test: packages
 	$(GO) test -race -count=1 -timeout 30m ./...
 	@# Says what a start costs over QEMU by hand; go test is silent about what passes.
 	$(GO) test -count=1 -v -run '^TestStartCost$$' ./test/e2e
+
+# On whole Debian machines, booted with systemd in containers: needs root.
+test-host: packages
+	$(GO) test -tags host -count=1 -timeout 40m ./test/host
 
 lint: packages
 	$(LINT) run ./...
