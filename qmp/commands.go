@@ -91,6 +91,21 @@ func (m *Monitor) Disks(ctx context.Context) ([]Disk, error) {
 	return disks, nil
 }
 
+// ChardevOpen asks whether somebody in the guest has the other end of a character device open (query-chardev); of one that is
+// not there, nobody has.
+func (m *Monitor) ChardevOpen(ctx context.Context, label string) (bool, error) {
+	devices, err := m.raw(ctx).QueryChardev()
+	if err != nil {
+		return false, m.answered("query-chardev", err)
+	}
+	for _, d := range devices {
+		if d.Label == label {
+			return d.FrontendOpen, nil
+		}
+	}
+	return false, nil
+}
+
 // KVM asks whether the guest runs under KVM, and whether this QEMU was built with it (query-kvm).
 func (m *Monitor) KVM(ctx context.Context) (enabled, present bool, err error) {
 	info, err := m.raw(ctx).QueryKVM()

@@ -33,6 +33,15 @@ func TestCommandsAndTheirAnswers(t *testing.T) {
 			s, err := m.Status(ctx)
 			return fmt.Sprintf("%+v", s), err
 		}, "{State:guest-panicked Running:false}"},
+		{"query-chardev", `[{"label": "qmp", "filename": "f", "frontend-open": false}, {"label": "qga", "filename": "f", "frontend-open": true}]`,
+			func(ctx context.Context) (string, error) {
+				open, err := m.ChardevOpen(ctx, "qga")
+				return fmt.Sprint(open), err
+			}, "true"},
+		{"query-chardev", `[{"label": "qmp", "filename": "f", "frontend-open": true}]`, func(ctx context.Context) (string, error) {
+			open, err := m.ChardevOpen(ctx, "qga")
+			return fmt.Sprint(open), err
+		}, "false"},
 		{"query-kvm", `{"enabled": false, "present": true}`, func(ctx context.Context) (string, error) {
 			enabled, present, err := m.KVM(ctx)
 			return fmt.Sprint(enabled, present), err

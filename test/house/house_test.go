@@ -17,11 +17,12 @@ const module = "github.com/qlaunch/qlaunch/"
 var arrows = map[string][]string{
 	"vms":             nil,
 	"qmp":             nil,
+	"qmp/agent":       nil,
 	"netsetup":        nil,
 	"netsetup/leases": nil,
 	"netsetup/host":   {"netsetup"},
-	"launcher":        {"vms", "qmp"},
-	"cmd/qlaunch":     {"vms", "qmp", "netsetup", "netsetup/leases", "netsetup/host", "launcher"},
+	"launcher":        {"vms", "qmp", "qmp/agent"},
+	"cmd/qlaunch":     {"vms", "qmp", "qmp/agent", "netsetup", "netsetup/leases", "netsetup/host", "launcher"},
 }
 
 func TestPackagesImportOnlyWhatTheArrowsSay(t *testing.T) {
