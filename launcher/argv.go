@@ -17,6 +17,7 @@ import (
 type Files struct {
 	QMP     int       // listening socket of the monitor; 0: QEMU listens on QMPSocket
 	Console int       // listening socket of the serial console; 0: QEMU listens on ConsoleSocket
+	Agent   int       // listening socket of the guest agent's channel; 0: QEMU listens on AgentSocket
 	Taps    []TapFDs  // one for each bridge NIC, in the definition's order; nil: QEMU runs the helper
 	Helper  string    // path of qemu-bridge-helper, used when there are no taps; "": QEMU's own default
 	UEFI    UEFIFiles // used when the VM's firmware is uefi
@@ -34,10 +35,12 @@ const (
 	lockName    = "lock"
 	qmpName     = "qmp.sock"
 	consoleName = "console.sock"
+	agentName   = "qga.sock"
 	qemuLogName = "qemu.log"
 	serialName  = "console.log"
 
 	consoleLockName = "console.lock"
+	agentLockName   = "qga.lock"
 )
 
 // PIDFile is the file that a VM's QEMU holds a lock on for as long as it lives.
@@ -48,6 +51,9 @@ func QMPSocket(vm vms.VM) string { return filepath.Join(vm.RunDir, qmpName) }
 
 // ConsoleSocket is the path of a VM's serial console; it serves one client at a time.
 func ConsoleSocket(vm vms.VM) string { return filepath.Join(vm.RunDir, consoleName) }
+
+// AgentSocket is the path of the channel to the agent in a VM's guest; it serves one client at a time.
+func AgentSocket(vm vms.VM) string { return filepath.Join(vm.RunDir, agentName) }
 
 // ConsoleLog is the file that QEMU writes all output of the serial console to.
 func ConsoleLog(vm vms.VM) string { return filepath.Join(vm.StateDir, serialName) }
@@ -72,6 +78,7 @@ func Args(vm vms.VM, f Files) []string {
 	a.nics()
 	a.add("-object", object{{"qom-type", "rng-random"}, {"id", "rng0"}, {"filename", "/dev/urandom"}}.String())
 	a.device(object{{"driver", a.virtio("rng")}, {"rng", "rng0"}})
+	a.agent()
 	return append(a.list, vm.QEMU.Args...)
 }
 
@@ -151,6 +158,22 @@ func (a *args) console() {
 	a.add("-chardev", list("socket", prop{"id", "console"}, a.listen(a.files.Console, ConsoleSocket(a.vm)), prop{"server", "on"}, prop{"wait", "off"},
 		prop{"logfile", ConsoleLog(a.vm)}, prop{"logappend", "on"}))
 	a.add("-serial", "chardev:console")
+}
+
+// agentChannel is the name by which a guest agent finds its channel (QEMU's
+// qga/main.c), and agentChardev QEMU's name for the host's end of it.
+const (
+	agentChannel = "org.qemu.guest_agent.0"
+	agentChardev = "qga"
+)
+
+// agent gives every guest the channel that an agent in it looks for. It costs a
+// start one millisecond, and a guest without an agent nothing. It comes last:
+// a guest's NICs are named after their slots, which devices get in the line's order.
+func (a *args) agent() {
+	a.add("-chardev", list("socket", prop{"id", agentChardev}, a.listen(a.files.Agent, AgentSocket(a.vm)), prop{"server", "on"}, prop{"wait", "off"}))
+	a.device(object{{"driver", a.virtio("serial")}, {"id", "serial"}})
+	a.device(object{{"driver", "virtserialport"}, {"bus", "serial.0"}, {"chardev", agentChardev}, {"name", agentChannel}})
 }
 
 // listen is where a socket chardev listens: on an inherited descriptor, or else on a path.

@@ -73,6 +73,7 @@ func filesFor(name string, vm vms.VM) Files {
 			fd += 2
 		}
 	}
+	f.Agent = fd
 	if strings.Contains(name, "no-vhost") {
 		for i := range f.Taps {
 			f.Taps[i].Vhost = 0

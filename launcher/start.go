@@ -157,6 +157,15 @@ func (in *inheritance) addOwn(f *os.File) int {
 	return in.add(f)
 }
 
+// listen adds a socket that QEMU listens on.
+func (in *inheritance) listen(path string) (int, error) {
+	socket, err := listen(path)
+	if err != nil {
+		return 0, err
+	}
+	return in.addOwn(socket), nil
+}
+
 // close closes our copies: a tap, and a listening socket, must end with QEMU.
 func (in *inheritance) close() {
 	for _, f := range in.own {
@@ -166,16 +175,14 @@ func (in *inheritance) close() {
 }
 
 func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
-	qmpSocket, err := listen(QMPSocket(vm))
-	if err != nil {
+	var files Files
+	var err error
+	if files.QMP, err = in.listen(QMPSocket(vm)); err != nil {
 		return Files{}, err
 	}
-	files := Files{QMP: in.addOwn(qmpSocket)}
-	console, err := listen(ConsoleSocket(vm))
-	if err != nil {
+	if files.Console, err = in.listen(ConsoleSocket(vm)); err != nil {
 		return Files{}, err
 	}
-	files.Console = in.addOwn(console)
 	for _, tap := range taps {
 		fds := TapFDs{Tap: in.add(tap)}
 		// Without a usable device, QEMU 7.2 aborts when it is told vhost=on: only what opens is handed on.
@@ -183,6 +190,9 @@ func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
 			fds.Vhost = in.addOwn(vhost)
 		}
 		files.Taps = append(files.Taps, fds)
+	}
+	if files.Agent, err = in.listen(AgentSocket(vm)); err != nil {
+		return Files{}, err
 	}
 	files.UEFI, err = FindUEFI(vm)
 	return files, err
