@@ -17,7 +17,8 @@ type Rung string
 
 // The rungs, in their order.
 const (
-	PowerButton Rung = "ACPI power button" // the guest shuts itself down
+	GuestAgent  Rung = "guest agent"       // the guest shuts itself down
+	PowerButton Rung = "ACPI power button" // the same, for one without an agent
 	Quit        Rung = "QMP quit"          // QEMU ends, and flushes the disks
 	Term        Rung = "SIGTERM"           // the same, for a QEMU whose monitor does not answer
 	Kill        Rung = "SIGKILL"           // nothing is flushed
@@ -31,15 +32,23 @@ const (
 	rungDeadline = 5 * time.Second
 )
 
-// step is one attempt: what is done, and how long its effect is waited for.
+// How long a guest agent may take to answer, and then to say that it cannot do what it was told.
+const (
+	agentAnswer  = 2 * time.Second
+	agentRefusal = time.Second
+)
+
+// step is one attempt: what is done, and how long its effect is waited for, at most until a time, if there is one.
 type step struct {
-	rung Rung
-	wait time.Duration
-	do   func(ctx context.Context) error
+	rung  Rung
+	wait  time.Duration
+	until time.Time
+	do    func(ctx context.Context) error
 }
 
 // Stop ends a VM and returns the rung that did it. The guest gets timeout to
-// shut itself down; with 0 it is not asked. Each later rung has five seconds. A
+// shut itself down; with 0 it is not asked. Its agent is asked first, if there is one that answers, and five seconds later the
+// power button is pressed, and again after five more. Each later rung has five seconds. A
 // step that cannot be taken, such as QMP's with a QEMU that does not answer,
 // is gone past at once.
 //
@@ -61,23 +70,43 @@ func Stop(ctx context.Context, vm vms.VM, timeout time.Duration) (Rung, error) {
 }
 
 func ladder(vm vms.VM, p *Process, timeout time.Duration) []step {
-	press := func(ctx context.Context) error { return ask(ctx, vm, (*qmp.Monitor).Powerdown) }
 	var steps []step
 	if timeout > 0 {
-		steps = append(steps, step{PowerButton, min(timeout, pressAgain), press})
+		until := time.Now().Add(timeout)
+		press := func(ctx context.Context) error { return ask(ctx, vm, (*qmp.Monitor).Powerdown) }
+		steps = []step{
+			{GuestAgent, pressAgain, until, func(ctx context.Context) error { return tellAgent(ctx, vm) }},
+			{PowerButton, pressAgain, until, press},
+			{PowerButton, timeout, until, press},
+		}
 	}
-	if timeout > pressAgain {
-		steps = append(steps, step{PowerButton, timeout - pressAgain, press})
-	}
-	steps = append(steps, step{Quit, rungDeadline, func(ctx context.Context) error { return ask(ctx, vm, (*qmp.Monitor).Quit) }})
+	quit := func(ctx context.Context) error { return ask(ctx, vm, (*qmp.Monitor).Quit) }
+	steps = append(steps, step{rung: Quit, wait: rungDeadline, do: quit})
 	return append(steps, signals(p)...)
+}
+
+// tellAgent lets the guest's agent, if there is one that answers, shut the guest down.
+func tellAgent(ctx context.Context, vm vms.VM) error {
+	if err := AgentListens(ctx, vm); err != nil {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, agentAnswer)
+	defer cancel()
+	a, err := OpenAgent(asking, vm)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	telling, cancel := context.WithTimeout(ctx, agentRefusal)
+	defer cancel()
+	return a.Shutdown(telling)
 }
 
 // signals are the rungs that need no monitor.
 func signals(p *Process) []step {
 	return []step{
-		{Term, rungDeadline, func(context.Context) error { return p.Signal(unix.SIGTERM) }},
-		{Kill, rungDeadline, func(context.Context) error { return p.Signal(unix.SIGKILL) }},
+		{rung: Term, wait: rungDeadline, do: func(context.Context) error { return p.Signal(unix.SIGTERM) }},
+		{rung: Kill, wait: rungDeadline, do: func(context.Context) error { return p.Signal(unix.SIGKILL) }},
 	}
 }
 
@@ -98,6 +127,13 @@ func ask(ctx context.Context, vm vms.VM, command func(*qmp.Monitor, context.Cont
 func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
 	waiting, cancel := context.WithTimeout(ctx, s.wait)
 	defer cancel()
+	if !s.until.IsZero() {
+		waiting, cancel = context.WithDeadline(waiting, s.until)
+		defer cancel()
+	}
+	if waiting.Err() != nil {
+		return false, context.Cause(ctx)
+	}
 	acting, done := p.Context(waiting)
 	defer done()
 	err = s.do(acting)

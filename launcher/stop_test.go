@@ -56,15 +56,15 @@ func TestAStopThatIsBrokenOffLeavesTheVMRunning(t *testing.T) {
 	}
 }
 
-func TestTheButtonIsPressedAgainAndEachRungHasItsTime(t *testing.T) {
+func TestTheAgentIsAskedThenTheButtonIsPressedTwiceAndEachRungHasItsTime(t *testing.T) {
 	type row struct {
 		Rung Rung
 		Wait time.Duration
 	}
 	for timeout, want := range map[time.Duration][]row{
 		0:                {},
-		3 * time.Second:  {{PowerButton, 3 * time.Second}},
-		90 * time.Second: {{PowerButton, 5 * time.Second}, {PowerButton, 85 * time.Second}},
+		3 * time.Second:  {{GuestAgent, 5 * time.Second}, {PowerButton, 5 * time.Second}, {PowerButton, 3 * time.Second}},
+		90 * time.Second: {{GuestAgent, 5 * time.Second}, {PowerButton, 5 * time.Second}, {PowerButton, 90 * time.Second}},
 	} {
 		want = append(want, row{Quit, 5 * time.Second}, row{Term, 5 * time.Second}, row{Kill, 5 * time.Second})
 		steps := ladder(testVM(t, noNIC), nil, timeout)
@@ -75,7 +75,22 @@ func TestTheButtonIsPressedAgainAndEachRungHasItsTime(t *testing.T) {
 			if got := (row{s.rung, s.wait}); got != want[i] {
 				t.Errorf("timeout %s: step %d is %v, want %v", timeout, i, got, want[i])
 			}
+			if asks := i < len(steps)-3; asks == s.until.IsZero() {
+				t.Errorf("timeout %s: step %d ends at %s", timeout, i, s.until)
+			}
 		}
+	}
+}
+
+func TestStepsShareTheTimeOfAllThatAskTheGuest(t *testing.T) {
+	vm := testVM(t, noNIC)
+	p := start(t, vm)
+	s := step{rung: PowerButton, wait: time.Minute, until: time.Now(), do: func(context.Context) error {
+		t.Error("done though the time is over")
+		return nil
+	}}
+	if ended, err := s.take(t.Context(), p); ended || err != nil {
+		t.Error(ended, err)
 	}
 }
 

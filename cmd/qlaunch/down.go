@@ -17,8 +17,8 @@ type downCmd struct {
 }
 
 func (downCmd) Help() string {
-	return "Presses the guest's power button, again after 5 s, and when the time is over ends QEMU: by QMP quit, then SIGTERM, then SIGKILL. " +
-		"Says so when the power button was not enough. A VM that does not run is no error. By force it waits for no other command."
+	return "Tells the guest's agent, if one answers, to shut down; 5 s later presses the power button, and again after 5 s; and when the time is over ends QEMU: by QMP quit, then SIGTERM, then SIGKILL. " +
+		"Says so when asking was not enough. A VM that does not run is no error. By force it waits for no other command."
 }
 
 func (downCmd) Example() string { return "qlaunch down guestvm --timeout 30s" }
@@ -108,7 +108,7 @@ func (s *session) stop(ctx context.Context, vm vms.VM, way shutdown) error {
 	if err != nil {
 		return err
 	}
-	asWanted := rung == launcher.PowerButton || way.force && rung == launcher.Quit
+	asWanted := rung == launcher.GuestAgent || rung == launcher.PowerButton || way.force && rung == launcher.Quit
 	if !asWanted {
 		s.notice("%s: ended by %s", vm.Name, rung)
 	}

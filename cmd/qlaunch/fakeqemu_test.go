@@ -28,10 +28,13 @@ func fakeQEMU() {
 	if q.has("ssh") || q.has("echoes") {
 		go q.answerSSH()
 	}
+	if q.has("agent") {
+		go (&fakeAgent{q}).answer()
+	}
 	if q.has("deaf-to-term") {
 		signal.Ignore(syscall.SIGTERM)
 	}
-	l, err := net.FileListener(os.NewFile(qmpFD(), "qmp"))
+	l, err := net.FileListener(os.NewFile(socketFD("qmp"), "qmp"))
 	fail(err)
 	for {
 		conn, err := l.Accept()
@@ -172,6 +175,10 @@ func (q *fake) answer(command string) string {
 		return `{"status": "io-error", "singlestep": false, "running": false}`
 	case command == "query-block" && q.has("paused"):
 		return `[{"device": "", "io-status": "ok", "inserted": {"file": "/disk0.qcow2"}}, {"io-status": "nospace", "inserted": {"file": "/a` + "\u009b" + `/disk1.qcow2"}}]`
+	case command == "query-chardev" && q.has("agent"):
+		return `[{"label": "qga", "filename": "", "frontend-open": true}]`
+	case command == "query-chardev":
+		return `[]`
 	case command == "query-status":
 		return `{"status": "running", "singlestep": false, "running": true}`
 	case q.has("hostile") && command == "query-name":
@@ -186,6 +193,9 @@ func (q *fake) obey(conn net.Conn, command string) {
 	switch {
 	case command == "system_powerdown" && q.has("marks"):
 		_ = os.WriteFile(filepath.Join(filepath.Dir(q.pidfile.Name()), "button"), nil, 0o600)
+		if q.has("obeys") {
+			leave(0)
+		}
 	case command == "system_powerdown" && !q.has("deaf-to-button"), command == "quit" && !q.has("deaf-to-quit"):
 		fmt.Fprintln(conn, `{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}, "timestamp": {"seconds": 1, "microseconds": 1}}`)
 		leave(0)
@@ -201,10 +211,10 @@ func option(name string) string {
 	return os.Args[i+1]
 }
 
-// qmpFD is the descriptor that the monitor listens on.
-func qmpFD() uintptr {
+// socketFD is the descriptor that a character device listens on.
+func socketFD(id string) uintptr {
 	for _, word := range os.Args {
-		if rest, ok := strings.CutPrefix(word, "socket,id=qmp,fd="); ok {
+		if rest, ok := strings.CutPrefix(word, "socket,id="+id+",fd="); ok {
 			number, _, _ := strings.Cut(rest, ",")
 			fd, err := strconv.Atoi(number)
 			fail(err)

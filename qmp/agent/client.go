@@ -38,6 +38,12 @@ var (
 	ErrEnded = errors.New("the guest agent's channel ended")
 )
 
+// silence is ErrSilent, by the end of a context.
+type silence struct{ cause error }
+
+func (*silence) Error() string     { return ErrSilent.Error() }
+func (e *silence) Unwrap() []error { return []error{ErrSilent, e.cause} }
+
 // Error is the agent's refusal of a command.
 type Error struct {
 	Command string
@@ -140,7 +146,7 @@ func (c *Client) why(ctx context.Context, err error) error {
 	case errors.Is(err, ErrNotAgent):
 		return err
 	case errors.Is(err, os.ErrDeadlineExceeded) && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%w: %w", ErrSilent, context.Cause(ctx))
+		return &silence{context.Cause(ctx)}
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
