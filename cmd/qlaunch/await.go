@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
@@ -50,12 +51,58 @@ func (g *guest) address(ctx context.Context, stage func(string)) (netip.Addr, er
 	if g.waiter == nil {
 		return netip.Addr{}, nil
 	}
-	found, err := g.waiter.Wait(ctx, func(reached leases.Stage) { stage(reached.String()) })
-	if err != nil {
-		return netip.Addr{}, err
+	waiting, stop := context.WithCancel(ctx)
+	var claimed netip.Addr
+	var guest sync.WaitGroup
+	guest.Go(func() {
+		if claimed = g.claim(waiting); claimed.IsValid() {
+			stop()
+		}
+	})
+	found, err := g.waiter.Wait(waiting, func(reached leases.Stage) { stage(reached.String()) })
+	stop()
+	guest.Wait()
+	switch {
+	case err == nil:
+		stage("lease " + found.IP.String())
+		return found.IP, nil
+	case claimed.IsValid():
+		stage("address " + claimed.String())
+		return claimed, nil
 	}
-	stage("lease " + found.IP.String())
-	return found.IP, nil
+	return netip.Addr{}, err
+}
+
+// How a guest's own word is waited for: what it says has to stand for as long as a lease may still come,
+// and a guest without an address yet is asked again with a growing pause.
+const (
+	claimSettles   = time.Second
+	firstClaimWait = 250 * time.Millisecond
+	lastClaimWait  = 4 * time.Second
+)
+
+// claim waits for the address that the guest's agent tells, if one comes, until
+// ctx ends: a fixed address stands in no lease. The channel makes no event of
+// an address, but the first answer comes as soon as the agent does.
+func (g *guest) claim(ctx context.Context) netip.Addr {
+	for pause := firstClaimWait; ; pause = min(2*pause, lastClaimWait) {
+		t := told{path: launcher.AgentSocket(g.vm)}
+		if t.interfaces, t.err = interfaces(ctx, g.vm); t.err != nil {
+			return netip.Addr{} // ctx has ended, or what is there is no agent
+		}
+		best, ok := leases.Best([]leases.Report{t.report(g.query)})
+		if ok {
+			pause = claimSettles
+		}
+		select {
+		case <-ctx.Done():
+			return netip.Addr{}
+		case <-time.After(pause):
+		}
+		if ok {
+			return best.IP
+		}
+	}
 }
 
 // awaitSSH waits until the guest's sshd answers, at its address or at the host's end of a forward.

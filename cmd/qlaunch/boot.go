@@ -18,6 +18,7 @@ type guest struct {
 	vm      vms.VM // as it was started
 	process *launcher.Process
 	waiter  *leases.Waiter // nil for a VM without a bridged NIC
+	query   leases.Query   // what the waiter waits for
 }
 
 func (g *guest) close() {
@@ -168,7 +169,8 @@ func (s *session) watched(g *guest, since time.Time) (*guest, error) {
 	if len(nics) == 0 {
 		return g, nil
 	}
-	waiter, err := leases.NewWaiter(s.query(nics[0], since))
+	g.query = s.query(nics[0], since)
+	waiter, err := leases.NewWaiter(g.query)
 	if err != nil && g.process != nil {
 		g.process.Close()
 	}

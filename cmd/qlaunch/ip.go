@@ -56,11 +56,27 @@ func (c *ipCmd) run(ctx context.Context, s *session) error {
 	if !c.All {
 		nics = nics[:1]
 	}
-	var reports []leases.Report
+	var queries []leases.Query
 	for _, nic := range nics {
-		reports = append(reports, leases.Look(ctx, s.query(nic, process.Started))...)
+		queries = append(queries, s.query(nic, process.Started))
 	}
-	return c.print(s, nics, reports)
+	return c.print(s, nics, c.ask(ctx, vm, queries))
+}
+
+// ask asks all who may know. The guest itself is one of them where somebody wants to know what each says, or nobody else has an answer.
+func (c *ipCmd) ask(ctx context.Context, vm vms.VM, queries []leases.Query) []leases.Report {
+	var reports []leases.Report
+	for _, q := range queries {
+		reports = append(reports, leases.Look(ctx, q)...)
+	}
+	if best, ok := leases.Best(reports); ok && !stale(best) && !c.All && !c.Explain {
+		return reports
+	}
+	t := hear(ctx, vm)
+	for _, q := range queries {
+		reports = append(reports, t.report(q))
+	}
+	return reports
 }
 
 func (c *ipCmd) print(s *session, nics []vms.NIC, reports []leases.Report) error {

@@ -51,7 +51,7 @@ func (s *session) look(ctx context.Context, ref string, orphans func() (map[stri
 	if status.State == launcher.Starting {
 		return o, nil
 	}
-	if address, ok := s.address(ctx, vm, status.Started); ok {
+	if address, ok := s.address(ctx, vm, status); ok {
 		o.Address = address.IP.String()
 	}
 	return o, nil
@@ -91,10 +91,21 @@ func (s *session) compare(o *overview, ref string, started vms.VM) {
 }
 
 // address is the best known address of a VM that runs. A lease of an earlier
-// start that nothing confirms is none: it may be another's by now.
-func (s *session) address(ctx context.Context, vm vms.VM, started time.Time) (leases.Address, bool) {
-	for _, nic := range bridged(vm) {
-		if address, ok := leases.Best(leases.Look(ctx, s.query(nic, started))); ok && !stale(address) {
+// start that nothing confirms is none: it may be another's by now. The guest
+// itself is asked when nobody else has one.
+func (s *session) address(ctx context.Context, vm vms.VM, status launcher.Status) (leases.Address, bool) {
+	nics := bridged(vm)
+	for _, nic := range nics {
+		if address, ok := leases.Best(leases.Look(ctx, s.query(nic, status.Started))); ok && !stale(address) {
+			return address, true
+		}
+	}
+	if len(nics) == 0 || status.State != launcher.Running {
+		return leases.Address{}, false
+	}
+	t := hear(ctx, vm)
+	for _, nic := range nics {
+		if address, ok := leases.Best([]leases.Report{t.report(s.query(nic, status.Started))}); ok {
 			return address, true
 		}
 	}

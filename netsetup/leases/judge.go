@@ -204,6 +204,8 @@ func describe(a Address) string {
 	switch {
 	case a.Refused != "":
 		return s + "refused, " + a.Refused
+	case a.Source == Agent:
+		return s + "told by the guest"
 	case !a.IsLease():
 		s += "seen by the kernel"
 	default:

@@ -65,8 +65,8 @@ type Address struct {
 	Refused   string     `json:"refused,omitzero"`   // why it can not be the guest's address; empty: it can
 }
 
-// IsLease tells a server's lease from an entry of the kernel's neighbour table.
-func (a Address) IsLease() bool { return a.Source != Neighbours }
+// IsLease tells a server's lease from an entry of the kernel's neighbour table, and from what the guest says itself.
+func (a Address) IsLease() bool { return a.Source != Neighbours && a.Source != Agent }
 
 // A lease is an entry of a lease file.
 type lease struct {

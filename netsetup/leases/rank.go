@@ -53,6 +53,7 @@ func rank(a Address) int {
 		!a.IP.IsLinkLocalUnicast() && a.IsLease() && a.Freshness == Unknown,
 		!a.IP.IsLinkLocalUnicast() && a.IsLease(),
 		!a.IP.IsLinkLocalUnicast() && a.Live, // a guest with a fixed address
+		!a.IP.IsLinkLocalUnicast() && a.Source == Agent,
 		!a.IP.IsLinkLocalUnicast() && a.Neighbour != "STALE",
 		!a.IP.IsLinkLocalUnicast(),
 	}
