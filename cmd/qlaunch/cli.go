@@ -24,6 +24,7 @@ type commandLine struct {
 	SSH      sshCmd      `cmd:"" name:"ssh" aliases:"shell" help:"Run ssh to a VM."`
 	SSHConf  sshConfCmd  `cmd:"" name:"ssh-config" help:"Print entries for ~/.ssh/config."`
 	Proxy    proxyCmd    `cmd:"" hidden:"" help:"Connect standard input and output to a VM's sshd."`
+	Exec     execCmd     `cmd:"" help:"Run a program in a VM through its guest agent."`
 	Cp       cpCmd       `cmd:"" help:"Copy files to or from a VM."`
 	Console  consoleCmd  `cmd:"" help:"Connect the terminal to a VM's serial console."`
 	Logs     logsCmd     `cmd:"" help:"Print what the guest wrote to its console."`

@@ -17,5 +17,5 @@ const (
 // exitCodes is the table as `qlaunch --help` shows it.
 const exitCodes = `Exit codes: 0 ok, 1 failed, 2 usage or config, 3 not running, 4 no such VM,
 5 host not ready (bridge, ACL, helper, KVM), 6 QEMU failed to start, 7 busy or
-taken by another VM, 124 deadline passed, 130 interrupted. ssh passes the remote
-command's exit code through.`
+taken by another VM, 124 deadline passed, 130 interrupted. ssh and exec pass
+the exit code of what they run through.`

@@ -10,6 +10,7 @@ import (
 	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/host"
+	"github.com/qlaunch/qlaunch/qmp/agent"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -57,6 +58,9 @@ func causes() []aCause {
 		{is(launcher.ErrBusy), exitBusy, nil},
 		{isA[*launcher.OrphanError], exitBusy, hintOf(func(e *launcher.OrphanError) string { return "qlaunch down " + e.Name })},
 		{is(launcher.ErrConsoleTaken), exitBusy, nil},
+		{is(launcher.ErrAgentTaken), exitBusy, nil},
+		{is(launcher.ErrNoAgent), exitFailed, fixed("sudo apt install qemu-guest-agent # in the guest")},
+		{is(agent.ErrSilent), exitFailed, nil},
 
 		{is(launcher.ErrNoKVM), exitHost, fixed(`sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`)},
 		{is(launcher.ErrKVMDenied), exitHost, hintOf(kvmHint)},

@@ -12,6 +12,7 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/host"
 	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/qmp/agent"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -54,6 +55,9 @@ func wrongs() []struct {
 		{errors.Join(launcher.ErrBusy, context.DeadlineExceeded), 7, ""},
 		{&launcher.OrphanError{Orphan: launcher.Orphan{Name: "web", PID: 123}}, 7, "qlaunch down web"},
 		{launcher.ErrConsoleTaken, 7, ""},
+		{errors.Join(launcher.ErrAgentTaken, context.DeadlineExceeded), 7, ""},
+		{launcher.ErrNoAgent, 1, "sudo apt install qemu-guest-agent # in the guest"},
+		{errors.Join(agent.ErrSilent, context.DeadlineExceeded), 1, ""},
 
 		{&launcher.KVMError{Device: "/dev/kvm", Err: launcher.ErrNoKVM}, 5, `sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`},
 		{&launcher.KVMError{Device: "/dev/kvm", Group: "kvm", Err: launcher.ErrKVMDenied}, 5, "sudo usermod -aG kvm $USER # then log in again"},

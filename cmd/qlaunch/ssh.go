@@ -46,18 +46,18 @@ func (c *sshCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	argv := append(sshArgs(vm, at), c.command()...)
+	argv := append(sshArgs(vm, at), afterDashes(c.Command)...)
 	s.showCommand(argv)
 	// In ssh's place there is nothing left of ours: the terminal, the signals and the exit code are its own.
 	return fmt.Errorf("%s: %w", program, syscall.Exec(program, argv, s.environ))
 }
 
-// command is the remote command without the -- that sets it off.
-func (c *sshCmd) command() []string {
-	if len(c.Command) > 0 && c.Command[0] == "--" {
-		return c.Command[1:]
+// afterDashes is a command without the -- that sets it off.
+func afterDashes(words []string) []string {
+	if len(words) > 0 && words[0] == "--" {
+		return words[1:]
 	}
-	return c.Command
+	return words
 }
 
 // sshReady waits until the sshd of a VM that runs answers, and says where.
