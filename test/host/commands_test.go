@@ -37,6 +37,8 @@ func (s *session) commands() map[string]func(ts *testscript.TestScript, neg bool
 	all := map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"exits":       s.exits,
 		"follow-hint": s.followHint,
+		"stdout2env":  stdoutToEnv,
+		"snapshot":    s.snapshot,
 		"reboot":      s.systemEnds("reboot", s.host.Reboot),
 		"poweroff":    s.systemEnds("poweroff", s.host.PowerOff),
 		"cut":         s.systemEnds("cut", s.host.Cut),
@@ -91,6 +93,12 @@ func (s *session) followHint(ts *testscript.TestScript, neg bool, args []string)
 	ts.Logf("$ %s", hints[0][1])
 	argv := s.host.Login("dev", "sh", "-c", hints[0][1])
 	ts.Check(ts.Exec(argv[0], argv[1:]...))
+}
+
+// stdout2env NAME: $NAME becomes what the last command has printed.
+func stdoutToEnv(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 1, "stdout2env NAME")
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
 // systemEnds is a command that waits until the host is on, or off.

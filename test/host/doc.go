@@ -24,9 +24,11 @@
 // Only root can make hosts, because what is tried on them is the work of root.
 package host
 
-// Where the host and the outside world find each other.
+// Where the host and the outside world find each other: in a network that is
+// nobody's (RFC 2544), and that no name server takes for a private one, as
+// dnsmasq does those for documentation.
 const (
-	HostAddr    = "198.51.100.2"
-	OutsideAddr = "198.51.100.1"
+	HostAddr    = "198.18.0.2"
+	OutsideAddr = "198.18.0.1"
 	OutsideName = "outside.test"
 )

@@ -94,7 +94,8 @@ func (k *keeper) mounts() error {
 	}{
 		{target: "/", flags: unix.MS_REC | unix.MS_PRIVATE},
 		{source: "overlay", target: filepath.Join(k.Dir, "root"), kind: "overlay",
-			data: fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", k.Tree, upper, work)},
+			// Volatile: nobody needs it after a crash of this machine, so nothing waits for the disk.
+			data: fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,volatile", k.Tree, upper, work)},
 		{source: "dev", target: filepath.Join(k.Dir, "dev"), kind: "tmpfs", data: "mode=755"},
 		{source: "proc", target: "/proc", kind: "proc"},
 		// systemd-nspawn keeps its locks and sockets there.

@@ -14,27 +14,27 @@ import (
 )
 
 // moveIn installs qlaunch as `make install` does, puts the guest into
-// /mnt/guest and its definition with dev's, and the script's files into dev's
-// home.
+// /mnt/guest, the definitions of guestvm and other with dev's, and the script's
+// files into dev's home.
 func (s *session) moveIn(env *testscript.Env) error {
 	return errors.Join(
 		s.unpack(programs+"/bin", "root", "/usr/local/bin"),
 		s.unpack(programs+"/guest", "dev", "/mnt/guest"),
-		s.unpack("../e2e/testdata", "dev", "/home/dev/.config/qlaunch/vms", "guestvm.toml"),
+		s.unpack("testdata/vms", "dev", "/home/dev/.config/qlaunch/vms"),
 		s.unpack(env.WorkDir, "dev", "/home/dev"),
 	)
 }
 
-// unpack copies the directory from, or only some files of it, to the directory
-// to of the host, where they become the user's.
-func (s *session) unpack(from, user, to string, files ...string) error {
+// unpack copies what is in the directory from to the directory to of the host,
+// where it becomes the user's.
+func (s *session) unpack(from, user, to string) error {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	if err := errors.Join(w.AddFS(os.DirFS(from)), w.Close()); err != nil {
 		return err
 	}
-	argv := s.host.Enter("runuser", "-u", user, "--", "sh", "-ec", `mkdir -p "$1"; cd "$1"; shift; tar -x --no-same-owner "$@"`, "sh", to)
-	cmd := exec.Command(argv[0], append(argv[1:], files...)...)
+	argv := s.host.Enter("runuser", "-u", user, "--", "sh", "-ec", `mkdir -p "$1"; tar -C "$1" -x --no-same-owner`, "sh", to)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdin = &archive
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("copy %s to %s: %w\n%s", from, to, err, text)

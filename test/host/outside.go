@@ -70,7 +70,7 @@ func address(link netlink.Link) {
 func serveNames(log io.Writer) error {
 	// It ends with the keeper's namespaces.
 	cmd := exec.CommandContext(context.Background(), "/usr/sbin/dnsmasq", "--no-daemon", "--conf-file=/dev/null",
-		"--no-resolv", "--no-hosts", "--user=root", "--address=/"+OutsideName+"/"+OutsideAddr)
+		"--no-resolv", "--no-hosts", "--user=root", "--local=/"+OutsideName+"/", "--host-record="+OutsideName+","+OutsideAddr)
 	output, err := cmd.StderrPipe()
 	if err != nil {
 		return err
