@@ -59,7 +59,7 @@ func (v Verdict) Err() error {
 		return nil
 	case v.Rule != "":
 		e.File, e.Line = v.File, v.Line
-		e.Detail = fmt.Sprintf("%s:%d: %s", v.File, v.Line, plain(v.Rule))
+		e.Detail = fmt.Sprintf("%s:%d: %s", v.File, v.Line, v.Rule)
 		if strings.HasPrefix(v.Rule, "allow ") {
 			e.Cause = ErrACLComment
 		}

@@ -68,7 +68,7 @@ type Error struct {
 	LogInAgain bool // this user is in Group, and not yet in this session, which began before
 
 	Detail string // what was seen, in our words
-	Words  string // the helper's own words, free of control characters
+	Words  string // the helper's own words in one line: foreign text, not fit for a terminal
 }
 
 // Error is one line: the object, the cause, what was seen, the helper's own words.

@@ -53,7 +53,7 @@ func TryTap(ctx context.Context, helper, bridge string, uid, gid uint32) error {
 }
 
 func openTap(ctx context.Context, helper, bridge string, as *syscall.Credential) (*Tap, error) {
-	failed := &Error{What: fmt.Sprintf("tap on %s: bridge helper %s", plain(bridge), helper), Bridge: bridge, Helper: helper}
+	failed := &Error{What: fmt.Sprintf("tap on %s: bridge helper %s", bridge, helper), Bridge: bridge, Helper: helper}
 	switch {
 	case bridge == "" || len(bridge) > MaxName || strings.ContainsRune(bridge, 0):
 		failed.Cause, failed.Detail = ErrNoBridge, fmt.Sprintf("a name has 1 to %d bytes", MaxName)
@@ -70,7 +70,7 @@ func openTap(ctx context.Context, helper, bridge string, as *syscall.Credential)
 	tap, err := tapOf(fds)
 	if err != nil {
 		closeAll(fds)
-		failed.Cause, failed.Detail, failed.Words = ErrNoTapFD, err.Error(), plain(stderr)
+		failed.Cause, failed.Detail, failed.Words = ErrNoTapFD, err.Error(), oneLine(stderr)
 		return nil, failed
 	}
 	return tap, nil
@@ -188,7 +188,7 @@ func closeAll(fds []int) {
 // explain completes the error of a helper that failed: its words, the cause that they tell, and, where one text has
 // several causes, what can be seen on the host.
 func explain(ctx context.Context, e *Error, stderr string, err error) error {
-	e.Words = plain(stderr)
+	e.Words = oneLine(stderr)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("%s: %w", e.What, ctx.Err())

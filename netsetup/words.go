@@ -1,10 +1,6 @@
 package netsetup
 
-import (
-	"strconv"
-	"strings"
-	"unicode"
-)
+import "strings"
 
 // A saying is a line of the helper's on stderr and the cause that it stands for. The texts are those of
 // QEMU 7.2; the errno texts are libc's in the C locale, which an empty environment selects.
@@ -53,22 +49,11 @@ func aclNamed(stderr string) string {
 	return path
 }
 
-// plain is foreign text as one line that a terminal can be given: line ends become "; ", and whatever is not printable,
-// escape sequences and bidirectional overrides among it, is written as Go writes it in a string.
-func plain(text string) string {
-	var b strings.Builder
-	for i, line := range strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		for _, r := range strings.TrimSpace(line) {
-			if unicode.IsPrint(r) {
-				b.WriteRune(r)
-				continue
-			}
-			quoted := strconv.QuoteRune(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-		}
+// oneLine is the helper's text as one line: line ends become "; ". It is as foreign as it was, and not fit for a terminal.
+func oneLine(text string) string {
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
+	for i, line := range lines {
+		lines[i] = strings.TrimSpace(line)
 	}
-	return b.String()
+	return strings.Join(lines, "; ")
 }

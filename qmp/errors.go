@@ -3,8 +3,6 @@ package qmp
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 )
 
 // What a caller may have to tell apart, with errors.Is.
@@ -28,7 +26,7 @@ type failure struct {
 }
 
 func (f *failure) Error() string {
-	return fmt.Sprintf("qmp %s: %s: %v", f.path, printable(f.doing), f.cause)
+	return fmt.Sprintf("qmp %s: %s: %v", f.path, f.doing, f.cause)
 }
 
 func (f *failure) Unwrap() error { return f.cause }
@@ -40,21 +38,5 @@ type Error struct {
 	Desc    string // QEMU's own words, as they came: not fit for a terminal
 }
 
-// Error is fit for a terminal. The command is named by the error around this one.
-func (e *Error) Error() string {
-	return printable(e.Class) + ": " + printable(e.Desc)
-}
-
-// printable spells every character that a terminal might act on (controls, and marks that reorder text) as Go's strings do.
-func printable(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if strconv.IsPrint(r) {
-			b.WriteRune(r)
-			continue
-		}
-		q := strconv.QuoteRune(r)
-		b.WriteString(q[1 : len(q)-1])
-	}
-	return b.String()
-}
+// Error is QEMU's own text, and not fit for a terminal. The command is named by the error around this one.
+func (e *Error) Error() string { return e.Class + ": " + e.Desc }

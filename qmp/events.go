@@ -49,7 +49,7 @@ func (m *Monitor) WaitShutdown(ctx context.Context) (reason string, err error) {
 	for e := range m.events.subscribe(reading) {
 		if e.Event == "SHUTDOWN" {
 			reason, _ := e.Data["reason"].(string)
-			return printable(reason), nil
+			return reason, nil
 		}
 	}
 	err = ctx.Err()

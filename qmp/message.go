@@ -65,7 +65,7 @@ func (msg message) check() error {
 	case msg.QMP != nil, msg.Event != "", msg.ID != nil && (msg.Return != nil || msg.Error != nil):
 		return nil
 	case msg.Error != nil: // QEMU could not read a request, so it has no id to give back
-		return fmt.Errorf("a request was not understood: %s", printable(msg.Error.Desc))
+		return fmt.Errorf("a request was not understood: %s", msg.Error.Desc)
 	case msg.Return != nil:
 		return notQMP(errors.New("a reply without an id"))
 	}

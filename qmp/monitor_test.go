@@ -56,14 +56,14 @@ func TestAReplyMayBe300Kilobytes(t *testing.T) {
 	}
 }
 
-func TestARefusalHasItsClassAndNoControlCharacters(t *testing.T) {
+func TestARefusalHasItsClassAndQEMUsWordsAsTheyAre(t *testing.T) {
 	m := dialScript(t, func(p *peer) {
 		p.greet()
 		p.send(`{"id": %d, "error": {"class": "Command\u0007NotFound", "desc": "no \u001b[31mred\u009b \u202ething"}}`+"\n", p.receive().ID)
 		p.send(`{"id": %d, "return": {}}`+"\n", p.receive().ID)
 	})
 	_, err := m.With(generous(t)).Run([]byte(`{"execute": "red\u001b[m"}`))
-	wantError(t, err, "", `qmp SOCKET: red\x1b[m: Command\aNotFound: no \x1b[31mred\u009b \u202ething`)
+	wantError(t, err, "", "qmp SOCKET: red\x1b[m: Command\aNotFound: no \x1b[31mred\u009b \u202ething")
 	refusal, ok := errors.AsType[*Error](err)
 	if !ok {
 		t.Fatalf("%v is no *Error", err)
@@ -96,7 +96,7 @@ func TestBrokenStreamsEndEveryCommandWithTheCause(t *testing.T) {
 		{"an event of another type", `{"event": 7}`, `not QMP: event is a JSON number`, nil},
 		{"a timestamp of another type", `{"event": "STOP", "timestamp": {"seconds": "7"}}`, `not QMP: timestamp.seconds is a JSON string`, nil},
 		{"a request that QEMU cannot read", `{"error": {"class": "GenericError", "desc": "JSON parse error, \u001bexpecting value"}}`,
-			`a request was not understood: JSON parse error, \x1bexpecting value`, nil},
+			"a request was not understood: JSON parse error, \x1bexpecting value", nil},
 		{"more than 4 MiB", `{"return": "` + strings.Repeat("x", maxMessage), `not QMP: a message of more than 4 MiB`, nil},
 		{"more than 4 MiB of nothing", strings.Repeat(" ", maxMessage+1), `not QMP: a message of more than 4 MiB`, nil},
 	}

@@ -30,7 +30,7 @@ func (c *argvCmd) Run(_ context.Context, s *session) error {
 	case c.Output == "json":
 		return printJSON(s.stdout, argv)
 	}
-	_, err = fmt.Fprintln(s.stdout, clean(shellLines(argv)))
+	_, err = fmt.Fprintln(s.stdout, shellLines(argv))
 	return err
 }
 

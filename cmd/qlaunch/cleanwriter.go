@@ -3,18 +3,22 @@ package main
 import (
 	"io"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
 // cleanWriter makes fit for a terminal what is written through it, piece by
 // piece as it comes; see clean. A carriage return that belongs to a line break is left out.
 type cleanWriter struct {
-	w    io.Writer
-	held []byte // the end of the last piece, whose meaning the next one decides
+	w     io.Writer
+	mutex sync.Mutex // several VMs' commands speak at the same time
+	held  []byte     // the end of the last piece, whose meaning the next one decides
 }
 
 // Write writes all but the beginning of a character, or of a line break, whose rest is still to come.
 func (c *cleanWriter) Write(p []byte) (int, error) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
 	text := append(c.held, p...)
 	whole := len(text) - undecided(text)
 	c.held = append([]byte(nil), text[whole:]...)
@@ -26,6 +30,8 @@ func (c *cleanWriter) Write(p []byte) (int, error) {
 
 // flush writes what is held back: nothing more comes.
 func (c *cleanWriter) flush() error {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
 	text := cleanLines(c.held)
 	c.held = nil
 	_, err := io.WriteString(c.w, text)

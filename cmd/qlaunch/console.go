@@ -85,9 +85,9 @@ func (c *consoleCmd) onTerminal(ctx context.Context, s *session, console *launch
 		return fmt.Errorf("terminal: %w", err)
 	}
 	// In raw mode a line feed does not return the carriage.
-	fmt.Fprintf(s.stderr, "qlaunch: console of %s; Ctrl-] leaves\r\n", clean(c.Name))
-	err = relay(ctx, console, terminal, s.stdout, func(in io.Reader) error { return sendKeys(console, in) })
-	fmt.Fprint(s.stderr, "\r\n")
+	fmt.Fprintf(s.ownStderr, "qlaunch: console of %s; Ctrl-] leaves\r\n", clean(c.Name))
+	err = relay(ctx, console, terminal, s.ownStdout, func(in io.Reader) error { return sendKeys(console, in) })
+	fmt.Fprint(s.ownStderr, "\r\n")
 	if errors.Is(err, errLeft) {
 		err = nil
 	}
@@ -115,13 +115,8 @@ func sendKeys(w io.Writer, in io.Reader) error {
 
 // inPipe sends what there is, and prints what comes until QEMU has taken all of it.
 func (c *consoleCmd) inPipe(ctx context.Context, s *session, console *launcher.Console) error {
-	out := &cleanWriter{w: s.stdout}
-	stdout := s.stdout
-	if s.outTerminal {
-		stdout = out
-	}
 	sent := false
-	err := relay(ctx, console, s.stdin, stdout, func(in io.Reader) error {
+	err := relay(ctx, console, s.stdin, s.stdout, func(in io.Reader) error {
 		if _, err := io.Copy(console, in); err != nil {
 			return err
 		}
@@ -137,5 +132,5 @@ func (c *consoleCmd) inPipe(ctx context.Context, s *session, console *launcher.C
 	case sent && errors.Is(err, os.ErrDeadlineExceeded):
 		err = lateError(fmt.Sprintf("the guest has not read all of its input after %s", c.Timeout))
 	}
-	return errors.Join(err, out.flush())
+	return err
 }

@@ -132,7 +132,7 @@ func (e *edit) openEditor(ctx context.Context) error {
 	argv = append(argv, e.draft)
 	e.s.showCommand(argv)
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = e.s.stdin, e.s.stdout, e.s.stderr, e.s.environ
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = e.s.stdin, e.s.ownStdout, e.s.ownStderr, e.s.environ
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", argv[0], err)
 	}

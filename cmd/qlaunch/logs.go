@@ -50,17 +50,10 @@ func (c *logsCmd) run(ctx context.Context, s *session) error {
 	if cut > 0 {
 		s.notice("%s: the first %d MiB are gone: a log that grows beyond 16 MiB keeps its last 8", vm.Name, cut>>20)
 	}
-	out := &cleanWriter{w: s.stdout}
-	stdout := s.stdout
-	if s.outTerminal {
-		stdout = out
-	}
 	if c.Follow {
-		err = follow(ctx, vm, &tail{path: path, file: f, out: stdout})
-	} else {
-		err = errors.Join(copyLog(ctx, stdout, f), f.Close())
+		return follow(ctx, vm, &tail{path: path, file: f, out: s.stdout})
 	}
-	return errors.Join(err, out.flush())
+	return errors.Join(copyLog(ctx, s.stdout, f), f.Close())
 }
 
 func openLog(path string) (*os.File, error) {

@@ -29,7 +29,7 @@ func main() {
 	context.AfterFunc(signalled, func() { interrupt(errInterrupted) })
 	executable, _ := os.Executable() // without it, the one command that needs it says so
 	s := &session{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		stdin: os.Stdin, ownStdout: os.Stdout, ownStderr: os.Stderr,
 		inTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
 		outTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 		errTerminal: term.IsTerminal(int(os.Stderr.Fd())),

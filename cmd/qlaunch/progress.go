@@ -13,7 +13,7 @@ import (
 // said meanwhile goes through it, to above its lines.
 type progress struct {
 	s      *session
-	stderr io.Writer // the session's own
+	stderr io.Writer // the session's, until all is done
 	lines  *mpb.Progress
 	stages []*atomic.Value
 	bars   []*mpb.Bar
@@ -24,7 +24,7 @@ func newProgress(s *session, names []string) *progress {
 	if !s.errTerminal {
 		return p
 	}
-	p.lines = mpb.New(mpb.WithOutput(s.stderr), mpb.WithWidth(1))
+	p.lines = mpb.New(mpb.WithOutput(s.ownStderr), mpb.WithWidth(1))
 	for _, name := range names {
 		stage := &atomic.Value{}
 		stage.Store("")
@@ -32,7 +32,7 @@ func newProgress(s *session, names []string) *progress {
 		bar := p.lines.New(0, mpb.SpinnerStyle(), mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Any(text)))
 		p.stages, p.bars = append(p.stages, stage), append(p.bars, bar)
 	}
-	s.stderr = p.lines
+	s.stderr = &cleanWriter{w: p.lines}
 	return p
 }
 

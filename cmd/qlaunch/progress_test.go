@@ -12,7 +12,9 @@ func TestWhatIsSaidDuringProgressStaysOnTheTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer control.Close()
-	s := &session{stderr: tty, errTerminal: true}
+	s := &session{ownStderr: tty, errTerminal: true}
+	s.guard()
+	before := s.stderr
 	lines := newProgress(s, []string{"web", "db"})
 	lines.stage(0)("starts QEMU")
 	lines.stage(1)("QEMU runs")
@@ -31,14 +33,15 @@ func TestWhatIsSaidDuringProgressStaysOnTheTerminal(t *testing.T) {
 	if got := strings.TrimRight(render(shown), " \n"); got != want {
 		t.Errorf("the terminal shows\n%s\nwant\n%s\nof %q", got, want, shown)
 	}
-	if s.stderr != tty {
+	if s.stderr != before {
 		t.Error("the session does not have its stderr back")
 	}
 }
 
 func TestWithoutATerminalThereIsNoProgress(t *testing.T) {
 	var said strings.Builder
-	s := &session{stderr: &said}
+	s := &session{ownStderr: &said}
+	s.guard()
 	lines := newProgress(s, []string{"web"})
 	lines.stage(0)("starts QEMU")
 	lines.done()

@@ -49,16 +49,7 @@ func (c *qmpCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	var text bytes.Buffer
-	if err := printJSON(&text, answer); err != nil {
-		return err
-	}
-	if s.outTerminal {
-		_, err = fmt.Fprint(s.stdout, clean(text.String()))
-	} else {
-		_, err = s.stdout.Write(text.Bytes())
-	}
-	return err
+	return printJSON(s.stdout, answer)
 }
 
 // jsonObject is a text that holds one JSON object, or nothing.

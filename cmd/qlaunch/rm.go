@@ -86,7 +86,7 @@ func (c *rmCmd) confirm(ctx context.Context, s *session, vm vms.VM) error {
 	case !s.inTerminal:
 		return &lossError{vm.Name, files}
 	}
-	fmt.Fprintf(s.stderr, "qlaunch: remove %s with %s? [y/N] ", vm.Name, clean(strings.Join(files, ", ")))
+	fmt.Fprintf(s.stderr, "qlaunch: remove %s with %s? [y/N] ", vm.Name, strings.Join(files, ", "))
 	switch answer, err := s.answer(ctx); {
 	case err != nil:
 		return err

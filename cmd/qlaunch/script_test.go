@@ -45,6 +45,7 @@ func TestMain(m *testing.M) {
 //	expand FILE…                  puts the environment's variables into files
 //	bootsector FILE TEXT [MANNER] makes a disk whose guest writes the text to its console and halts, or, with the
 //	                              manner echo, writes back what it reads there, forever, or, with floods, an A, forever
+//	fit FILE…                     each holds nothing that a terminal acts on but what progress lines are made with
 //	alone [NUMBER]                so many QEMUs of this script run, without a number none
 //
 // What differs from run to run is written as a word in capitals: see masks.
@@ -65,6 +66,7 @@ func TestScripts(t *testing.T) {
 			"await":  await,
 			"expand": expand,
 			"alone":  alone,
+			"fit":    fit,
 
 			"bootsector": bootsector,
 		},

@@ -17,7 +17,11 @@ import (
 // session is what every command works with.
 type session struct {
 	stdin          io.Reader
-	stdout, stderr io.Writer
+	stdout, stderr io.Writer // what is not fit for a terminal is made so on its way through them
+
+	// The process's own outputs, for whoever takes the terminal over: an editor, a guest's
+	// console, the lines of progress. All else goes through stdout and stderr.
+	ownStdout, ownStderr io.Writer
 
 	inTerminal, outTerminal, errTerminal bool
 
@@ -31,6 +35,8 @@ type session struct {
 
 // main runs one command line and gives its exit code.
 func (s *session) main(ctx context.Context, argv []string) int {
+	flush := s.guard()
+	defer flush()
 	line := &commandLine{}
 	parser, err := newParser(line, s)
 	if err != nil {
@@ -43,6 +49,19 @@ func (s *session) main(ctx context.Context, argv []string) int {
 	s.verbose = line.Verbose
 	call.BindTo(ctx, (*context.Context)(nil))
 	return s.report(call.Run())
+}
+
+// guard puts clean between the commands and the terminal: before all that is
+// said on standard error, which people read, and before the answers where they are read on a
+// terminal. In a pipe an answer is what it is. The function that it returns writes what is held back.
+func (s *session) guard() func() {
+	s.stdout, s.stderr = s.ownStdout, &cleanWriter{w: s.ownStderr}
+	if !s.outTerminal {
+		return func() {}
+	}
+	out := &cleanWriter{w: s.ownStdout}
+	s.stdout = out
+	return func() { _ = out.flush() }
 }
 
 // report tells the user of an error, if there is one, and gives the exit code.
@@ -68,23 +87,23 @@ func (s *session) report(err error) int {
 		err = mistakes // each names its file, line and column: what was being done says nothing more
 	}
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(s.stderr, "qlaunch: error: %s\n", clean(strings.TrimSuffix(line, "\n")))
+		fmt.Fprintf(s.stderr, "qlaunch: error: %s\n", strings.TrimSuffix(line, "\n"))
 	}
 	if hint != "" {
-		fmt.Fprintf(s.stderr, "qlaunch: hint: %s\n", clean(hint))
+		fmt.Fprintf(s.stderr, "qlaunch: hint: %s\n", hint)
 	}
 	return code
 }
 
 // notice tells the user something that is not an error.
 func (s *session) notice(format string, values ...any) {
-	fmt.Fprintf(s.stderr, "qlaunch: %s\n", clean(fmt.Sprintf(format, values...)))
+	fmt.Fprintf(s.stderr, "qlaunch: %s\n", fmt.Sprintf(format, values...))
 }
 
 // showCommand shows an external command under -v, as sh -x does.
 func (s *session) showCommand(argv []string) {
 	if s.verbose {
-		fmt.Fprintf(s.stderr, "+ %s\n", clean(shellLine(argv)))
+		fmt.Fprintf(s.stderr, "+ %s\n", shellLine(argv))
 	}
 }
 

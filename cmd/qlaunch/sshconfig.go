@@ -36,11 +36,7 @@ func (c *sshConfCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		entry := s.sshEntry(vm)
-		if s.outTerminal {
-			entry = clean(entry)
-		}
-		_, err = fmt.Fprint(s.stdout, entry)
+		_, err = fmt.Fprint(s.stdout, s.sshEntry(vm))
 		return err
 	}, "ssh-config")
 }

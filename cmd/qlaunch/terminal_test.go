@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 )
 
@@ -126,6 +128,18 @@ var (
 	cursorUp  = regexp.MustCompile(`^\x1b\[(\d*)A`)
 	eraseDown = regexp.MustCompile(`^\x1b\[0?J`)
 )
+
+// fit is a script's command. What it finds unfit is listed here by itself, not asked of clean.
+func fit(ts *testscript.TestScript, _ bool, args []string) {
+	bad := regexp.MustCompile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\u0080-\u009f]|\u00ad|\u061c|[\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|\r[^\n\x1b]")
+	lines := regexp.MustCompile(`\x1b\[\d*[AJ]`)
+	for _, file := range args {
+		text := lines.ReplaceAllString(ts.ReadFile(file), "")
+		if at := bad.FindStringIndex(text); at != nil || !utf8.ValidString(text) {
+			ts.Fatalf("%s: not fit for a terminal at %v: %q", file, at, text)
+		}
+	}
+}
 
 func render(shown string) string {
 	lines, row, column := []string{""}, 0, 0

@@ -85,7 +85,7 @@ func (s *session) dryRun(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(s.stdout, clean(shellLine(launcher.Args(vm, launcher.Files{Helper: helper, UEFI: uefi}))))
+	fmt.Fprintln(s.stdout, shellLine(launcher.Args(vm, launcher.Files{Helper: helper, UEFI: uefi})))
 	return nil
 }
 

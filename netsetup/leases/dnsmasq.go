@@ -46,7 +46,7 @@ func parseDnsmasqLine(fields []string, v6 bool) (lease, bool) {
 	if !ok || ip.Is6() != v6 {
 		return lease{}, false
 	}
-	l := lease{ip: ip, hostname: cleanHostname(fields[3]), issue: fields[0]}
+	l := lease{ip: ip, hostname: hostname(fields[3]), issue: fields[0]}
 	if seconds != 0 {
 		l.expiry = time.Unix(int64(seconds), 0)
 	}

@@ -3,7 +3,6 @@ package leases
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,8 +26,6 @@ func samples(f *testing.F, dir string) [][]byte {
 	return all
 }
 
-var harmless = regexp.MustCompile(`^[A-Za-z0-9_.?-]{0,253}$`)
-
 // sound holds what the rest of the package counts on.
 func sound(t *testing.T, p parsed) {
 	t.Helper()
@@ -39,8 +36,8 @@ func sound(t *testing.T, p parsed) {
 		if len(l.mac) != 0 && len(l.mac) != 6 {
 			t.Errorf("MAC %v", l.mac)
 		}
-		if !harmless.MatchString(l.hostname) {
-			t.Errorf("host name %q", l.hostname)
+		if len(l.hostname) > 253 {
+			t.Errorf("a host name of %d bytes", len(l.hostname))
 		}
 		if l.issue == "" {
 			t.Error("no stamp")

@@ -17,7 +17,6 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 )
 
@@ -57,7 +56,7 @@ type Address struct {
 	IP        netip.Addr `json:"address"` // with the bridge as its zone when it is IPv6 link-local
 	Source    Source     `json:"source"`
 	Path      string     `json:"path"`              // the lease file, or the command that shows the kernel's table
-	Hostname  string     `json:"hostname,omitzero"` // what the guest calls itself: letters, digits and "-_." only
+	Hostname  string     `json:"hostname,omitzero"` // what the guest calls itself: foreign text, not fit for a terminal
 	Expiry    time.Time  `json:"expiry,omitzero"`   // of the lease; zero: never, or the source does not say
 	Freshness Freshness  `json:"freshness"`
 	Live      bool       `json:"live"`               // the kernel has seen the MAC use the address since the start
@@ -107,20 +106,11 @@ func parseMAC(s string) (net.HardwareAddr, bool) {
 	return mac, true
 }
 
-// cleanHostname makes a name that a guest has chosen harmless to print. "*" is how dnsmasq writes "none".
-func cleanHostname(s string) string {
+// hostname is a name that a guest has chosen, of any bytes, but no more than names have. "*" is how dnsmasq writes "none".
+func hostname(s string) string {
 	const longest = 253 // RFC 1035, section 2.3.4
 	if s == "*" {
 		return ""
 	}
-	if len(s) > longest {
-		s = s[:longest]
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune("-_.", r):
-			return r
-		}
-		return '?'
-	}, s)
+	return s[:min(len(s), longest)]
 }

@@ -43,7 +43,7 @@ func parseLibvirtEntry(data []byte) (lease, bool) {
 	}
 	ip, okIP := parseIP(e.IP)
 	mac, okMAC := parseMAC(e.MAC)
-	l := lease{mac: mac, ip: ip, hostname: cleanHostname(e.Hostname), issue: strconv.FormatUint(uint64(e.Expiry), 10)}
+	l := lease{mac: mac, ip: ip, hostname: hostname(e.Hostname), issue: strconv.FormatUint(uint64(e.Expiry), 10)}
 	if e.Expiry != 0 {
 		l.expiry = time.Unix(int64(e.Expiry), 0)
 	}

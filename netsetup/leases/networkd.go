@@ -56,7 +56,7 @@ func parseNetworkdEntry(data []byte) (lease, bool) {
 		return lease{}, false
 	}
 	ip, _ := netip.AddrFromSlice(byteString(e.Address))
-	l := lease{mac: e.mac(), ip: ip, hostname: cleanHostname(e.Hostname)}
+	l := lease{mac: e.mac(), ip: ip, hostname: hostname(e.Hostname)}
 
 	// The wall-clock time is worked out anew at every write of the file, so it moves by itself; the other does not.
 	l.issue = strconv.FormatUint(e.ExpiryBoot, 10)

@@ -40,7 +40,7 @@ skipped 11, torn
 skipped 0
 `},
 		{"libvirt/junk.status", parseLibvirt, `
-52:54:00:53:52:b1 192.168.122.65 ??31mevil 2026-11-23T11:52:26Z
+52:54:00:53:52:b1 192.168.122.65 ` + "\x1b[" + `31mevil 2026-11-23T11:52:26Z
 skipped 4
 `},
 		{"networkd/systemd-257", parseNetworkd, `
@@ -58,7 +58,7 @@ skipped 0
 skipped 0
 `},
 		{"networkd/junk", parseNetworkd, `
-52:54:00:53:52:b1 192.168.122.62 a?b never
+52:54:00:53:52:b1 192.168.122.62 a` + "\a" + `b never
 skipped 4
 `},
 	}
