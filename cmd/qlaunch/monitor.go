@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
@@ -19,10 +21,9 @@ func onMonitor(ctx context.Context, vm vms.VM, timeout time.Duration, do func(co
 		return err
 	}
 	defer process.Close()
+	// QEMU's end breaks the monitor off, and not before its last answer, that to quit, has been read.
 	asking, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	asking, done := process.Context(asking)
-	defer done()
 	m, err := qmp.Dial(asking, launcher.QMPSocket(vm))
 	if err == nil {
 		defer m.Close()
@@ -33,7 +34,7 @@ func onMonitor(ctx context.Context, vm vms.VM, timeout time.Duration, do func(co
 		return nil
 	case ctx.Err() != nil:
 		return errInterrupted
-	case errors.Is(err, qmp.ErrEnded) && ended(ctx, process), errors.Is(context.Cause(asking), launcher.ErrEnded):
+	case brokenOff(err) && ended(ctx, process):
 		return launcher.Died(vm)
 	case errors.Is(err, qmp.ErrNoGreeting):
 		return &mutedError{pid: process.PID, timeout: timeout, stopped: process.Stopped()}
@@ -46,6 +47,11 @@ func ended(ctx context.Context, process *launcher.Process) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	return process.Wait(ctx) == nil
+}
+
+// brokenOff tells a monitor whose QEMU went away, before or after it took the connection.
+func brokenOff(err error) bool {
+	return errors.Is(err, qmp.ErrEnded) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ECONNRESET)
 }
 
 // mutedError says that QEMU runs and its monitor does not greet. The one cure is in its hint.
