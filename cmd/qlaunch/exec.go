@@ -204,18 +204,21 @@ func pipedInput(ctx context.Context, s *session) ([]byte, error) {
 
 // tell prints what the program printed, and ends as it did.
 func (c *execCmd) tell(s *session, exit agent.Exit) error {
+	stderr := s.ownStderr // in a pipe it is what it is, as its output is
+	if s.errTerminal {
+		stderr = s.stderr
+	}
 	streams := []struct {
-		name     string
-		to       io.Writer
-		terminal bool
-		text     []byte
-		cut      bool
+		name string
+		to   io.Writer
+		text []byte
+		cut  bool
 	}{
-		{"standard output", s.stdout, s.outTerminal, exit.Stdout, exit.StdoutCut},
-		{"standard error", s.stderr, s.errTerminal, exit.Stderr, exit.StderrCut},
+		{"standard output", s.stdout, exit.Stdout, exit.StdoutCut},
+		{"standard error", stderr, exit.Stderr, exit.StderrCut},
 	}
 	for _, stream := range streams {
-		if err := printOutput(stream.to, stream.terminal, stream.text); err != nil {
+		if _, err := stream.to.Write(stream.text); err != nil {
 			return err
 		}
 	}
@@ -234,15 +237,4 @@ func (c *execCmd) tell(s *session, exit agent.Exit) error {
 	}
 	s.notice("%s: the program's exit code was %d", c.Name, exit.Code) // Windows has such
 	return exitError(255)
-}
-
-// printOutput writes a program's output as it is, or fit for a terminal.
-func printOutput(w io.Writer, terminal bool, text []byte) error {
-	if !terminal {
-		_, err := w.Write(text)
-		return err
-	}
-	fit := &cleanWriter{w: w}
-	_, err := fit.Write(text)
-	return errors.Join(err, fit.flush())
 }

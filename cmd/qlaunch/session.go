@@ -55,13 +55,12 @@ func (s *session) main(ctx context.Context, argv []string) int {
 // said on standard error, which people read, and before the answers where they are read on a
 // terminal. In a pipe an answer is what it is. The function that it returns writes what is held back.
 func (s *session) guard() func() {
-	s.stdout, s.stderr = s.ownStdout, &cleanWriter{w: s.ownStderr}
-	if !s.outTerminal {
-		return func() {}
+	said, out := &cleanWriter{w: s.ownStderr}, &cleanWriter{w: s.ownStdout}
+	s.stdout, s.stderr = s.ownStdout, said
+	if s.outTerminal {
+		s.stdout = out
 	}
-	out := &cleanWriter{w: s.ownStdout}
-	s.stdout = out
-	return func() { _ = out.flush() }
+	return func() { _, _ = out.flush(), said.flush() }
 }
 
 // report tells the user of an error, if there is one, and gives the exit code.
