@@ -67,6 +67,21 @@ func (b *DiskBus) UnmarshalText(text []byte) error {
 	return choose(b, text, BusVirtio, BusSCSI, BusNVMe, BusSATA)
 }
 
+// Restart is when systemd starts a VM again that has ended.
+type Restart string
+
+// The choices. RestartOnFailure is for a QEMU that was killed or crashed; a
+// guest that powers itself off stays off.
+const (
+	RestartNo        Restart = "no"
+	RestartOnFailure Restart = "on-failure"
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *Restart) UnmarshalText(text []byte) error {
+	return choose(r, text, RestartNo, RestartOnFailure)
+}
+
 // NICType is what a NIC is connected to.
 type NICType string
 

@@ -37,6 +37,7 @@ func (r random) vm(env Env) VM {
 		Firmware:    pick(r, BIOS, UEFI),
 		SSH:         SSH{User: pick(r, "", "debian", `CORP\j`), Port: uint16(1 + r.IntN(65535)), Identity: r.maybePath()},
 		Shutdown:    Shutdown{Timeout: Duration(1 + r.Int64N(int64(24*time.Hour)))},
+		Systemd:     Systemd{Restart: pick(r, RestartNo, RestartOnFailure)},
 		QEMU:        QEMU{Binary: pick(r, "qemu-kvm", r.path()), Helper: r.maybePath()},
 	}
 	if r.IntN(2) == 0 {

@@ -18,6 +18,7 @@ func defaultVM() VM {
 		NICs:     []NIC{{Type: NICBridge, Bridge: "auto", MAC: MAC{0x52, 0x54, 0, 0xef, 0xc1, 0xaa}, Model: "virtio-net-pci"}},
 		SSH:      SSH{Port: 22},
 		Shutdown: Shutdown{Timeout: Duration(90 * time.Second)},
+		Systemd:  Systemd{Restart: RestartNo},
 		QEMU:     QEMU{Binary: "qemu-system-x86_64"},
 	}
 }

@@ -68,6 +68,7 @@ func TestTheReferenceIsAVM(t *testing.T) {
 		},
 		SSH:      SSH{User: "debian", Port: 22, Identity: "/home/u/.ssh/id_ed25519"},
 		Shutdown: Shutdown{Timeout: Duration(90 * time.Second)},
+		Systemd:  Systemd{Restart: RestartNo},
 		QEMU:     QEMU{Binary: "qemu-system-x86_64"},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(sameForward)); diff != "" {

@@ -35,6 +35,7 @@ type VM struct {
 	NICs     []NIC    `toml:"nic"` // those of type none are left out
 	SSH      SSH      `toml:"ssh"`
 	Shutdown Shutdown `toml:"shutdown"`
+	Systemd  Systemd  `toml:"systemd"`
 	QEMU     QEMU     `toml:"qemu"`
 }
 
@@ -80,6 +81,12 @@ type SSH struct {
 type Shutdown struct {
 	// Timeout is how long the guest may take after it was asked to power off.
 	Timeout Duration `toml:"timeout"`
+}
+
+// Systemd is how the VM fares as a service of its user.
+type Systemd struct {
+	// Restart is whether it is started again when QEMU does not end well.
+	Restart Restart `toml:"restart"`
 }
 
 // QEMU is what to run.
