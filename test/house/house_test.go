@@ -22,7 +22,8 @@ var arrows = map[string][]string{
 	"netsetup/leases": nil,
 	"netsetup/host":   {"netsetup"},
 	"launcher":        {"vms", "qmp", "qmp/agent"},
-	"cmd/qlaunch":     {"vms", "qmp", "qmp/agent", "netsetup", "netsetup/leases", "netsetup/host", "launcher"},
+	"launcher/unit":   nil,
+	"cmd/qlaunch":     {"vms", "qmp", "qmp/agent", "netsetup", "netsetup/leases", "netsetup/host", "launcher", "launcher/unit"},
 }
 
 func TestPackagesImportOnlyWhatTheArrowsSay(t *testing.T) {
