@@ -19,10 +19,13 @@ type guest struct {
 	process *launcher.Process
 	waiter  *leases.Waiter // nil for a VM without a bridged NIC
 	query   leases.Query   // what the waiter waits for
+	started bool           // by this process
 }
 
 func (g *guest) close() {
-	g.process.Close()
+	if g.process != nil {
+		g.process.Close()
+	}
 	if g.waiter != nil {
 		_ = g.waiter.Close()
 	}
@@ -49,12 +52,21 @@ func (s *session) bringUp(ctx context.Context, ref string, timeout time.Duration
 }
 
 func (s *session) bringUpLocked(ctx context.Context, vm vms.VM) (*guest, error) {
+	g, err := s.find(vm)
+	if errors.Is(err, launcher.ErrNotRunning) {
+		return s.start(ctx, vm)
+	}
+	return g, err
+}
+
+// find gives a VM that runs, with the definition that it was started with. The
+// error wraps launcher.ErrNotRunning when it may be started.
+func (s *session) find(vm vms.VM) (*guest, error) {
 	process, err := launcher.Find(vm)
 	if errors.Is(err, launcher.ErrNotRunning) {
 		if err := launcher.NoOrphan(vm); err != nil {
 			return nil, err
 		}
-		return s.start(ctx, vm)
 	}
 	if err != nil {
 		return nil, err
@@ -89,15 +101,13 @@ func (s *session) startReady(ctx context.Context, vm vms.VM, helper string) (*gu
 		return nil, err
 	}
 	// What the leases say now is what the answer is told from later.
-	g, err := s.watched(&guest{vm: vm}, time.Time{})
+	g, err := s.watched(&guest{vm: vm, started: true}, time.Time{})
 	if err != nil {
 		return nil, err
 	}
 	g.process, err = s.launch(ctx, vm, helper)
 	if err != nil {
-		if g.waiter != nil {
-			_ = g.waiter.Close()
-		}
+		g.close()
 		return nil, err
 	}
 	return g, nil

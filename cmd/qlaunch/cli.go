@@ -18,6 +18,8 @@ type commandLine struct {
 	Pause    pauseCmd    `cmd:"" help:"Stop the guests' processors."`
 	Resume   resumeCmd   `cmd:"" help:"Let paused guests go on."`
 	Reset    resetCmd    `cmd:"" help:"Press the reset button."`
+	Enable   enableCmd   `cmd:"" help:"Make VMs start at boot."`
+	Disable  disableCmd  `cmd:"" help:"Take that back."`
 	Ls       lsCmd       `cmd:"" aliases:"list" help:"List the VMs."`
 	Status   statusCmd   `cmd:"" help:"Tell what a VM does."`
 	IP       ipCmd       `cmd:"" name:"ip" help:"Print a VM's address."`
@@ -38,6 +40,9 @@ type commandLine struct {
 	Rm       rmCmd       `cmd:"" aliases:"delete" help:"Remove a VM: its definition, its disks, its logs."`
 
 	Net netCmd `cmd:"" help:"List the host's bridges."`
+
+	UnitStart unitStartCmd `cmd:"" hidden:"" help:"Start a VM as what a systemd unit runs."`
+	UnitStop  unitStopCmd  `cmd:"" hidden:"" help:"Shut down the VM of a systemd unit."`
 
 	Completion completionCmd `cmd:"" help:"Print a shell's completion script."`
 	Trim       trimCmd       `cmd:"" hidden:"" help:"Cut the logs of all VMs to their size."`

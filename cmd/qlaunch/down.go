@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/unit"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -75,16 +76,22 @@ func (s *session) takeDown(ctx context.Context, vm vms.VM, way shutdown) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.end(ctx, vm, way), lock.Release())
+	wait := s.tellUnit(ctx, vm, unit.Stop)
+	if err := errors.Join(s.end(ctx, vm, way), lock.Release()); err != nil {
+		return err
+	}
+	s.awaitUnit(vm, wait)
+	return nil
 }
 
 // forceDown ends a VM without its lock: another command may hold that for as long
 // as a guest takes to shut down. One that is starting the VM is waited for, and undone.
 func (s *session) forceDown(ctx context.Context, vm vms.VM, way shutdown) error {
-	err := s.stop(ctx, vm, way)
-	if err != nil {
+	wait := s.tellUnit(ctx, vm, unit.Stop)
+	if err := s.stop(ctx, vm, way); err != nil {
 		return err
 	}
+	s.awaitUnit(vm, wait)
 	if h, ok := launcher.AtWork(vm); ok && h.Command.Starts() {
 		return s.takeDown(ctx, vm, way)
 	}

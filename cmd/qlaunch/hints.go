@@ -17,6 +17,9 @@ import (
 // verdict gives an error's exit code, and a hint: a command to type or a fact,
 // or nothing. The first row whose error it is decides.
 func verdict(err error) (code int, hint string) {
+	if handed, ok := errors.AsType[*handedError](err); ok {
+		return handed.Code, handed.Hint // judged where it happened
+	}
 	if none, ok := errors.AsType[*netsetup.NoneFits](err); ok {
 		err = none.Nearest()
 	}
@@ -61,6 +64,12 @@ func causes() []aCause {
 		{is(launcher.ErrAgentTaken), exitBusy, nil},
 		{is(launcher.ErrNoAgent), exitFailed, fixed("sudo apt install qemu-guest-agent # in the guest")},
 		{is(agent.ErrSilent), exitFailed, nil},
+		{isA[*elsewhereError], exitBusy, hintOf((*elsewhereError).hint)},
+		{is(errCalledOff), exitBusy, nil},
+		{isA[*noManagerError], exitHost, nil},
+		{isA[*breakerError], exitHost, hintOf((*breakerError).hint)},
+		{isA[*oldManagerError], exitHost, hintOf((*oldManagerError).hint)},
+		{isA[*unitError], exitFailed, hintOf((*unitError).hint)},
 
 		{is(launcher.ErrNoKVM), exitHost, fixed(`sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`)},
 		{is(launcher.ErrKVMDenied), exitHost, hintOf(kvmHint)},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/unit"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/host"
 	"github.com/qlaunch/qlaunch/netsetup/leases"
@@ -58,6 +59,16 @@ func wrongs() []struct {
 		{errors.Join(launcher.ErrAgentTaken, context.DeadlineExceeded), 7, ""},
 		{launcher.ErrNoAgent, 1, "sudo apt install qemu-guest-agent # in the guest"},
 		{errors.Join(agent.ErrSilent, context.DeadlineExceeded), 1, ""},
+		{&elsewhereError{"web", 123}, 7, "qlaunch restart web # ends that QEMU, and starts the VM in its unit"},
+		{errCalledOff, 7, ""},
+		{&noManagerError{"XDG_RUNTIME_DIR is not set"}, 5, ""},
+		{&breakerError{wrong(netsetup.ErrNoNewPrivs, netsetup.Error{}), unit.Breaker{File: "/a.conf", Directive: "NoNewPrivileges="}}, 5,
+			"without that line, and after systemctl --user daemon-reload, the bridge helper works"},
+		{&oldManagerError{wrong(netsetup.ErrHelperForbidden, netsetup.Error{}), "kvm", 1000}, 5,
+			"sudo systemctl restart user@1000.service # ends all of your units, VMs too"},
+		{&unitError{"web", unit.State{Active: "failed", Result: "signal", Code: 2, Exit: 9}}, 1, "journalctl --user --unit qlaunch@web.service"},
+		{&unitError{"web", unit.State{Active: "failed", Result: "exit-code", Code: 1, Exit: 203}}, 1,
+			"qlaunch enable web # writes the unit anew, with the path of this qlaunch"},
 
 		{&launcher.KVMError{Device: "/dev/kvm", Err: launcher.ErrNoKVM}, 5, `sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`},
 		{&launcher.KVMError{Device: "/dev/kvm", Group: "kvm", Err: launcher.ErrKVMDenied}, 5, "sudo usermod -aG kvm $USER # then log in again"},
@@ -137,6 +148,13 @@ func TestEachErrorHasItsCodeAndHint(t *testing.T) {
 	}
 	if code, hint := verdict(errors.New("disk full")); code != 1 || hint != "" {
 		t.Errorf("any other error: code %d, hint %q", code, hint)
+	}
+}
+
+func TestAnErrorThatWasHandedOnIsJudgedWhereItHappened(t *testing.T) {
+	err := fmt.Errorf("up web: %w", &handedError{Text: "bridge br0: no such bridge", Hint: "a command", Code: 5})
+	if code, hint := verdict(err); code != 5 || hint != "a command" || err.Error() != "up web: bridge br0: no such bridge" {
+		t.Errorf("%v: code %d, hint %q", err, code, hint)
 	}
 }
 

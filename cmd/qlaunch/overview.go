@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/unit"
 	"github.com/qlaunch/qlaunch/netsetup/leases"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -16,13 +17,14 @@ import (
 type overview struct {
 	Name        string         `json:"name"`
 	State       launcher.State `json:"state"`
-	Reason      string         `json:"reason,omitzero"` // of paused, unresponsive, starting and orphan
+	Reason      string         `json:"reason,omitzero"` // of paused, unresponsive, starting and orphan, and of stopped where the unit failed
 	Address     string         `json:"address,omitzero"`
 	Description string         `json:"description,omitzero"`
 	Memory      vms.Size       `json:"memory,omitzero"`
 	CPUs        int            `json:"cpus,omitzero"`
 	PID         int            `json:"pid,omitzero"`
 	Started     time.Time      `json:"started,omitzero"`
+	Unit        string         `json:"unit,omitzero"`    // the systemd unit that QEMU runs in
 	Changed     []string       `json:"changed,omitzero"` // keys of the definition that differ from what runs
 	File        string         `json:"file"`             // the definition
 	Missing     bool           `json:"missing,omitzero"` // it is not there, though the VM runs
@@ -47,6 +49,7 @@ func (s *session) look(ctx context.Context, ref string, orphans func() (map[stri
 	if status.PID == 0 {
 		return o.orOrphan(orphans)
 	}
+	o.Unit, _ = unit.Of(status.PID)
 	s.compare(&o, ref, vm)
 	if status.State == launcher.Starting {
 		return o, nil

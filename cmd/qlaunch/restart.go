@@ -68,6 +68,9 @@ func (s *session) restart(ctx context.Context, ref string, old vms.VM, way shutd
 	}
 	var g *guest
 	if vm, err = s.load(ref); err == nil { // what was waited for may have been its removal
+		if svc := s.service(ctx, ref); svc != nil {
+			return s.restartService(ctx, svc, &restart{vm, old, way, lock})
+		}
 		g, err = s.restartLocked(ctx, vm, old, way)
 	}
 	return g, errors.Join(err, lock.Release())

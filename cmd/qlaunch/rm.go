@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/unit"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -57,6 +58,9 @@ func (s *session) remove(name string, vm vms.VM) error {
 		return err // another rm was waited for
 	}
 	if err := launcher.Remove(vm); err != nil {
+		return err
+	}
+	if err := unit.Forget(s.unitDir(), vm.Name); err != nil {
 		return err
 	}
 	return os.Remove(vm.File)

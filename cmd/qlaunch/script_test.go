@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 		"interrupt": interrupt,
 		"terminal":  terminal,
 		"screen":    screen,
+		"supervise": supervise,
 	})
 }
 
@@ -259,6 +260,8 @@ var masks = []struct{ pattern, word string }{
 	{`("pid": )\d+`, "${1}PID"},
 	{`("started": )"[^"]+"`, "${1}TIME"},
 	{`\bpid \d+`, "pid PID"},
+	{`\bMAINPID=\d+`, "MAINPID=PID"},
+	{`\bshow-user \S+`, "show-user USER"},
 	{`\bkill -CONT \d+`, "kill -CONT PID"},
 	{`(\.edit-)\d+`, "${1}N"},
 }

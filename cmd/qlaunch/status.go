@@ -28,6 +28,7 @@ func (c *statusCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("status %s: %w", c.Name, err)
 	}
+	s.addUnit(ctx, &o)
 	if c.Output == "json" {
 		err = printJSON(s.stdout, o)
 	} else {
@@ -69,6 +70,7 @@ func printStatus(w io.Writer, o overview) error {
 	if o.PID != 0 {
 		row("pid", fmt.Sprint(o.PID))
 	}
+	row("unit", o.Unit)
 	if !o.Started.IsZero() {
 		row("uptime", time.Since(o.Started).Truncate(time.Second).String())
 	}

@@ -17,6 +17,7 @@ type upCmd struct {
 	All     bool         `short:"a" help:"Every VM that is defined, in place of names."`
 	Wait    goal         `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
 	Timeout vms.Duration `default:"60s" help:"How long to wait for that. The VM keeps running."`
+	Direct  bool         `help:"Start it outside of systemd, also where it could be a service."`
 	DryRun  bool         `help:"Check all that a start needs, print QEMU's command line, start nothing."`
 }
 
@@ -63,12 +64,26 @@ func (s *session) bringAllUp(names []string, all bool, what string, one func(nam
 
 func (c *upCmd) one(ctx context.Context, s *session, name string, stage func(string)) (netip.Addr, error) {
 	stage("starts QEMU")
-	g, err := s.bringUp(ctx, name, time.Duration(c.Timeout))
+	g, err := c.bringUp(ctx, s, name)
 	if err != nil {
 		return netip.Addr{}, orInterrupted(err)
 	}
 	defer g.close()
 	return s.await(ctx, g, c.Wait, time.Duration(c.Timeout), stage)
+}
+
+// bringUp makes a VM run: through its unit, where it has one.
+func (c *upCmd) bringUp(ctx context.Context, s *session, name string) (*guest, error) {
+	vm, err := s.load(name)
+	if err != nil {
+		return nil, err
+	}
+	if !c.Direct && !launcher.IsRunning(vm) {
+		if svc := s.service(ctx, name); svc != nil {
+			return s.bringUpService(ctx, svc, name, time.Duration(c.Timeout))
+		}
+	}
+	return s.bringUp(ctx, name, time.Duration(c.Timeout))
 }
 
 // dryRun goes as far as a start can without changing anything.

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+type disableCmd struct {
+	Names []string `arg:"" vm:"" name:"name" help:"VMs, each by its name."`
+	Now   bool     `help:"Shut them down now, too."`
+}
+
+func (disableCmd) Help() string {
+	return "Takes back what enable did for VMs: they start when you say so. The definitions need not be there any more."
+}
+
+func (disableCmd) Example() string { return "qlaunch disable guestvm" }
+
+func (c *disableCmd) Run(ctx context.Context, s *session) error {
+	names := once(c.Names)
+	manager, err := s.needManager()
+	if err != nil {
+		return fmt.Errorf("disable: %w", err)
+	}
+	err = each(names, func(name string) error {
+		if err := vms.CheckName(name); err != nil {
+			return &definitionError{err}
+		}
+		return manager.Disable(ctx, unit.Name(name))
+	}, "disable")
+	if err != nil || !c.Now {
+		return err
+	}
+	down := downCmd{}
+	return atOnce(names, func(_ int, name string) error { return down.one(ctx, s, name) }, "disable")
+}

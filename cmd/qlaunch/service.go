@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// service is the systemd unit by which a VM is started and ended.
+type service struct {
+	vm      string
+	unit    string
+	manager unit.Manager
+	state   unit.State
+}
+
+// unitDir is where the user's own unit files are.
+func (s *session) unitDir() string {
+	return filepath.Join(filepath.Dir(filepath.Dir(s.store.Dirs.Config)), "systemd/user")
+}
+
+// manager is the user's systemd, where one can be asked.
+func (s *session) manager() (unit.Manager, bool) {
+	return unit.Manager{Verbose: s.showCommand}, unit.Reachable(s.getenv("XDG_RUNTIME_DIR"))
+}
+
+// service gives the unit of a VM, or nil when the VM is to be started directly:
+// without a user manager, without a template, by a definition that the unit
+// would not find. Where the user would expect otherwise, a notice says why.
+func (s *session) service(ctx context.Context, ref string) *service {
+	name, file, err := s.store.Locate(ref)
+	if err != nil || file != s.store.Path(name) {
+		return nil
+	}
+	manager, ok := s.manager()
+	if !ok {
+		s.noManager(name)
+		return nil
+	}
+	svc := &service{vm: name, unit: unit.Name(name), manager: manager}
+	svc.state, err = manager.State(ctx, svc.unit)
+	if err == nil && svc.state.Load == "not-found" {
+		return nil
+	}
+	if err == nil {
+		err = s.sameDirs(ctx, manager)
+	}
+	if err != nil {
+		s.notice("%s: not as a service: %v", name, err)
+		return nil
+	}
+	return svc
+}
+
+// noManager says how to get at the user manager, where the user's own unit files say that it is counted on.
+func (s *session) noManager(name string) {
+	for _, file := range []string{unit.TemplateFile, filepath.Join("default.target.wants", unit.Name(name))} {
+		if _, err := os.Lstat(filepath.Join(s.unitDir(), file)); err == nil {
+			s.notice("%s: not as a service: %s", name, s.whyNoManager())
+			return
+		}
+	}
+}
+
+func (s *session) whyNoManager() string {
+	runtime := s.getenv("XDG_RUNTIME_DIR")
+	usual := filepath.Join(s.root, "run/user", fmt.Sprint(s.store.UID))
+	switch {
+	case runtime == "" && unit.Reachable(usual):
+		return "XDG_RUNTIME_DIR is not set, as under su and cron: export XDG_RUNTIME_DIR=" + usual
+	case runtime == "":
+		return "XDG_RUNTIME_DIR is not set, as under su and cron, and no user manager runs: log in, by ssh or machinectl shell, or run loginctl enable-linger"
+	}
+	return "no user manager listens in " + runtime + ": log in, by ssh or machinectl shell, or run loginctl enable-linger"
+}
+
+// sameDirs tells a user manager that would look for VMs where this process does from one that would not.
+func (s *session) sameDirs(ctx context.Context, manager unit.Manager) error {
+	environment, err := manager.Environment(ctx)
+	if err != nil {
+		return err
+	}
+	theirs := vms.FindDirs(func(name string) string { return environment[name] }, environment["HOME"], s.store.UID, os.TempDir())
+	for _, dir := range []struct{ what, ours, theirs string }{
+		{"definitions", s.store.Dirs.Config, theirs.Config},
+		{"disks", s.store.Dirs.Data, theirs.Data},
+		{"logs", s.store.Dirs.State, theirs.State},
+		{"sockets", s.store.Dirs.Runtime, theirs.Runtime},
+	} {
+		if dir.ours != dir.theirs {
+			return fmt.Errorf("the user manager's environment has the %s in %s, this one in %s", dir.what, dir.theirs, dir.ours)
+		}
+	}
+	return nil
+}
+
+// inUnit tells whether the QEMU of a VM is the one of its unit.
+func inUnit(vm vms.VM) bool {
+	process, err := launcher.Find(vm)
+	if err != nil {
+		return false
+	}
+	defer process.Close()
+	name, ok := unit.Of(process.PID)
+	return ok && name == unit.Name(vm.Name)
+}
+
+// startService has the manager start a unit, by a job, and turns a failure into
+// what the start itself had to say.
+func (s *session) startService(ctx context.Context, svc *service, vm vms.VM, job func() error) error {
+	if svc.state.Stale {
+		if err := svc.manager.Reload(ctx); err != nil {
+			return err
+		}
+	}
+	if svc.state.Active == "failed" { // however it came to that: it may have been started too often
+		if err := svc.manager.ResetFailed(ctx, svc.unit); err != nil {
+			return err
+		}
+	}
+	err := job()
+	if err != nil && ctx.Err() == nil && s.tooOften(ctx, svc) {
+		err = svc.manager.Do(ctx, unit.Start, svc.unit)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	if said, ok := readFailure(vm); ok {
+		return said
+	}
+	state, unknown := svc.manager.State(ctx, svc.unit)
+	switch {
+	case unknown != nil, !state.Loaded():
+		return err
+	case state.Failure() != "":
+		return &unitError{svc.vm, state}
+	case state.Active != "active":
+		return errCalledOff
+	}
+	return err
+}
+
+// errCalledOff says that a start came to nothing because somebody wanted that.
+var errCalledOff = errors.New("another command called the start off")
+
+// tooOften tells whether a unit was only started too often in a short time,
+// which somebody who types the starts may do: systemd is told to forget that.
+func (s *session) tooOften(ctx context.Context, svc *service) bool {
+	state, err := svc.manager.State(ctx, svc.unit)
+	if err != nil || !state.StartLimitHit() {
+		return false
+	}
+	s.notice("%s: started too often in a short time for systemd, which is told to forget that", svc.vm)
+	return svc.manager.ResetFailed(ctx, svc.unit) == nil
+}
+
+// unitError says that a unit failed, and how, where its process could say nothing itself.
+type unitError struct {
+	vm    string
+	state unit.State
+}
+
+func (e *unitError) Error() string {
+	return fmt.Sprintf("%s failed: %s", unit.Name(e.vm), e.state.Failure())
+}
+
+func (e *unitError) hint() string {
+	if e.state.NoProgram() {
+		return "qlaunch enable " + e.vm + " # writes the unit anew, with the path of this qlaunch"
+	}
+	return "journalctl --user --unit " + unit.Name(e.vm)
+}
+
+// unitGone is how long a unit may take to be inactive once its QEMU has ended.
+const unitGone = 15 * time.Second
+
+// tellUnit tells the manager that the end of a VM is wanted, so that it does not
+// take it for a failure: to stop, or to restart, its unit. The end itself
+// stays with this process, which holds the VM's lock; the unit's own ExecStop
+// waits for that lock. What is returned waits until the manager is done. Nothing is to be told
+// of a VM whose unit does nothing.
+func (s *session) tellUnit(ctx context.Context, vm vms.VM, verb unit.Verb) (wait func() error) {
+	none := func() error { return nil }
+	manager, ok := s.manager()
+	if !ok {
+		return none
+	}
+	switch {
+	case inUnit(vm):
+	case launcher.IsRunning(vm):
+		return none
+	default:
+		state, err := manager.State(ctx, unit.Name(vm.Name))
+		if err != nil || !state.Loaded() || state.Idle() {
+			return none
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := manager.Begin(ctx, verb, unit.Name(vm.Name))
+	return func() error {
+		defer cancel()
+		return done()
+	}
+}
+
+// awaitUnit waits until the unit of a VM that has ended is at rest. That the
+// manager does not get there is not the VM's failure.
+func (s *session) awaitUnit(vm vms.VM, wait func() error) {
+	done := make(chan error, 1)
+	go func() { done <- wait() }()
+	var err error
+	select {
+	case err = <-done:
+	case <-time.After(unitGone):
+		err = errors.New("not at rest after " + unitGone.String())
+	}
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, errInterrupted) {
+		s.notice("%s: has ended, but its unit: %v", vm.Name, err)
+	}
+}

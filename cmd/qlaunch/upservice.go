@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// bringUpService makes a VM run through its unit, or finds that it runs. All
+// that can be found wrong is found here, at the terminal, before systemd is
+// asked. The lock is waited for, and given back for the process that systemd starts.
+func (s *session) bringUpService(ctx context.Context, svc *service, ref string, timeout time.Duration) (*guest, error) {
+	vm, err := s.load(ref)
+	if err != nil {
+		return nil, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	lock, err := launcher.Claim(waiting, vm, launcher.CommandUp)
+	if err != nil {
+		return nil, err
+	}
+	var g *guest
+	if vm, err = s.load(ref); err == nil { // what was waited for may have been its removal
+		g, err = s.prepare(ctx, vm)
+	}
+	if err := errors.Join(err, lock.Release()); err != nil {
+		return nil, err
+	}
+	if g.process != nil {
+		return g, nil
+	}
+	return s.serve(ctx, svc, g, func() error { return svc.manager.Do(ctx, unit.Start, svc.unit) })
+}
+
+// prepare does for a start by systemd what can be done before: the checks, and the watch for the
+// address. A VM that runs is given as it is, with its process.
+func (s *session) prepare(ctx context.Context, vm vms.VM) (*guest, error) {
+	g, err := s.find(vm)
+	if !errors.Is(err, launcher.ErrNotRunning) {
+		return g, err
+	}
+	if vm, _, err = s.ready(ctx, vm); err != nil {
+		return nil, err
+	}
+	if err := forgetFailure(vm); err != nil {
+		return nil, err
+	}
+	return s.watched(&guest{vm: vm}, time.Time{})
+}
+
+// serve has systemd start what is prepared, and finds the QEMU that it started.
+func (s *session) serve(ctx context.Context, svc *service, g *guest, job func() error) (*guest, error) {
+	err := s.startService(ctx, svc, g.vm, job)
+	if err == nil {
+		g.process, err = launcher.Find(g.vm)
+	}
+	if errors.Is(err, launcher.ErrNotRunning) {
+		err = launcher.Died(g.vm)
+	}
+	if err != nil {
+		g.close()
+		return nil, err
+	}
+	started, err := s.store.Started(g.vm.Name)
+	if err == nil {
+		g.vm = started
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
