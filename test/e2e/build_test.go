@@ -15,6 +15,7 @@ type build struct {
 	qlaunch string // the program, with the race detector where this test has it
 	plain   string // the program as users have it
 	guest   string // the directory that test/guest/build filled
+	helper  string // what stands in for the bridge helper where that goes wrong
 }
 
 // once is the one build of a run.
@@ -30,9 +31,10 @@ func built(t *testing.T) build {
 	t.Helper()
 	once.Do(func() {
 		plain := filepath.Join(once.dir, "qlaunch")
-		once.build = build{qlaunch: plain, plain: plain, guest: filepath.Join(once.dir, "guest")}
+		once.build = build{qlaunch: plain, plain: plain, guest: filepath.Join(once.dir, "guest"), helper: filepath.Join(once.dir, "fakehelper")}
 		const source = "github.com/qlaunch/qlaunch/cmd/qlaunch"
-		commands := [][]string{{"go", "build", "-o", plain, source}, {"sh", "../guest/build", once.guest}}
+		commands := [][]string{{"go", "build", "-o", plain, source},
+			{"go", "build", "-o", once.helper, "github.com/qlaunch/qlaunch/test/fakehelper"}, {"sh", "../guest/build", once.guest}}
 		if raceDetector {
 			once.qlaunch += "-race"
 			commands = append(commands, []string{"go", "build", "-race", "-o", once.qlaunch, source})

@@ -88,7 +88,7 @@ func (b build) run(t *testing.T, file string) {
 	ctx, cancel := context.WithTimeout(t.Context(), worldDeadline)
 	defer cancel()
 	inside := filepath.Join(world.Dir, filepath.Base(file))
-	o.Copy = map[string]string{"bin/qlaunch": b.qlaunch, "guest": b.guest, filepath.Base(file): file}
+	o.Copy = map[string]string{"bin/qlaunch": b.qlaunch, "guest": b.guest, "fakehelper": b.helper, filepath.Base(file): file}
 	verbosity := "quiet"
 	if testing.Verbose() {
 		verbosity = "verbose"
