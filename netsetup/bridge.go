@@ -20,6 +20,9 @@ type Bridge struct {
 	Up    bool             // IFF_UP: switched on, whether or not a port has a carrier
 	Addrs []netip.Prefix   // its addresses of both families with the length of their subnet
 	Ports []string         // names of the links enslaved to it, sorted
+	MTU   int
+
+	Uplinks []string // those of the ports that lead out of this host, or may: hardware, a VLAN, a bond
 }
 
 // MaxName is the longest name of a link in bytes: IFNAMSIZ without its NUL, netdevice(7).
@@ -70,13 +73,17 @@ const kindBridge = "bridge"
 // describe is a bridge with its addresses, and with its ports out of all links.
 func describe(link netlink.Link, links []netlink.Link) (Bridge, error) {
 	attrs := link.Attrs()
-	b := Bridge{Name: attrs.Name, Index: attrs.Index, MAC: attrs.HardwareAddr, Up: attrs.Flags&net.FlagUp != 0}
+	b := Bridge{Name: attrs.Name, Index: attrs.Index, MAC: attrs.HardwareAddr, Up: attrs.Flags&net.FlagUp != 0, MTU: attrs.MTU}
 	for _, l := range links {
 		if l.Attrs().MasterIndex == attrs.Index {
 			b.Ports = append(b.Ports, l.Attrs().Name)
+			if leadsOut(l) {
+				b.Uplinks = append(b.Uplinks, l.Attrs().Name)
+			}
 		}
 	}
 	slices.Sort(b.Ports)
+	slices.Sort(b.Uplinks)
 	addrs, err := again(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return Bridge{}, fmt.Errorf("bridge %q: list addresses: %w", b.Name, err)
@@ -88,6 +95,12 @@ func describe(link netlink.Link, links []netlink.Link) (Bridge, error) {
 		}
 	}
 	return b, nil
+}
+
+// leadsOut tells links that are, or stand on, hardware from taps and from the ends of containers. The library calls a
+// link without a kind of its own, which is what hardware is, a device.
+func leadsOut(l netlink.Link) bool {
+	return slices.Contains([]string{"device", "vlan", "bond", "team"}, l.Type())
 }
 
 // again repeats a netlink dump that the kernel interrupted because a link came or went meanwhile (NLM_F_DUMP_INTR);

@@ -35,7 +35,7 @@ func TestBridgesAreSeenAsTheKernelHasThem(t *testing.T) {
 	}
 	got[1].Addrs = withoutLinkLocal(got[1].Addrs)
 	for i := range got {
-		got[i].MAC, got[i].Index = nil, 0
+		got[i].MAC, got[i].Index, got[i].MTU = nil, 0, 0
 	}
 	want := []Bridge{
 		{Name: "br1"},

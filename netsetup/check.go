@@ -1,11 +1,15 @@
 package netsetup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,12 +19,17 @@ type CheckQuery struct {
 	Bridge string // a name, or [Auto]; empty is Auto
 	Helper string // the configured helper; empty for the places of the distributions
 	ACL    string // the helper's ACL; empty for [DefaultACL]
+
+	// For Examine alone.
+	Root string              // where the host's files and programs are; empty for "/"
+	MACs []net.HardwareAddr  // of NICs of guests that do not run: nobody else may have them
+	Runs func(argv []string) // is told each program that is run; nil for nobody
 }
 
 // A Level says how a check ended.
 type Level int
 
-// The levels, from good to bad. Skipped means that an earlier failure left nothing to look at.
+// The levels, from good to bad. Skipped means that there was nothing to look at, or no right to.
 const (
 	OK Level = iota
 	Skipped
@@ -35,6 +44,7 @@ func (l Level) String() string {
 // A Result is what one check found.
 type Result struct {
 	ID       string // stable, for scripts: "bridge", "bridge-up", "acl" …
+	OfBridge bool   // it is about the bridge, not about the host and this user: another bridge may have another result
 	Level    Level
 	Evidence string // what was seen: a path, a mode, a rule; for a person
 	Err      error  // why it failed, or what to be warned of; nil when OK or Skipped
@@ -44,7 +54,10 @@ type Result struct {
 type Report struct {
 	Bridge  Bridge // the bridge asked for or picked; zero when there is none
 	Helper  string // the helper's path; empty when there is none
+	Server  Server // the DHCP server on the bridge; Examine's alone
 	Results []Result
+
+	own bool // the bridge is one that `net setup` makes
 }
 
 // Err is the error of the first check that failed, nil when a guest can be given its tap.
@@ -60,19 +73,27 @@ func (r Report) Err() error {
 // Check looks at all that [OpenTap] needs, in well under a millisecond and without running the helper: an `up` fails
 // here, with the cause, before anything exists. It returns every check's result; [Report.Err] is the first failure.
 func Check(ctx context.Context, q CheckQuery) Report {
-	if q.Bridge == "" {
-		q.Bridge = Auto
-	}
-	if q.ACL == "" {
-		q.ACL = DefaultACL
-	}
+	return q.report(ctx, func(c check) bool { return c.start })
+}
+
+// Examine is Check with all that a guest's network needs besides: a DHCP server, forwarding, a firewall that lets it
+// pass. It runs programs of the host's, none for longer than some seconds. What only root can see is skipped for others.
+func Examine(ctx context.Context, q CheckQuery) Report {
+	return q.report(ctx, func(check) bool { return true })
+}
+
+func (q CheckQuery) report(ctx context.Context, wanted func(check) bool) Report {
+	q.Bridge, q.ACL, q.Root = cmp.Or(q.Bridge, Auto), cmp.Or(q.ACL, DefaultACL), cmp.Or(q.Root, "/")
 	r := Report{}
 	for _, c := range checks() {
+		if !wanted(c) {
+			continue
+		}
 		result := Result{Level: Fail, Err: ctx.Err()}
 		if result.Err == nil {
-			result = c.look(q, &r)
+			result = c.look(ctx, q, &r)
 		}
-		result.ID = c.id
+		result.ID, result.OfBridge = c.id, c.ofBridge
 		r.Results = append(r.Results, result)
 	}
 	return r
@@ -80,20 +101,37 @@ func Check(ctx context.Context, q CheckQuery) Report {
 
 // A check looks at one thing. It may fill in what later checks build on.
 type check struct {
-	id   string
-	look func(CheckQuery, *Report) Result
+	id       string
+	start    bool // a start depends on it, and it costs next to nothing
+	ofBridge bool
+	look     func(context.Context, CheckQuery, *Report) Result
 }
 
 // checks is the one list, in the order in which a host is set up.
 func checks() []check {
+	const atStart, later, ofBridge, ofHost = true, false, true, false
 	return []check{
-		{"bridge", checkBridge},
-		{"bridge-up", checkUp},
-		{"bridge-address", checkAddress},
-		{"acl", checkACL},
-		{"helper", checkHelper},
-		{"helper-privilege", checkPrivilege},
-		{"tun", checkTun},
+		{"bridge", atStart, ofBridge, checkBridge},
+		{"bridge-up", atStart, ofBridge, checkUp},
+		{"bridge-address", atStart, ofBridge, checkAddress},
+		{"bridge-ports", later, ofBridge, checkPorts},
+		{"acl", atStart, ofBridge, checkACL},
+		{"helper", atStart, ofHost, checkHelper},
+		{"helper-privilege", atStart, ofHost, checkPrivilege},
+		{"group", later, ofHost, checkGroup},
+		{"group-manager", later, ofHost, checkManager},
+		{"tun", atStart, ofHost, checkTun},
+		{"dhcp", later, ofBridge, checkDHCP},
+		{"leases", later, ofBridge, checkLeases},
+		{"listeners", later, ofBridge, checkListeners},
+		{"forwarding", later, ofBridge, checkForwarding},
+		{"forward-policy", later, ofBridge, checkForwardPolicy},
+		{"bridge-netfilter", later, ofHost, checkNetfilter},
+		{"nat", later, ofBridge, checkNAT},
+		{"routes", later, ofBridge, checkRoutes},
+		{"mtu", later, ofBridge, checkMTU},
+		{"mac", later, ofBridge, checkMACs},
+		{"networkmanager", later, ofBridge, checkNetworkManager},
 	}
 }
 
@@ -104,7 +142,15 @@ func skipped(why string) Result { return Result{Level: Skipped, Evidence: why} }
 // fail is a failure; its evidence is its text.
 func fail(err error) Result { return Result{Level: Fail, Evidence: err.Error(), Err: err} }
 
-func checkBridge(q CheckQuery, r *Report) Result {
+// warn is something that works, and may not be meant.
+func warn(err error) Result { return Result{Level: Warn, Evidence: err.Error(), Err: err} }
+
+// wrong is an error of the report's bridge.
+func (r *Report) wrong(cause error, detail string) *Error {
+	return &Error{What: fmt.Sprintf("bridge %q", r.Bridge.Name), Cause: cause, Bridge: r.Bridge.Name, Own: r.own, Detail: detail}
+}
+
+func checkBridge(_ context.Context, q CheckQuery, r *Report) Result {
 	var err error
 	if q.Bridge == Auto {
 		r.Bridge, err = PickBridge(q.ACL)
@@ -114,10 +160,20 @@ func checkBridge(q CheckQuery, r *Report) Result {
 	if err != nil {
 		return fail(err)
 	}
+	r.own = own(q.Root, r.Bridge.Name)
 	return ok(r.Bridge.Name)
 }
 
-func checkUp(_ CheckQuery, r *Report) Result {
+// own says whether a bridge is ours: by the name that setup gives, or by the configuration of the server that it installs.
+func own(root, bridge string) bool {
+	if bridge == OwnBridge {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(root, DNSConfig(bridge)))
+	return err == nil
+}
+
+func checkUp(_ context.Context, _ CheckQuery, r *Report) Result {
 	if r.Bridge.Name == "" {
 		return skipped("no bridge")
 	}
@@ -132,11 +188,11 @@ func upError(b Bridge) error {
 	if b.Up {
 		return nil
 	}
-	return &Error{What: fmt.Sprintf("bridge %q", b.Name), Cause: ErrBridgeDown, Bridge: b.Name}
+	return &Error{What: fmt.Sprintf("bridge %q", b.Name), Cause: ErrBridgeDown, Bridge: b.Name, Own: own("/", b.Name)}
 }
 
 // checkAddress warns alone: a bridge onto a LAN needs no address of the host's, one with the host's own DHCP does.
-func checkAddress(_ CheckQuery, r *Report) Result {
+func checkAddress(_ context.Context, _ CheckQuery, r *Report) Result {
 	if r.Bridge.Name == "" {
 		return skipped("no bridge")
 	}
@@ -145,11 +201,13 @@ func checkAddress(_ CheckQuery, r *Report) Result {
 			return ok(fmt.Sprintf("%s has %s", r.Bridge.Name, p))
 		}
 	}
-	err := fmt.Errorf("bridge %q: no IPv4 address: unless its DHCP server is another host, guests get none", r.Bridge.Name)
-	return Result{Level: Warn, Evidence: err.Error(), Err: err}
+	if uplinks := r.Bridge.Uplinks; len(uplinks) > 0 {
+		return ok(fmt.Sprintf("%s has none, and %s leads to another network", r.Bridge.Name, strings.Join(uplinks, ", ")))
+	}
+	return warn(r.wrong(ErrNoAddress, "guests get none from this host"))
 }
 
-func checkACL(q CheckQuery, r *Report) Result {
+func checkACL(_ context.Context, q CheckQuery, r *Report) Result {
 	name := r.Bridge.Name
 	if name == "" {
 		name = q.Bridge
@@ -166,13 +224,14 @@ func checkACL(q CheckQuery, r *Report) Result {
 	}
 	evidence := fmt.Sprintf("%s:%d: %s", v.File, v.Line, v.Rule)
 	if v.Rule == "allow all" {
-		err := errors.New(evidence + ": opens every bridge of the host, a LAN's too")
-		return Result{Level: Warn, Evidence: evidence, Err: err}
+		e := r.wrong(ErrAllAllowed, evidence)
+		e.What, e.File, e.Line = "acl", v.File, v.Line
+		return warn(e)
 	}
 	return ok(evidence)
 }
 
-func checkHelper(q CheckQuery, r *Report) Result {
+func checkHelper(_ context.Context, q CheckQuery, r *Report) Result {
 	path, err := FindHelper(q.Helper)
 	if err != nil {
 		return fail(err)
@@ -181,7 +240,7 @@ func checkHelper(q CheckQuery, r *Report) Result {
 	return ok(path)
 }
 
-func checkPrivilege(q CheckQuery, r *Report) Result {
+func checkPrivilege(_ context.Context, q CheckQuery, r *Report) Result {
 	if r.Helper == "" {
 		return skipped("no helper")
 	}
@@ -200,7 +259,7 @@ func checkPrivilege(q CheckQuery, r *Report) Result {
 const tunDevice = "/dev/net/tun"
 
 // checkTun opens the device and closes it again: an interface comes only with TUNSETIFF. The open may load the module, as the helper's would.
-func checkTun(CheckQuery, *Report) Result {
+func checkTun(context.Context, CheckQuery, *Report) Result {
 	f, err := os.OpenFile(tunDevice, os.O_RDWR, 0)
 	if err == nil {
 		f.Close()

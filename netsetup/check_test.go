@@ -85,8 +85,8 @@ func TestThePreflightWarnsOfWhatMayBeMeant(t *testing.T) {
 		}
 	}
 	want := []string{
-		`bridge-address: bridge "br0": no IPv4 address: unless its DHCP server is another host, guests get none`,
-		"acl: /etc/qemu/bridge.conf:1: allow all: opens every bridge of the host, a LAN's too",
+		`bridge-address: bridge "br0": no IPv4 address: guests get none from this host`,
+		"acl: acl: opens every bridge of the host, a LAN's too: /etc/qemu/bridge.conf:1: allow all",
 	}
 	if diff := cmp.Diff(want, warnings); diff != "" {
 		t.Errorf("warnings, - want, + got:\n%s", diff)

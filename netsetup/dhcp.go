@@ -81,7 +81,7 @@ func (h *dhcpHost) qlaunch() Server {
 	}
 	o := dnsmasqOptions{root: h.root}
 	o.readFile(conf, 0)
-	return h.idle(ServerQlaunch, conf, cmp.Or(o.leases, "/var/lib/qlaunch/"+h.bridge+".leases"))
+	return h.idle(ServerQlaunch, conf, cmp.Or(o.leases, LeaseFile(h.bridge)))
 }
 
 func (h *dhcpHost) libvirtStatus() string { return "/var/lib/libvirt/dnsmasq/" + h.bridge + ".status" }

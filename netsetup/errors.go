@@ -44,6 +44,42 @@ var (
 	// ErrTunPermission says that this user may not open /dev/net/tun, which is 0666 on ordinary hosts.
 	ErrTunPermission = errors.New("tun device not open to this user")
 
+	// ErrNoAddress says that the bridge has no IPv4 address, and nothing leads from it to a network that could have a server.
+	ErrNoAddress = errors.New("no IPv4 address")
+	// ErrAllAllowed says that the ACL opens every bridge of the host.
+	ErrAllAllowed = errors.New("opens every bridge of the host, a LAN's too")
+	// ErrUplink says that a bridge with an address and a DHCP server of this host's has a port onto another network.
+	ErrUplink = errors.New("guests and this host's DHCP server are on that network too")
+	// ErrStaleManager says that the user's systemd began before the user was in the group: what it starts lacks it.
+	ErrStaleManager = errors.New("began before this user was in the group, what it starts lacks it")
+
+	// ErrNoDHCP says that no DHCP server is known on the bridge, nor another network that could have one.
+	ErrNoDHCP = errors.New("no DHCP server is known")
+	// ErrDHCPDead says that a DHCP server is configured for the bridge, and does not run.
+	ErrDHCPDead = errors.New("its DHCP server does not run")
+	// ErrLeasesUnreadable says that this user cannot read the lease file: addresses are found by the neighbour table alone.
+	ErrLeasesUnreadable = errors.New("lease file not readable by this user")
+	// ErrPortTaken says that a port of DHCP's or DNS's is taken on every address, while no server is known on the bridge.
+	ErrPortTaken = errors.New("taken on every address of the host")
+
+	// ErrForwardingOff says that the kernel forwards nothing between networks.
+	ErrForwardingOff = errors.New("forwarding is off, guests reach this host alone")
+	// ErrForwardDropped says that a firewall drops what guests send to other networks.
+	ErrForwardDropped = errors.New("the firewall lets guests reach this host alone")
+	// ErrForwardUnknown says that a firewall's chain drops what it does not know, and may know the bridge.
+	ErrForwardUnknown = errors.New("a firewall drops what it does not know")
+	// ErrNoNAT says that our own table of rules is not there: something has flushed it, or the unit has failed.
+	ErrNoNAT = errors.New("qlaunch's firewall rules are not in force")
+
+	// ErrRouteCollides says that another route of the host's covers addresses of the bridge's subnet.
+	ErrRouteCollides = errors.New("another route has addresses of its subnet")
+	// ErrMTU says that the way out takes smaller packets than the bridge.
+	ErrMTU = errors.New("larger packets than the way out takes")
+	// ErrMACTaken says that another port of the bridge has a guest's MAC.
+	ErrMACTaken = errors.New("a guest's MAC is another's")
+	// ErrManagerMeddles says that NetworkManager manages the bridge, and may take it down.
+	ErrManagerMeddles = errors.New("NetworkManager manages it, and may take it down")
+
 	// ErrHelperTimeout says that the helper was killed, with its process group, at the deadline.
 	ErrHelperTimeout = errors.New("no answer before the deadline")
 	// ErrNoTapFD says that the helper ended well and yet did not hand over exactly one tap.
@@ -60,12 +96,18 @@ type Error struct {
 
 	Bridge string // the bridge that was wanted
 	Auto   bool   // nobody named it: any other would do
+	Own    bool   // `net setup` made it: a unit brings it back
 	Helper string // path of the helper
 	File   string // the ACL file, or the device, that is the cause
 	Line   int    // the line in File, from 1
 	Group  string // the group that may use File, or Helper: whoever is in it has no such error
 
 	LogInAgain bool // this user is in Group, and not yet in this session, which began before
+
+	Server Server // the DHCP server that Cause is about
+	Port   int    // the port that is taken
+	Chain  string // the nft chain that Cause is about: its family, table and name
+	MTU    int    // that of the way out
 
 	Detail string // what was seen, in our words
 	Words  string // the helper's own words in one line: foreign text, not fit for a terminal

@@ -151,8 +151,9 @@ type rights struct {
 	userNS     bool // a new user namespace, in the old network
 }
 
-// probe runs the preflight and then the helper in a process of its own, and returns what they say, a line each.
-func probe(t *testing.T, r rights, helper, bridge string) string {
+// probe runs the preflight and then the helper in a process of its own, and returns what they say, a line each. With a
+// planted root it examines that instead.
+func probe(t *testing.T, r rights, helper, bridge string, root ...string) string {
 	t.Helper()
 	bin := copyTo(t, testBinary(t), lab+"/probe", 0o755)
 	type answer struct {
@@ -165,7 +166,7 @@ func probe(t *testing.T, r rights, helper, bridge string) string {
 		err := r.confine()
 		var out []byte
 		if err == nil {
-			cmd := exec.CommandContext(t.Context(), bin, helper, bridge)
+			cmd := exec.CommandContext(t.Context(), bin, append([]string{helper, bridge}, root...)...)
 			cmd.Env = []string{}
 			cmd.SysProcAttr = &syscall.SysProcAttr{}
 			if r.uid != 0 {

@@ -1,0 +1,88 @@
+package netsetup
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// helperGroup is the group that may run the helper, if only one may; root always may.
+func helperGroup(helper string) (gid uint32, closed bool) {
+	var st unix.Stat_t
+	if helper == "" || os.Geteuid() == 0 || unix.Stat(helper, &st) != nil {
+		return 0, false
+	}
+	return st.Gid, st.Mode&unix.S_IXOTH == 0 && st.Uid != uint32(os.Geteuid())
+}
+
+// checkGroup: groups are given at login, and so this process may lack one that the user has by now.
+func checkGroup(_ context.Context, _ CheckQuery, r *Report) Result {
+	gid, closed := helperGroup(r.Helper)
+	if !closed {
+		return skipped("no group is needed")
+	}
+	has, err := os.Getgroups()
+	if err == nil && slices.Contains(append(has, os.Getegid()), int(gid)) {
+		return ok("this process is in group " + groupName(gid))
+	}
+	e := &Error{What: "bridge helper " + r.Helper, Cause: ErrHelperForbidden, Bridge: r.Bridge.Name, Helper: r.Helper,
+		Detail: "this process is not in group " + groupName(gid)}
+	e.closedTo(r.Helper)
+	return fail(e)
+}
+
+// checkManager: the user's systemd has the groups of its own start. One that lingers outlives the logins after which
+// a group came, and what it starts lacks that group.
+func checkManager(_ context.Context, q CheckQuery, r *Report) Result {
+	gid, closed := helperGroup(r.Helper)
+	if !closed {
+		return skipped("no group is needed")
+	}
+	pid := q.userManager(os.Getuid())
+	if pid == 0 {
+		return skipped("no systemd of this user's runs")
+	}
+	status := string(readSome(q.at(fmt.Sprintf("/proc/%d/status", pid)), 1<<16))
+	if slices.Contains(groupsIn(status), strconv.FormatUint(uint64(gid), 10)) {
+		return ok(fmt.Sprintf("systemd --user, pid %d, is in group %s", pid, groupName(gid)))
+	}
+	return warn(&Error{What: fmt.Sprintf("systemd --user, pid %d", pid), Cause: ErrStaleManager, Group: groupName(gid), Detail: "group " + groupName(gid)})
+}
+
+// groupsIn are the groups in a process's status, proc_pid_status(5): the supplementary ones, and the effective one.
+func groupsIn(status string) []string {
+	var groups []string
+	for line := range strings.Lines(status) {
+		key, value, _ := strings.Cut(line, ":")
+		fields := strings.Fields(value)
+		switch {
+		case key == "Groups":
+			groups = append(groups, fields...)
+		case key == "Gid" && len(fields) > 1:
+			groups = append(groups, fields[1])
+		}
+	}
+	return groups
+}
+
+// userManager is the pid of a user's `systemd --user`, 0 when none is seen.
+func (q CheckQuery) userManager(uid int) int {
+	files, _ := filepath.Glob(q.at("/proc/[0-9]*/cmdline"))
+	for _, file := range files {
+		words := strings.Split(string(readSome(file, 4096)), "\x00")
+		var st unix.Stat_t
+		if len(words) < 2 || filepath.Base(words[0]) != "systemd" || words[1] != "--user" || unix.Stat(filepath.Dir(file), &st) != nil || int(st.Uid) != uid {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+			return pid
+		}
+	}
+	return 0
+}

@@ -1,0 +1,127 @@
+package netsetup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// checkRoutes looks for routes that share addresses with the bridge's subnet: those of a VPN, a LAN or of Docker. The
+// narrower route wins, and either way somebody is not reached.
+func checkRoutes(_ context.Context, _ CheckQuery, r *Report) Result {
+	if r.Bridge.Name == "" {
+		return skipped("no bridge")
+	}
+	routes, err := again(func() ([]netlink.Route, error) { return netlink.RouteList(nil, unix.AF_INET) })
+	if err != nil {
+		return warn(fmt.Errorf("list routes: %w", err))
+	}
+	for _, subnet := range r.Bridge.Addrs {
+		for _, route := range routes {
+			to := destination(route)
+			if route.LinkIndex != r.Bridge.Index && to.IsValid() && to.Bits() > 0 && to.Overlaps(subnet) {
+				return warn(r.wrong(ErrRouteCollides, fmt.Sprintf("%s has %s, and another link %s", r.Bridge.Name, subnet, to)))
+			}
+		}
+	}
+	return ok("none collides")
+}
+
+func destination(route netlink.Route) netip.Prefix {
+	if route.Dst == nil {
+		return netip.Prefix{}
+	}
+	ip, _ := netip.AddrFromSlice(route.Dst.IP)
+	ones, _ := route.Dst.Mask.Size()
+	return netip.PrefixFrom(ip.Unmap(), ones)
+}
+
+// checkMTU compares the bridge with the links of the default routes. Where those take less, as a VPN's do, large packets
+// of guests depend on ICMP to be told, which not every network lets through. The rules of our own bridge tell TCP.
+func checkMTU(_ context.Context, _ CheckQuery, r *Report) Result {
+	switch {
+	case r.Bridge.Name == "":
+		return skipped("no bridge")
+	case len(r.Bridge.Uplinks) > 0:
+		return skipped("guests are on the network behind " + strings.Join(r.Bridge.Uplinks, ", "))
+	}
+	routes, err := again(func() ([]netlink.Route, error) { return netlink.RouteList(nil, unix.AF_INET) })
+	if err != nil {
+		return warn(fmt.Errorf("list routes: %w", err))
+	}
+	for _, route := range routes {
+		if to := destination(route); to.IsValid() && to.Bits() > 0 || route.LinkIndex == r.Bridge.Index {
+			continue
+		}
+		link, err := netlink.LinkByIndex(route.LinkIndex)
+		if err != nil {
+			continue // a route of several links, or one that has just gone
+		}
+		mtu := link.Attrs().MTU
+		if mtu < r.Bridge.MTU && r.own {
+			return ok(fmt.Sprintf("%s has %d, %s %d, and TCP is told", r.Bridge.Name, r.Bridge.MTU, link.Attrs().Name, mtu))
+		}
+		if mtu < r.Bridge.MTU {
+			e := r.wrong(ErrMTU, fmt.Sprintf("%s has an MTU of %d, %s one of %d", r.Bridge.Name, r.Bridge.MTU, link.Attrs().Name, mtu))
+			e.MTU = mtu
+			return warn(e)
+		}
+	}
+	return ok(fmt.Sprintf("%s has %d", r.Bridge.Name, r.Bridge.MTU))
+}
+
+// checkMACs looks for the MACs of guests that do not run in the bridge's forwarding table: who has sent a frame with
+// one of them in the last minutes is another.
+func checkMACs(_ context.Context, q CheckQuery, r *Report) Result {
+	switch {
+	case r.Bridge.Name == "":
+		return skipped("no bridge")
+	case len(q.MACs) == 0:
+		return skipped("no MAC that nobody may have now")
+	}
+	entries, err := again(func() ([]netlink.Neigh, error) { return netlink.NeighList(0, unix.AF_BRIDGE) })
+	if err != nil {
+		return warn(fmt.Errorf("list forwarding table: %w", err))
+	}
+	for _, mac := range q.MACs {
+		for _, e := range entries {
+			if e.MasterIndex == r.Bridge.Index && bytes.Equal(e.HardwareAddr, mac) {
+				port := fmt.Sprintf("link %d", e.LinkIndex)
+				if link, err := netlink.LinkByIndex(e.LinkIndex); err == nil {
+					port = link.Attrs().Name
+				}
+				wrong := r.wrong(ErrMACTaken, fmt.Sprintf("%s was seen on %s", mac, port))
+				return warn(wrong)
+			}
+		}
+	}
+	return ok("nobody else has been seen with it")
+}
+
+// checkNetworkManager asks for its state of the bridge: it leaves alone what it does not manage and what it has found
+// configured, and may take down what it manages without a connection.
+func checkNetworkManager(ctx context.Context, q CheckQuery, r *Report) Result {
+	switch {
+	case r.Bridge.Name == "":
+		return skipped("no bridge")
+	case !q.has("/run/NetworkManager"):
+		return skipped("it does not run here")
+	}
+	state, err := q.run(ctx, "nmcli", "-g", "GENERAL.STATE", "device", "show", r.Bridge.Name)
+	state = oneLine(state) // "100 (connected (externally))", "10 (unmanaged)"
+	switch {
+	case errors.Is(err, errNotInstalled):
+		return skipped("nmcli is not installed")
+	case err != nil:
+		return skipped(err.Error())
+	case strings.Contains(state, "unmanaged"), strings.Contains(state, "(connected"):
+		return ok(state)
+	}
+	return warn(r.wrong(ErrManagerMeddles, state))
+}
