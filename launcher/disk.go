@@ -41,17 +41,13 @@ func MakeDisks(ctx context.Context, vm vms.VM, verbose func(argv []string)) erro
 	return makeUEFIVars(vm)
 }
 
-func checkDisks(vm vms.VM) error {
-	for _, d := range vm.Disks {
-		err := checkDisk(d)
-		if errors.Is(err, ErrDiskMissing) && d.Size > 0 {
-			continue // it will be made
-		}
-		if err != nil {
-			return fmt.Errorf("disk %s: %w", d.Path, err)
-		}
+// usable says what is wrong with a disk that is there, or that there is none and none can be made.
+func usable(d vms.Disk) error {
+	err := checkDisk(d)
+	if err == nil || errors.Is(err, ErrDiskMissing) && d.Size > 0 {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("disk %s: %w", d.Path, err)
 }
 
 func makeDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {

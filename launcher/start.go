@@ -71,7 +71,7 @@ func Died(vm vms.VM) error { return &DiedError{Words: lastWords(QEMULog(vm))} }
 // "auto"), its files good (Check), its disks made (MakeDisks), its lock held by the caller. taps has one tap for
 // each bridge NIC, in order; the caller closes its copies. verbose is told the command line.
 //
-// The error is a *DiedError when QEMU ended, or is qmp's when
+// The error is a *DiedError when QEMU ended, an *OldQEMUError when it is too old, or is qmp's when
 // QEMU did not answer; then nothing is left running.
 func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []string)) (*Process, error) {
 	in := &inheritance{}
@@ -97,21 +97,12 @@ func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []
 // anything exists: QEMU not installed (*NoQEMUError), a program, kernel, initrd or disk
 // that cannot be used (ErrFile and the disks' errors), no UEFI firmware (ErrNoUEFI).
 func Check(vm vms.VM) error {
-	if err := checkProgram(vm.QEMU.Binary); err != nil {
-		return err
-	}
-	for _, file := range []struct{ what, path string }{{"kernel image", vm.Kernel.Image}, {"initrd", vm.Kernel.Initrd}} {
-		if file.path == "" {
-			continue
-		}
-		if err := checkReadable(file.path); err != nil {
-			return fmt.Errorf("%s %s: %w: %w", file.what, file.path, ErrFile, err)
+	for _, c := range checks(vm) {
+		if err := c.look(); err != nil {
+			return err
 		}
 	}
-	if _, err := installedUEFI(vm); err != nil {
-		return err
-	}
-	return checkDisks(vm)
+	return nil
 }
 
 func checkProgram(program string) error {
@@ -223,7 +214,7 @@ func run(ctx context.Context, vm vms.VM, argv []string, files []*os.File) (*exec
 	// QEMU outlives this process, so ctx must not end it.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"}
+	cmd.Env = qemuEnv()
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -231,6 +222,11 @@ func run(ctx context.Context, vm vms.VM, argv []string, files []*os.File) (*exec
 		return nil, fmt.Errorf("%s: %w", argv[0], cause(err))
 	}
 	return cmd, nil
+}
+
+// qemuEnv is QEMU's environment.
+func qemuEnv() []string {
+	return []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"}
 }
 
 // greeted waits until QEMU answers on its monitor. A QEMU that does not is
@@ -261,13 +257,17 @@ func greet(ctx context.Context, vm vms.VM, p *Process) error {
 	if err != nil {
 		return err
 	}
-	return m.Close()
+	major, minor := m.Release()
+	return errors.Join(m.Close(), checkRelease(vm.QEMU.Binary, major, minor))
 }
 
 // afterlife ends a QEMU that did not answer and turns its end into an error. A
 // monitor that broke off is a process that is ending: its own end is waited for
 // a moment, since that has the words that matter.
 func afterlife(vm vms.VM, cmd *exec.Cmd, p *Process, why error) error {
+	if old, ok := errors.AsType[*OldQEMUError](why); ok {
+		return errors.Join(old, cmd.Process.Kill(), reaped(cmd))
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	byItself := !errors.Is(why, context.DeadlineExceeded) && !errors.Is(why, context.Canceled) && p.Wait(ctx) == nil
@@ -276,5 +276,14 @@ func afterlife(vm vms.VM, cmd *exec.Cmd, p *Process, why error) error {
 	if !byItself {
 		return fmt.Errorf("QEMU does not answer: %w", why)
 	}
-	return &DiedError{Status: cmd.ProcessState.String(), Words: lastWords(QEMULog(vm))}
+	return orTooOld(vm.QEMU.Binary, &DiedError{Status: cmd.ProcessState.String(), Words: lastWords(QEMULog(vm))})
+}
+
+// reaped waits for the end of a process that was killed, which is no error.
+func reaped(cmd *exec.Cmd) error {
+	err := cmd.Wait()
+	if _, ended := errors.AsType[*exec.ExitError](err); ended {
+		return nil
+	}
+	return err
 }

@@ -17,7 +17,7 @@ const maxMessage = 4 << 20
 
 // message is anything that QEMU sends: the greeting, an event, or a reply, told apart by their keys (qmp-spec, section 2).
 type message struct {
-	QMP    *struct{}       `json:"QMP"`
+	QMP    *hello          `json:"QMP"`
 	Event  string          `json:"event"`
 	ID     *uint64         `json:"id"`
 	Return json.RawMessage `json:"return"`
@@ -28,6 +28,15 @@ type message struct {
 
 	event goqemu.Event // if Event is set
 	raw   []byte       // the message as it came
+}
+
+// hello is QEMU's first message, as far as it matters here.
+type hello struct {
+	Version struct {
+		QEMU struct {
+			Major, Minor int
+		} `json:"qemu"`
+	} `json:"version"`
 }
 
 // decoder takes the messages out of a stream, whichever way its bytes arrive.

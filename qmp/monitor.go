@@ -34,7 +34,8 @@ const RunTimeout = time.Minute
 type Monitor struct {
 	path     string
 	conn     net.Conn
-	greeting chan struct{} // holds one value from the greeting on
+	greeting chan hello    // holds the greeting from when it came to the handshake
+	greeted  hello         // what it was, from the handshake on
 	writing  chan struct{} // full while somebody writes: a mutex that can be waited for under a context
 	done     chan struct{} // closed when the reader has ended
 	events   events
@@ -65,7 +66,7 @@ func open(ctx context.Context, conn net.Conn, path string) (*Monitor, error) {
 	m := &Monitor{
 		path:     path,
 		conn:     conn,
-		greeting: make(chan struct{}, 1),
+		greeting: make(chan hello, 1),
 		writing:  make(chan struct{}, 1),
 		done:     make(chan struct{}),
 		pending:  map[uint64]chan message{},
@@ -80,7 +81,7 @@ func open(ctx context.Context, conn net.Conn, path string) (*Monitor, error) {
 
 func (m *Monitor) handshake(ctx context.Context) error {
 	select {
-	case <-m.greeting:
+	case m.greeted = <-m.greeting:
 	case <-m.done:
 		return &failure{m.path, "wait for the greeting", m.cause()}
 	case <-ctx.Done():
@@ -91,6 +92,11 @@ func (m *Monitor) handshake(ctx context.Context) error {
 	}
 	_, err := m.run(ctx, []byte(`{"execute":"qmp_capabilities"}`))
 	return err
+}
+
+// Release is QEMU's major and minor version, as its greeting told it: 7, 2. A greeting without one gives 0, 0.
+func (m *Monitor) Release() (major, minor int) {
+	return m.greeted.Version.QEMU.Major, m.greeted.Version.QEMU.Minor
 }
 
 // Connect is part of go-qemu's interface. Dial has connected already, so it only tells why a connection is no more.
@@ -237,7 +243,7 @@ func (m *Monitor) read() {
 		switch {
 		case msg.QMP != nil:
 			select {
-			case m.greeting <- struct{}{}:
+			case m.greeting <- *msg.QMP:
 			default: // a second greeting says nothing new
 			}
 		case msg.Event != "":

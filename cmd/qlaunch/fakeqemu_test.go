@@ -21,6 +21,10 @@ import (
 // fakeQEMU stands in for a QEMU that misbehaves. Its manners are the word after
 // -fake, separated by commas; without any it does what is expected of it.
 func fakeQEMU() {
+	if len(os.Args) == 2 && os.Args[1] == "--version" {
+		fmt.Println("QEMU emulator version 7.2.0 (fake)")
+		return
+	}
 	q := &fake{manners: strings.Split(option("-fake"), ",")}
 	q.atOnce()
 	q.lock(option("-pidfile"))
@@ -144,7 +148,11 @@ func (q *fake) serve(conn net.Conn) {
 		_, _ = io.Copy(io.Discard, conn)
 		return
 	}
-	fmt.Fprintln(conn, `{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}, "capabilities": []}}`)
+	release := `"minor": 2, "major": 7`
+	if q.has("old") {
+		release = `"minor": 1, "major": 7`
+	}
+	fmt.Fprintln(conn, `{"QMP": {"version": {"qemu": {"micro": 0, `+release+`}, "package": ""}, "capabilities": []}}`)
 	if q.has("hangs-up") {
 		return
 	}

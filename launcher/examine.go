@@ -1,0 +1,216 @@
+package launcher
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// A Finding is what one check of what a VM needs has found.
+type Finding struct {
+	ID       string // stable, for scripts: "qemu", "kvm", "disk0" …
+	Evidence string // what was seen, for a person
+	Skipped  bool   // there was nothing to look at; the evidence says why
+	Err      error  // why the VM cannot be started
+	Warning  error  // what its user may want to know
+}
+
+// What a VM runs without, not as well.
+var (
+	ErrNoVhost      = errors.New("QEMU itself moves the network's packets, which is slower")
+	ErrVhostDenied  = errors.New("this user may not open it: QEMU itself moves the network's packets, which is slower")
+	ErrSpace        = errors.New("less free space than the disks may still need")
+	ErrNoLinger     = errors.New("the VMs' run directories go with the last logout")
+	ErrNoAccelerate = errors.New("runs under tcg, which is slow")
+)
+
+// Examine looks at all that a VM needs of its own and of this user, but for its network: the checks of [Check], each
+// with what it found, and those that a start does not wait for. root is where the host's files are, "/". verbose is told
+// each command that is run.
+func Examine(ctx context.Context, vm vms.VM, root string, verbose func(argv []string)) []Finding {
+	findings := []Finding{examineAccel(vm)}
+	for _, c := range checks(vm) {
+		f := Finding{ID: c.id, Evidence: c.evidence, Err: c.look()}
+		if f.Err != nil {
+			f.Evidence = f.Err.Error()
+		}
+		findings = append(findings, f)
+		if c.id == "qemu" {
+			findings = append(findings, examineVersion(ctx, vm.QEMU.Binary, f.Err, verbose))
+		}
+	}
+	return append(findings, examineSpace(vm), examineVhost(vm, root), examineLinger(root))
+}
+
+// A check looks at one thing that a start depends on.
+type check struct {
+	id       string
+	evidence string // when all is well
+	look     func() error
+}
+
+// checks is the one list of what a start depends on, in the order in which a start tells of it.
+func checks(vm vms.VM) []check {
+	list := []check{{"qemu", installed(vm.QEMU.Binary), func() error { return checkProgram(vm.QEMU.Binary) }}}
+	for _, file := range []struct{ id, what, path string }{{"kernel", "kernel image", vm.Kernel.Image}, {"initrd", "initrd", vm.Kernel.Initrd}} {
+		if file.path == "" {
+			continue
+		}
+		list = append(list, check{file.id, file.path, func() error {
+			if err := checkReadable(file.path); err != nil {
+				return fmt.Errorf("%s %s: %w: %w", file.what, file.path, ErrFile, err)
+			}
+			return nil
+		}})
+	}
+	if vm.Firmware == vms.UEFI {
+		image, err := installedUEFI(vm)
+		list = append(list, check{"uefi", image.Code, func() error { return err }})
+	}
+	for i, d := range vm.Disks {
+		list = append(list, check{fmt.Sprintf("disk%d", i), d.Path, func() error { return usable(d) }})
+	}
+	return list
+}
+
+// installed is where a program is found, or its name.
+func installed(program string) string {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return program
+	}
+	return path
+}
+
+func examineAccel(vm vms.VM) Finding {
+	f := Finding{ID: "kvm"}
+	_, slow, err := ResolveAccel(vm)
+	switch {
+	case vm.Accel == vms.TCG:
+		f.Skipped, f.Evidence = true, `accel = "tcg"`
+	case err != nil:
+		f.Err, f.Evidence = err, err.Error()
+	case slow != nil:
+		f.Warning = fmt.Errorf("%w: %w", ErrNoAccelerate, slow)
+		f.Evidence = f.Warning.Error()
+	default:
+		f.Evidence = kvmDevice + " opens" + kvmModule()
+	}
+	return f
+}
+
+// kvmModule names the module behind the device, unless it is built into the kernel.
+func kvmModule() string {
+	for _, module := range []string{"kvm_intel", "kvm_amd"} {
+		if _, err := os.Stat("/sys/module/" + module); err == nil {
+			return ", module " + module
+		}
+	}
+	return ""
+}
+
+func examineVersion(ctx context.Context, binary string, missing error, verbose func([]string)) Finding {
+	f := Finding{ID: "qemu-version"}
+	if missing != nil {
+		f.Skipped, f.Evidence = true, "no QEMU"
+		return f
+	}
+	verbose([]string{binary, "--version"})
+	line, major, minor, err := askVersion(ctx, binary)
+	switch {
+	case err != nil:
+		f.Err = err
+	case major == 0:
+		f.Warning = fmt.Errorf("%s --version: %q: no release that is known", binary, line)
+	default:
+		f.Err = checkRelease(binary, major, minor)
+	}
+	f.Evidence = line
+	if err := cmp.Or(f.Err, f.Warning); err != nil {
+		f.Evidence = err.Error()
+	}
+	return f
+}
+
+// VhostError says why vhost-net cannot be used.
+type VhostError struct {
+	Device string
+	Group  string // the group that may open it, for ErrVhostDenied; "" when no group may
+	Err    error  // wraps ErrNoVhost or ErrVhostDenied
+}
+
+// Error names the device and what follows.
+func (e *VhostError) Error() string { return fmt.Sprintf("%s: %v", e.Device, e.Err) }
+
+// Unwrap gives the cause.
+func (e *VhostError) Unwrap() error { return e.Err }
+
+// examineVhost opens the device as a start does, for VMs that have a use for it.
+func examineVhost(vm vms.VM, root string) Finding {
+	const device = "/dev/vhost-net"
+	f := Finding{ID: "vhost-net", Evidence: device + " opens"}
+	if !hasBridge(vm) {
+		f.Skipped, f.Evidence = true, "no bridged NIC"
+		return f
+	}
+	file, err := os.OpenFile(filepath.Join(root, device), os.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	switch {
+	case err == nil:
+		err = file.Close()
+	case errors.Is(err, os.ErrPermission):
+		err = &VhostError{Device: device, Group: openingGroup(filepath.Join(root, device)), Err: fmt.Errorf("%w: %w", cause(err), ErrVhostDenied)}
+	default:
+		err = &VhostError{Device: device, Err: fmt.Errorf("%w: %w", cause(err), ErrNoVhost)}
+	}
+	if f.Warning = err; err != nil {
+		f.Evidence = err.Error()
+	}
+	return f
+}
+
+func hasBridge(vm vms.VM) bool {
+	for _, nic := range vm.NICs {
+		if nic.Type == vms.NICBridge {
+			return true
+		}
+	}
+	return false
+}
+
+// examineLinger asks where logind keeps the users whose services outlive their logins, by the name of the runtime
+// directories' owner: without it, /run/user/UID and all in it goes some seconds after the last logout.
+func examineLinger(root string) Finding {
+	f := Finding{ID: "linger"}
+	name := userName(os.Getuid())
+	mark := "/var/lib/systemd/linger/" + name
+	if _, err := os.Stat(filepath.Join(root, "/run/systemd/system")); err != nil {
+		f.Skipped, f.Evidence = true, "systemd does not run here"
+		return f
+	}
+	if _, err := os.Stat(filepath.Join(root, mark)); err != nil {
+		f.Warning = fmt.Errorf("user %s does not linger: %w", name, ErrNoLinger)
+		f.Evidence = f.Warning.Error()
+		return f
+	}
+	f.Evidence = mark
+	return f
+}
+
+// userName is a user's name, or, without one, the number.
+func userName(uid int) string {
+	id := strconv.Itoa(uid)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return id
+}
