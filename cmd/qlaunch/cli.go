@@ -39,7 +39,8 @@ type commandLine struct {
 	Validate validateCmd `cmd:"" help:"Check definitions."`
 	Rm       rmCmd       `cmd:"" aliases:"delete" help:"Remove a VM: its definition, its disks, its logs."`
 
-	Net netCmd `cmd:"" help:"List the host's bridges."`
+	Doctor doctorCmd `cmd:"" help:"Say what of all that a VM needs is there, and how to get the rest."`
+	Net    netCmd    `cmd:"" help:"List the host's bridges."`
 
 	UnitStart unitStartCmd `cmd:"" hidden:"" help:"Start a VM as what a systemd unit runs."`
 	UnitStop  unitStopCmd  `cmd:"" hidden:"" help:"Shut down the VM of a systemd unit."`

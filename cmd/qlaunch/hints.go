@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -71,6 +72,11 @@ func causes() []aCause {
 		{isA[*oldManagerError], exitHost, hintOf((*oldManagerError).hint)},
 		{isA[*unitError], exitFailed, hintOf((*unitError).hint)},
 
+		{isA[*launcher.OldQEMUError], exitHost, fixed(`binary = "PATH" in the definition's [qemu] table, with a newer QEMU`)},
+		{is(launcher.ErrVhostDenied), exitHost, hintOf(func(e *launcher.VhostError) string { return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device) })},
+		{is(launcher.ErrNoVhost), exitHost, fixed("sudo modprobe vhost_net")},
+		{isA[*launcher.SpaceError], exitHost, hintOf(func(e *launcher.SpaceError) string { return "df -h " + shellLine([]string{e.Dir}) })},
+		{is(launcher.ErrNoLinger), exitHost, fixed("loginctl enable-linger")},
 		{is(launcher.ErrNoKVM), exitHost, fixed(`sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`)},
 		{is(launcher.ErrKVMDenied), exitHost, hintOf(kvmHint)},
 		{isA[*launcher.KVMError], exitHost, nil},
@@ -87,7 +93,7 @@ func causes() []aCause {
 		{isA[*launcher.DiedError], exitQEMU, nil},
 		{is(launcher.ErrEnded), exitQEMU, nil},
 		{isA[*startError], exitQEMU, nil},
-	}, slices.Concat(setupCauses(), hostCauses(), []aCause{{is(context.DeadlineExceeded), exitDeadline, nil}})...)
+	}, slices.Concat(setupCauses(), hostCauses(), networkCauses(), []aCause{{is(context.DeadlineExceeded), exitDeadline, nil}})...)
 }
 
 // setupCauses are those that net setup and net teardown can fail by, beside those of a bridged NIC.
@@ -106,10 +112,7 @@ func setupCauses() []aCause {
 
 // hostCauses are those that a bridged NIC can fail by.
 func hostCauses() []aCause {
-	rows := []struct {
-		cause error
-		hint  func(*netsetup.Error) string
-	}{
+	return ofHost([]hostCause{
 		{netsetup.ErrNoBridge, setUp},
 		{netsetup.ErrNotBridge, nil},
 		{netsetup.ErrBridgeDown, bridgeDownHint},
@@ -133,7 +136,54 @@ func hostCauses() []aCause {
 		{netsetup.ErrHelperTimeout, nil},
 		{netsetup.ErrNoTapFD, nil},
 		{netsetup.ErrHelperFailed, nil},
-	}
+	})
+}
+
+// networkCauses are those by which a guest has a NIC, and not all that it needs behind it: doctor finds them.
+func networkCauses() []aCause {
+	return ofHost([]hostCause{
+		{netsetup.ErrNoAddress, bringBack},
+		{netsetup.ErrAllAllowed, func(e *netsetup.Error) string { return "sudoedit " + e.File }},
+		{netsetup.ErrUplink, func(e *netsetup.Error) string { return "ip link show master " + shellLine([]string{e.Bridge}) }},
+		{netsetup.ErrStaleManager, func(*netsetup.Error) string {
+			return "sudo systemctl restart user@$(id -u) # ends all that runs in it"
+		}},
+		{netsetup.ErrNoDHCP, setUp},
+		{netsetup.ErrDHCPDead, deadHint},
+		{netsetup.ErrLeasesUnreadable, func(e *netsetup.Error) string { return "sudo chmod o+r " + shellLine([]string{e.File}) }},
+		{netsetup.ErrPortTaken, func(e *netsetup.Error) string { return fmt.Sprintf("sudo ss -lntup sport = :%d", e.Port) }},
+		{netsetup.ErrForwardingOff, setUp},
+		{netsetup.ErrForwardDropped, setUp},
+		{netsetup.ErrForwardUnknown, func(e *netsetup.Error) string {
+			if e.Chain == "" {
+				return "sudo nft list ruleset"
+			}
+			return "sudo nft list chain " + e.Chain
+		}},
+		{netsetup.ErrNoNAT, bringBack},
+		{netsetup.ErrRouteCollides, func(e *netsetup.Error) string {
+			if e.Own {
+				return "sudo qlaunch net teardown && sudo qlaunch net setup"
+			}
+			return "ip route"
+		}},
+		{netsetup.ErrMTU, func(e *netsetup.Error) string {
+			return fmt.Sprintf("sudo ip link set %s mtu %d", shellLine([]string{e.Bridge}), e.MTU)
+		}},
+		{netsetup.ErrMACTaken, func(*netsetup.Error) string { return ownMAC }},
+		{netsetup.ErrManagerMeddles, func(e *netsetup.Error) string {
+			return "sudo nmcli device set " + shellLine([]string{e.Bridge}) + " managed no"
+		}},
+	})
+}
+
+// A hostCause is a row about an error of netsetup's.
+type hostCause struct {
+	cause error
+	hint  func(*netsetup.Error) string
+}
+
+func ofHost(rows []hostCause) []aCause {
 	var causes []aCause
 	for _, r := range rows {
 		c := aCause{is: is(r.cause), code: exitHost}
@@ -145,29 +195,55 @@ func hostCauses() []aCause {
 	return causes
 }
 
+const ownMAC = "without a mac in its definition, each VM gets one of its own"
+
 func clashHint(e *vms.ClashError) string {
 	if strings.HasPrefix(e.What, "mac ") {
-		return "without a mac in its definition, each VM gets one of its own"
+		return ownMAC
 	}
 	return "a VM has the name of its file"
 }
 
 // setUp makes the host ready: for the bridge that was named, or for one that qlaunch finds or makes.
 func setUp(e *netsetup.Error) string {
-	if e.Auto || e.Bridge == "" || e.Bridge == ownBridge {
+	if e.Auto || e.Bridge == "" || e.Bridge == netsetup.OwnBridge {
 		return "sudo qlaunch net setup"
 	}
 	return "sudo qlaunch net setup --bridge " + shellLine([]string{e.Bridge})
 }
 
-// ownBridge is the one that net setup makes; a unit of its own brings it up.
-const ownBridge = "qlbr0"
-
 func bridgeDownHint(e *netsetup.Error) string {
-	if e.Bridge == ownBridge {
-		return "sudo systemctl restart qlaunch-net"
+	if e.Own {
+		return bringBack(e)
 	}
 	return "sudo ip link set " + shellLine([]string{e.Bridge}) + " up"
+}
+
+// bringBack is for what setup once made, and something has taken away; on other bridges it is still to be made.
+func bringBack(e *netsetup.Error) string {
+	if e.Own {
+		return "sudo systemctl restart qlaunch-net"
+	}
+	return setUp(e)
+}
+
+// deadHint starts a server by what runs it. libvirt names its configuration after the network.
+func deadHint(e *netsetup.Error) string {
+	switch e.Server.Kind {
+	case netsetup.ServerQlaunch:
+		return "sudo systemctl restart qlaunch-dhcp"
+	case netsetup.ServerLibvirt:
+		network, isConf := strings.CutSuffix(path.Base(e.Server.Evidence), ".conf")
+		if !isConf {
+			network = "default"
+		}
+		return "sudo virsh net-start " + shellLine([]string{network})
+	case netsetup.ServerNetworkd:
+		return "sudo systemctl restart systemd-networkd"
+	case netsetup.ServerNetworkManager:
+		return "sudo systemctl restart NetworkManager"
+	}
+	return setUp(e)
 }
 
 // deniedHint tells the two apart: nothing allows the bridge, or a line denies it.

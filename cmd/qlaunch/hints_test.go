@@ -28,6 +28,9 @@ func wrongs() []struct {
 		return deadline(&leases.WaitError{Stage: stage, Err: context.DeadlineExceeded}, vm, time.Minute)
 	}
 	wrong := func(cause error, e netsetup.Error) error { e.Cause = cause; return &e }
+	dead := func(bridge, kind, evidence string) netsetup.Error {
+		return netsetup.Error{Bridge: bridge, Server: netsetup.Server{Kind: kind, Evidence: evidence}}
+	}
 	return []struct {
 		err  error
 		code int
@@ -77,6 +80,11 @@ func wrongs() []struct {
 		{&launcher.NoQEMUError{Binary: "qemu-system-x86_64"}, 5, "sudo apt install qemu-system-x86"},
 		{&launcher.NoQEMUError{Binary: "qemu-system-aarch64"}, 5, "sudo apt install qemu-system-arm"},
 		{&launcher.NoQEMUError{Binary: "my-qemu"}, 5, ""},
+		{&launcher.OldQEMUError{Binary: "qemu-system-x86_64", Major: 5, Minor: 2}, 5, `binary = "PATH" in the definition's [qemu] table, with a newer QEMU`},
+		{&launcher.VhostError{Device: "/dev/vhost-net", Group: "kvm", Err: launcher.ErrVhostDenied}, 5, "sudo usermod -aG kvm $USER # then log in again"},
+		{&launcher.VhostError{Device: "/dev/vhost-net", Err: launcher.ErrNoVhost}, 5, "sudo modprobe vhost_net"},
+		{&launcher.SpaceError{Dir: "/my vms"}, 5, "df -h '/my vms'"},
+		{launcher.ErrNoLinger, 5, "loginctl enable-linger"},
 		{launcher.ErrNoUEFI, 5, "sudo apt install ovmf qemu-efi-aarch64"},
 		{launcher.ErrFile, 2, ""},
 		{launcher.ErrDiskMissing, 2, `size = "20GiB" in that disk's table creates it`},
@@ -105,7 +113,7 @@ func wrongs() []struct {
 		{wrong(netsetup.ErrNoBridge, netsetup.Error{Bridge: "qlbr0"}), 5, "sudo qlaunch net setup"},
 		{wrong(netsetup.ErrNotBridge, netsetup.Error{Bridge: "eth0"}), 5, ""},
 		{wrong(netsetup.ErrBridgeDown, netsetup.Error{Bridge: "br0"}), 5, "sudo ip link set br0 up"},
-		{wrong(netsetup.ErrBridgeDown, netsetup.Error{Bridge: "qlbr0"}), 5, "sudo systemctl restart qlaunch-net"},
+		{wrong(netsetup.ErrBridgeDown, netsetup.Error{Bridge: "qlbr0", Own: true}), 5, "sudo systemctl restart qlaunch-net"},
 		{wrong(netsetup.ErrACLMissing, netsetup.Error{Bridge: "br0"}), 5, "sudo qlaunch net setup --bridge br0"},
 		{wrong(netsetup.ErrACLMissing, netsetup.Error{Bridge: "virbr0", Auto: true}), 5, "sudo qlaunch net setup"},
 		{wrong(netsetup.ErrACLUnreadable, netsetup.Error{File: "/etc/qemu/bridge.conf", Group: "root"}), 5, "sudo chmod o+r /etc/qemu/bridge.conf"},
@@ -134,6 +142,31 @@ func wrongs() []struct {
 		{wrong(netsetup.ErrHelperTimeout, netsetup.Error{}), 5, ""},
 		{wrong(netsetup.ErrNoTapFD, netsetup.Error{}), 5, ""},
 		{wrong(netsetup.ErrHelperFailed, netsetup.Error{}), 5, ""},
+
+		{wrong(netsetup.ErrNoAddress, netsetup.Error{Bridge: "qlbr0", Own: true}), 5, "sudo systemctl restart qlaunch-net"},
+		{wrong(netsetup.ErrNoAddress, netsetup.Error{Bridge: "br0"}), 5, "sudo qlaunch net setup --bridge br0"},
+		{wrong(netsetup.ErrAllAllowed, netsetup.Error{File: "/etc/qemu/bridge.conf"}), 5, "sudoedit /etc/qemu/bridge.conf"},
+		{wrong(netsetup.ErrUplink, netsetup.Error{Bridge: "br0"}), 5, "ip link show master br0"},
+		{wrong(netsetup.ErrStaleManager, netsetup.Error{Group: "kvm"}), 5, "sudo systemctl restart user@$(id -u) # ends all that runs in it"},
+		{wrong(netsetup.ErrNoDHCP, netsetup.Error{Bridge: "br0"}), 5, "sudo qlaunch net setup --bridge br0"},
+		{wrong(netsetup.ErrDHCPDead, dead("qlbr0", netsetup.ServerQlaunch, "/etc/qlaunch/dnsmasq-qlbr0.conf")), 5, "sudo systemctl restart qlaunch-dhcp"},
+		{wrong(netsetup.ErrDHCPDead, dead("virbr1", netsetup.ServerLibvirt, "/var/lib/libvirt/dnsmasq/lab.conf")), 5, "sudo virsh net-start lab"},
+		{wrong(netsetup.ErrDHCPDead, dead("virbr0", netsetup.ServerLibvirt, "/var/lib/libvirt/dnsmasq/virbr0.status")), 5, "sudo virsh net-start default"},
+		{wrong(netsetup.ErrDHCPDead, dead("br0", netsetup.ServerNetworkd, "")), 5, "sudo systemctl restart systemd-networkd"},
+		{wrong(netsetup.ErrDHCPDead, dead("br0", netsetup.ServerNetworkManager, "")), 5, "sudo systemctl restart NetworkManager"},
+		{wrong(netsetup.ErrDHCPDead, dead("br0", netsetup.ServerDnsmasq, "")), 5, "sudo qlaunch net setup --bridge br0"},
+		{wrong(netsetup.ErrLeasesUnreadable, netsetup.Error{File: "/var/lib/x.leases"}), 5, "sudo chmod o+r /var/lib/x.leases"},
+		{wrong(netsetup.ErrPortTaken, netsetup.Error{Port: 67}), 5, "sudo ss -lntup sport = :67"},
+		{wrong(netsetup.ErrForwardingOff, netsetup.Error{Bridge: "qlbr0"}), 5, "sudo qlaunch net setup"},
+		{wrong(netsetup.ErrForwardDropped, netsetup.Error{Bridge: "virbr0"}), 5, "sudo qlaunch net setup --bridge virbr0"},
+		{wrong(netsetup.ErrForwardUnknown, netsetup.Error{Chain: "inet filter forward"}), 5, "sudo nft list chain inet filter forward"},
+		{wrong(netsetup.ErrForwardUnknown, netsetup.Error{}), 5, "sudo nft list ruleset"},
+		{wrong(netsetup.ErrNoNAT, netsetup.Error{Bridge: "qlbr0", Own: true}), 5, "sudo systemctl restart qlaunch-net"},
+		{wrong(netsetup.ErrRouteCollides, netsetup.Error{Bridge: "qlbr0", Own: true}), 5, "sudo qlaunch net teardown && sudo qlaunch net setup"},
+		{wrong(netsetup.ErrRouteCollides, netsetup.Error{Bridge: "virbr0"}), 5, "ip route"},
+		{wrong(netsetup.ErrMTU, netsetup.Error{Bridge: "virbr0", MTU: 1420}), 5, "sudo ip link set virbr0 mtu 1420"},
+		{wrong(netsetup.ErrMACTaken, netsetup.Error{Bridge: "virbr0"}), 5, "without a mac in its definition, each VM gets one of its own"},
+		{wrong(netsetup.ErrManagerMeddles, netsetup.Error{Bridge: "virbr0"}), 5, "sudo nmcli device set virbr0 managed no"},
 		{context.DeadlineExceeded, 124, ""},
 		{lateError("it still runs after 1m0s"), 124, ""},
 	}

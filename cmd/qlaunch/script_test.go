@@ -264,13 +264,14 @@ var masks = []struct{ pattern, word string }{
 	{`\bshow-user \S+`, "show-user USER"},
 	{`\bkill -CONT \d+`, "kill -CONT PID"},
 	{`(\.edit-)\d+`, "${1}N"},
+	{`\d+[KMGTP]iB free`, "FREE free"},
 }
 
 func mask(ts *testscript.TestScript, text string) string {
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "(no newline)\n"
 	}
-	text = strings.NewReplacer("\x1b", "␛", "\r", "␍", ts.Getenv("QLAUNCH"), "$QLAUNCH", ts.Getenv("RUN"), "$RUN", ts.Getenv("WORK"), "$WORK").Replace(text)
+	text = strings.NewReplacer("\x1b", "␛", "\r", "␍", ts.Getenv("QLAUNCH"), "$QLAUNCH", filepath.Dir(ts.Getenv("QLAUNCH")), "$BIN", ts.Getenv("RUN"), "$RUN", ts.Getenv("WORK"), "$WORK").Replace(text)
 	text = regexp.MustCompile(`\b`+ts.Getenv("PORT")+`\b`).ReplaceAllString(text, "PORT")
 	for _, m := range masks {
 		text = regexp.MustCompile(m.pattern).ReplaceAllString(text, m.word)
