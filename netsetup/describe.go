@@ -33,7 +33,7 @@ func (s Step) Do() string {
 		name, _, _ := strings.Cut(s.Name, "/")
 		return fmt.Sprintf("%s the %s %s", verb(s.From, "make", "replace"), s.Kind, name)
 	case KindFilter:
-		return "make iptables' table " + s.Name
+		return fmt.Sprintf("make iptables' table %s with its chains %s", s.Name, s.To)
 	case KindZone:
 		return fmt.Sprintf("firewall-cmd --reload, after which %s is in zone %s", s.Name, s.To)
 	case KindUnit:
@@ -86,6 +86,8 @@ func (s Step) Undo() string {
 	switch {
 	case s.Kind == KindShared:
 		return "take that line out of " + s.Name
+	case s.Kind == KindFilter:
+		return "remove of iptables' table filter what is empty and was not there"
 	case s.Kind == KindMode, s.Kind == KindSysctl:
 		return fmt.Sprintf("set %s back to %s", s.Name, s.From)
 	case s.From != "":
@@ -106,8 +108,6 @@ func (s Step) Undo() string {
 		return "remove " + s.Name
 	case s.Kind == KindChain:
 		return "remove the iptables chain " + name
-	case s.Kind == KindFilter:
-		return "remove iptables' table filter, if nothing else is in it"
 	}
 	return "remove the " + s.String()
 }

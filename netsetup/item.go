@@ -37,7 +37,8 @@ const (
 	KindBridge Kind = "bridge"
 	// KindTable is an nft table, named "FAMILY NAME": its ruleset. Two rulesets with the same stamps are the same.
 	KindTable Kind = "nft table"
-	// KindFilter is iptables' table "filter", which comes into being with its first rule: "present".
+	// KindFilter is iptables' table "filter": those of its own chains that are there, sorted. With nft's iptables
+	// table and chains come into being with their first rule.
 	KindFilter Kind = "iptables table"
 	// KindChain is a chain in it, named CHAIN/FROM: the rules as `iptables -S` prints them, the jump from FROM first.
 	KindChain Kind = "iptables chain"

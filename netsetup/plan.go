@@ -187,7 +187,7 @@ func (p *planner) network() {
 	p.item(KindTable, "ip qlaunch", stamped(fill("ip.nft", p.values)), "guests go out under the host's address")
 	p.item(KindTable, "bridge qlaunch", stamped(fill("bridge.nft", p.values)), p.betweenWhy())
 	if p.have.IPTables != "" {
-		p.item(KindFilter, "filter", "present", "what the next two are in")
+		p.item(KindFilter, "filter", withChains(p.have.States[Item{KindFilter, "filter"}]), "what the next two are in")
 		for _, c := range p.chains() {
 			p.item(KindChain, c.name, c.rules, c.why)
 		}
@@ -221,6 +221,13 @@ func (p *planner) betweenWhy() string {
 		why += ", on any bridge: this kernel's nft cannot name one"
 	}
 	return why
+}
+
+// withChains are iptables' own chains, with those that lead to ours.
+func withChains(state string) string {
+	chains := append(strings.Fields(state), "FORWARD", "INPUT")
+	slices.Sort(chains)
+	return strings.Join(slices.Compact(chains), " ")
 }
 
 type chain struct{ name, rules, why string }

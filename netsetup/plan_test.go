@@ -70,7 +70,7 @@ func libvirt(h *Host) {
 
 func docker(h *Host) {
 	h.IPTables = "/usr/sbin/iptables"
-	h.States[Item{KindFilter, "filter"}] = "present"
+	h.States[Item{KindFilter, "filter"}] = "FORWARD"
 	h.Bridges = append(h.Bridges, HostBridge{Bridge: Bridge{Name: "docker0", Up: true}})
 	h.Routes = append(h.Routes, Route{netip.MustParsePrefix("172.17.0.0/16"), "docker0"}, Route{netip.MustParsePrefix("192.168.0.0/17"), "br-1"})
 }
@@ -160,6 +160,16 @@ func TestTeardowns(t *testing.T) {
 			}
 			golden(t, filepath.Join("testdata", "teardown", test.name+".txt"), []byte(b.String()))
 		})
+	}
+}
+
+func TestAModeThatWasSetByHalfIsStillOurs(t *testing.T) {
+	s := Step{Item: Item{KindMode, "/h"}, From: "0755 root:root", To: "4750 root:kvm"}
+	for now, ours := range map[string]bool{"0755 root:kvm": true, "0750 root:kvm": true, "0750 root:root": true, "4750 root:root": true,
+		"4755 root:root": false, "0700 root:root": false, "4750 eve:eve": false, "": false} {
+		if back, left := Unplan([]Step{s}, Host{States: map[Item]string{s.Item: now}}); (len(back) == 1) != ours || len(left) == len(back) {
+			t.Errorf("%q: back %v, left %v", now, back, left)
+		}
 	}
 }
 

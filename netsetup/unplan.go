@@ -2,6 +2,7 @@ package netsetup
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 )
 
@@ -16,7 +17,7 @@ type Left struct {
 func Unplan(done []Step, have Host) (steps []Step, left []Left) {
 	for _, s := range slices.Backward(done) {
 		now := have.States[s.Item]
-		if s.Same(now, s.From) {
+		if s.Same(now, s.From) || now == "" && s.Kind == KindFilter { // a table that is gone holds nothing of ours
 			continue
 		}
 		back := Step{Item: s.Item, From: now, To: s.From, Then: s.Then, Why: "as it was found"}
@@ -26,7 +27,7 @@ func Unplan(done []Step, have Host) (steps []Step, left []Left) {
 		case s.Item == Item{KindSysctl, ipForward} && len(have.forwarders()) > 0:
 			left = append(left, Left{s.Item, fmt.Sprintf("stays %s: %s needs it", now, have.forwarders()[0])})
 			continue
-		case !s.Same(now, s.To) && !byName(s.Kind):
+		case !s.Same(now, s.To) && !byName(s.Kind) && !halfway(s, now):
 			left = append(left, Left{s.Item, "has changed since, and stays"})
 			continue
 		}
@@ -37,16 +38,34 @@ func Unplan(done []Step, have Host) (steps []Step, left []Left) {
 	return steps, left
 }
 
+// halfway says of a mode whether it is between a step's two: who is killed between chown(2), which takes the setuid bit
+// away, and chmod(2) leaves that.
+func halfway(s Step, now string) bool {
+	if s.Kind != KindMode {
+		return false
+	}
+	for _, mode := range []string{s.From, s.To} {
+		for _, owners := range []string{s.From, s.To} {
+			for _, setuid := range []string{mode[:1], "0"} {
+				if now == setuid+mode[1:4]+owners[4:] {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // byName says of a kind that its items bear our name, and are ours whatever they are like.
 func byName(k Kind) bool {
 	return slices.Contains([]Kind{KindBridge, KindTable, KindFilter, KindChain, KindUnit, KindDaemon, KindZone}, k)
 }
 
-// forwarders are the bridges of others that have addresses: their guests, or containers, go out through this host.
+// forwarders are the bridges of others that have IPv4 addresses: their guests, or containers, go out through this host.
 func (h Host) forwarders() []string {
 	var names []string
 	for _, b := range h.Bridges {
-		if len(b.Addrs) > 0 && b.Name != h.Previous.Bridge {
+		if b.Name != h.Previous.Bridge && slices.ContainsFunc(b.Addrs, func(a netip.Prefix) bool { return a.Addr().Is4() }) {
 			names = append(names, b.Name)
 		}
 	}

@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -29,19 +31,33 @@ func knowsBridgeMeta(ctx context.Context) bool {
 	return err == nil
 }
 
-// lookFilter says whether iptables has its table "filter". With the older iptables, which is not nft's, it always has.
+// lookFilter is which of its own chains iptables has in its table, sorted. The older iptables, which is not nft's, always has all.
 func lookFilter(ctx context.Context, name string) (string, error) {
 	if program("iptables") == "" {
 		return "", nil
 	}
 	if program("nft") == "" || !ofNft(ctx) {
-		return present, nil
+		return "FORWARD INPUT OUTPUT", nil
 	}
-	_, there, err := answers(ctx, "nft", "list", "table", "ip", name)
-	if err != nil || !there {
+	rules, _, err := answers(ctx, "nft", "--stateless", "list", "table", "ip", name)
+	if err != nil {
 		return "", err
 	}
-	return present, nil
+	var chains []string
+	for _, m := range baseChain.FindAllStringSubmatch(rules, -1) {
+		chains = append(chains, m[1])
+	}
+	slices.Sort(chains)
+	return strings.Join(chains, " "), nil
+}
+
+// baseChain is how nft lists a chain that the kernel itself calls.
+var baseChain = regexp.MustCompile(`(?m)^\tchain (\S+) \{\n\t\ttype `)
+
+// emptyChain is one of those that does nothing.
+func emptyChain(rules, chain string) bool {
+	empty := regexp.MustCompile(`(?m)^\tchain ` + regexp.QuoteMeta(chain) + ` \{\n\t\ttype [^\n]*; policy accept;\n\t\}$`)
+	return empty.MatchString(rules)
 }
 
 // ofNft says whether iptables is the one that is made of nft.
@@ -50,21 +66,26 @@ func ofNft(ctx context.Context) bool {
 	return err == nil && strings.Contains(version, "nf_tables")
 }
 
-// setFilter removes the table that came with our chains, when nothing else has come into it. It is made by its first chain.
+// setFilter removes what came into the table with our chains, as far as nothing else has come into it since. What is not
+// there yet comes with our chains.
 func setFilter(ctx context.Context, name, state string) error {
-	if state != "" || program("nft") == "" || !ofNft(ctx) {
+	if program("nft") == "" || !ofNft(ctx) {
 		return nil
 	}
-	rules, err := run(ctx, "", "iptables", "--wait", "-t", name, "-S")
-	if err != nil {
+	rules, there, err := answers(ctx, "nft", "--stateless", "list", "table", "ip", name)
+	if err != nil || !there {
 		return err
 	}
-	for line := range strings.Lines(rules) {
-		if !strings.HasPrefix(line, "-P ") || !strings.HasSuffix(strings.TrimSpace(line), " ACCEPT") {
-			return nil // somebody's
+	var commands []string
+	for _, m := range baseChain.FindAllStringSubmatch(rules, -1) {
+		if !slices.Contains(strings.Fields(state), m[1]) && emptyChain(rules, m[1]) {
+			commands = append(commands, "delete chain ip "+name+" "+m[1])
 		}
 	}
-	_, err = run(ctx, "delete table ip "+name+"\n", "nft", "-f", "-")
+	if state == "" && len(commands) == strings.Count(rules, "\tchain ") {
+		commands = append(commands, "delete table ip "+name)
+	}
+	_, err = run(ctx, strings.Join(commands, "\n")+"\n", "nft", "-f", "-")
 	return err
 }
 

@@ -92,7 +92,11 @@ func (j *journal) note(s netsetup.Step) (fresh bool, err error) {
 		return false, j.write()
 	}
 	j.Steps = append(j.Steps, entry{s.Item, text(s.From), text(s.To), s.Then})
-	return true, j.write()
+	if err := j.write(); err != nil {
+		j.forget(s.Item)
+		return true, err
+	}
+	return true, nil
 }
 
 // forget takes an entry back whose change has been undone.

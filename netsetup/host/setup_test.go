@@ -1,0 +1,270 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/qlaunch/qlaunch/netsetup"
+)
+
+func setup(t *testing.T, ask netsetup.Request) []netsetup.Step {
+	t.Helper()
+	var steps []netsetup.Step
+	must(t, Setup(t.Context(), ask, func(_ netsetup.Want, plan []netsetup.Step) { steps = plan }))
+	return steps
+}
+
+func teardown(t *testing.T) []netsetup.Left {
+	t.Helper()
+	var left []netsetup.Left
+	must(t, Teardown(t.Context(), false, func(_ []netsetup.Step, l []netsetup.Left) { left = l }))
+	return left
+}
+
+func same(t *testing.T, before string) {
+	t.Helper()
+	if diff := cmp.Diff(strings.Split(before, "\n"), strings.Split(snapshot(t), "\n")); diff != "" {
+		t.Errorf("the host is not what it was (-before +after):\n%s", diff)
+	}
+}
+
+func TestSetupDoesAllOnceAndTeardownLeavesNothing(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	before := snapshot(t)
+	if steps := setup(t, netsetup.Request{Users: []string{"guest1"}}); len(steps) < 15 {
+		t.Errorf("only %d steps", len(steps))
+	}
+	must(t, Prove(t.Context(), netsetup.OwnBridge))
+	ready := snapshot(t)
+	if steps := setup(t, netsetup.Request{}); len(steps) != 0 {
+		t.Errorf("a second run does %v", steps)
+	}
+	same(t, ready)
+	if left := teardown(t); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+	same(t, before)
+}
+
+func TestTheAdministratorsFilesComeBackByteForByte(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	must(t, os.Mkdir("/etc/qemu", 0o755))
+	must(t, os.WriteFile(netsetup.DefaultACL, []byte("# caf\xe9\r\nallow br0"), 0o600))
+	_, err := run(t.Context(), "", "iptables", "-P", "FORWARD", "DROP")
+	must(t, err)
+	_, err = run(t.Context(), "table ip mine { chain c { type filter hook forward priority 0; }; }\n", "nft", "-f", "-")
+	must(t, err)
+	before := snapshot(t)
+	setup(t, netsetup.Request{})
+	must(t, Prove(t.Context(), netsetup.OwnBridge))
+	teardown(t)
+	same(t, before)
+}
+
+func TestWhatChangedSinceSetupStays(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	setup(t, netsetup.Request{})
+	f, err := os.OpenFile(netsetup.DefaultACL, os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteString("allow br0\n")
+	must(t, errors.Join(err, f.Close(), os.Chmod("/usr/lib/qemu/qemu-bridge-helper", 0o755|os.ModeSetuid)))
+	left := teardown(t)
+	if len(left) != 1 || left[0].Kind != netsetup.KindMode {
+		t.Errorf("left: %v", left)
+	}
+	if acl, err := os.ReadFile(netsetup.DefaultACL); string(acl) != "allow br0\n" {
+		t.Errorf("the ACL is %q, %v", acl, err)
+	}
+}
+
+func TestABridgeOfAnotherIsOnlyAllowed(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	must(t, setBridge("br0", netsetup.BridgeState{Up: true, MAC: []byte{2, 0, 0, 0, 0, 1}, AcceptRA: "0"}.String()))
+	before := snapshot(t)
+	setup(t, netsetup.Request{})
+	steps := setup(t, netsetup.Request{Bridge: "br0"})
+	if len(steps) != 1 || steps[0].Kind != netsetup.KindFile {
+		t.Errorf("the second bridge takes %v", steps)
+	}
+	must(t, Prove(t.Context(), "br0"))
+	must(t, Prove(t.Context(), netsetup.OwnBridge))
+	if steps := setup(t, netsetup.Request{}); len(steps) != 0 {
+		t.Errorf("qlbr0 is forgotten: %v", steps)
+	}
+	teardown(t)
+	same(t, before)
+}
+
+func TestTeardownRefusesWhileATapIsOnTheBridge(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	setup(t, netsetup.Request{})
+	helper, err := netsetup.FindHelper("")
+	must(t, err)
+	tap, err := netsetup.OpenTap(t.Context(), helper, netsetup.OwnBridge)
+	must(t, err)
+	defer tap.File.Close()
+	ready := snapshot(t)
+	err = Teardown(t.Context(), false, func([]netsetup.Step, []netsetup.Left) { t.Error("it begins") })
+	want := fmt.Sprintf(`bridge "qlbr0": in use by tap0 (pid %d of root)`, os.Getpid())
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	same(t, ready)
+	must(t, Teardown(t.Context(), true, func([]netsetup.Step, []netsetup.Left) {}))
+}
+
+func TestTwoAtATimeAreOne(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	release, err := lock()
+	must(t, err)
+	defer release()
+	if err := Setup(t.Context(), netsetup.Request{}, nil); !errors.Is(err, ErrBusy) {
+		t.Errorf("got %v", err)
+	}
+	if err := Teardown(t.Context(), false, nil); !errors.Is(err, ErrBusy) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAHostileEnvironmentChangesNothing(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	setup(t, netsetup.Request{})
+	want := snapshot(t)
+	teardown(t)
+	evil := t.TempDir()
+	for _, name := range []string{"nft", "iptables", "iptables-restore", "dnsmasq", "gpasswd", "dpkg-statoverride"} {
+		must(t, os.WriteFile(filepath.Join(evil, name), []byte("#!/bin/sh\ntouch "+evil+"/was-run\n"), 0o755))
+	}
+	cmd := exec.Command("sh", "-c", `umask 0; exec "$0"`, filepath.Join(os.Getenv(insideVar), "setup"))
+	cmd.Env = []string{"PATH=" + evil, "HOME=" + evil, "TMPDIR=" + evil, "XDG_CONFIG_HOME=" + evil, "SUDO_UID=1", "SUDO_USER=guest1",
+		"LD_LIBRARY_PATH=" + evil, "LC_ALL=de_DE.UTF-8", "DPKG_ADMINDIR=" + evil, "IFS=x", "BASH_ENV=" + evil + "/nft"}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(evil, "was-run")); err == nil {
+		t.Error("a program of the user's was run by root")
+	}
+	pid := func(s string) string { return s[:strings.LastIndex(strings.TrimSpace(s), "\n")+1] } // dnsmasq's differs
+	if diff := cmp.Diff(pid(want), pid(snapshot(t))); diff != "" {
+		t.Errorf("(-in order +hostile):\n%s", diff)
+	}
+}
+
+// every is which of the moments are tried: each takes a setup and a teardown or two.
+var every = flag.Int("every", 5, "of the system calls at which setup is hurt, try each of that number")
+
+func TestWhatIsKilledIsCompletedByTheNext(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	before := snapshot(t)
+	points := 0
+	for _, program := range []string{"setup", "teardown"} {
+		for _, call := range []string{"write", "fsync", "renameat", "unlinkat", "mkdirat", "fchmod", "fchown", "sendto", "clone", "pidfd_send_signal"} {
+			for n := 1; ; n += *every {
+				if program == "teardown" {
+					setup(t, netsetup.Request{Users: []string{"guest1"}})
+				}
+				if !hurt(t, program, fmt.Sprintf("%s:signal=KILL:when=%d", call, n)) {
+					break
+				}
+				points++
+				if program == "setup" {
+					setup(t, netsetup.Request{Users: []string{"guest1"}})
+					if steps := setup(t, netsetup.Request{}); len(steps) > 0 {
+						t.Errorf("%s killed at %s %d: setup after it leaves %v", program, call, n, steps)
+					}
+					must(t, Prove(t.Context(), netsetup.OwnBridge))
+				}
+				teardown(t)
+				same(t, before)
+				if t.Failed() {
+					t.Fatalf("%s was killed at %s, number %d", program, call, n)
+				}
+			}
+			teardown(t)
+		}
+	}
+	if points < 150 / *every {
+		t.Errorf("only %d points", points)
+	}
+	t.Logf("%d points", points)
+}
+
+func forwards(t *testing.T) bool {
+	t.Helper()
+	value, err := lookSysctl("net.ipv4.ip_forward")
+	must(t, err)
+	return value == "1"
+}
+
+// hurt runs one of the programs under strace with an injection, and says whether that took place: it is no longer there when the calls are used up.
+func hurt(t *testing.T, program, inject string) bool {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	call, _, _ := strings.Cut(inject, ":")
+	trace := filepath.Join(t.TempDir(), "trace")
+	argv := []string{"-f", "-b", "execve", "-o", trace, "-e", "trace=" + call, "-e", "inject=" + inject, filepath.Join(os.Getenv(insideVar), program)}
+	if program == "setup" {
+		argv = append(argv, "guest1")
+	}
+	out, err := exec.CommandContext(ctx, "strace", argv...).CombinedOutput()
+	text, _ := os.ReadFile(trace)
+	if !strings.Contains(string(text), "(INJECTED)") && !strings.Contains(string(text), "killed by SIGKILL") {
+		if err != nil {
+			t.Fatalf("strace %q: %v\n%s", argv, err, out)
+		}
+		return false
+	}
+	return true
+}
+
+func TestADiskThatIsFullIsAsIfNothingHadBegun(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	before := snapshot(t)
+	points := 0
+	for _, call := range []string{"write", "fsync", "renameat", "mkdirat"} {
+		for n := 1; hurt(t, "setup", fmt.Sprintf("%s:error=ENOSPC:when=%d", call, n)); n += *every {
+			points++
+			if done := forwards(t); done { // the call did not matter
+				teardown(t)
+			}
+			same(t, before)
+			if t.Failed() {
+				t.Fatalf("there was no space at %s, number %d", call, n)
+			}
+		}
+		teardown(t)
+	}
+	if points < 60 / *every {
+		t.Errorf("only %d points", points)
+	}
+	t.Logf("%d points", points)
+}
