@@ -132,6 +132,32 @@ func TestTeardownRefusesWhileATapIsOnTheBridge(t *testing.T) {
 	must(t, Teardown(t.Context(), true, func([]netsetup.Step, []netsetup.Left) {}))
 }
 
+func TestAServerInTheWayIsNamed(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	before := snapshot(t)
+	for network, port := range map[string]int{"tcp": 53, "udp": 67} {
+		argv := []string{"--no-daemon", "--conf-file=/dev/null", "--user=root", "--port=53"}
+		if network == "udp" {
+			argv = []string{"--no-daemon", "--conf-file=/dev/null", "--user=root", "--port=0", "--dhcp-range=10.9.9.2,10.9.9.3"}
+		}
+		other := exec.CommandContext(t.Context(), "dnsmasq", argv...)
+		must(t, other.Start())
+		for listener("/proc/net/"+network, port) == "" {
+			must(t, t.Context().Err())
+		}
+		err := Setup(t.Context(), netsetup.Request{}, func(netsetup.Want, []netsetup.Step) { t.Error("it begins") })
+		want := fmt.Sprintf("%s port %d: taken on every address of the host: by dnsmasq, pid %d", network, port, other.Process.Pid)
+		if !errors.Is(err, netsetup.ErrPortTaken) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		must(t, other.Process.Kill())
+		_ = other.Wait()
+	}
+	same(t, before)
+}
+
 func TestTwoAtATimeAreOne(t *testing.T) {
 	if !onAHost(t) {
 		return

@@ -43,6 +43,7 @@ func survey(ctx context.Context, users []string) (netsetup.Host, error) {
 		NetworkManager: active(ctx, "NetworkManager.service"),
 		Networkd:       active(ctx, "systemd-networkd.service"),
 		Users:          known(users),
+		Taken:          portsTaken(ctx),
 	}
 	h.Helper, _ = netsetup.FindHelper("") // without one, Settle says so
 	id, _ := os.ReadFile("/etc/machine-id")
