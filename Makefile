@@ -24,9 +24,10 @@ test: packages
 	@# Says what a start costs over QEMU by hand; go test is silent about what passes.
 	$(GO) test -count=1 -v -run '^TestStartCost$$' ./test/e2e
 
-# On whole Debian machines, booted with systemd in containers: needs root.
+# On whole Debian machines, booted with systemd in containers, and set-up hurt at every one of its system calls: needs root.
 test-host: packages
 	$(GO) test -tags host -count=1 -timeout 40m ./test/host
+	$(GO) test -count=1 -timeout 40m -run 'Killed|Full' ./netsetup/host -every=1
 
 lint: packages
 	$(LINT) run ./...
