@@ -11,6 +11,7 @@ import (
 	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/qmp/agent"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -22,6 +23,7 @@ const (
 	goalRunning goal = "running"
 	goalIP      goal = "ip"
 	goalSSH     goal = "ssh"
+	goalAgent   goal = "agent"
 	goalStopped goal = "stopped"
 )
 
@@ -36,6 +38,9 @@ func (s *session) await(ctx context.Context, g *guest, until goal, timeout time.
 	defer cancel()
 	waiting, done := g.process.Context(waiting)
 	defer done()
+	if until == goalAgent {
+		return netip.Addr{}, deadline(awaitAgent(waiting, g.vm), g.vm, timeout)
+	}
 	address, err := g.address(waiting, stage)
 	if err == nil && until == goalSSH {
 		err = s.awaitSSH(waiting, g.vm, address)
@@ -105,6 +110,15 @@ func (g *guest) claim(ctx context.Context) netip.Addr {
 	}
 }
 
+// awaitAgent waits until the guest's agent answers.
+func awaitAgent(ctx context.Context, vm vms.VM) error {
+	a, err := launcher.OpenAgent(ctx, vm)
+	if err != nil {
+		return err
+	}
+	return a.Close()
+}
+
 // awaitSSH waits until the guest's sshd answers, at its address or at the host's end of a forward.
 func (s *session) awaitSSH(ctx context.Context, vm vms.VM, address netip.Addr) error {
 	at, err := sshEndpoint(vm, address)
@@ -154,6 +168,8 @@ func (e *deadlineError) Unwrap() error { return e.err }
 func (e *deadlineError) hint() string {
 	_, ofLease := errors.AsType[*leases.WaitError](e.err)
 	switch {
+	case errors.Is(e.err, agent.ErrSilent):
+		return fmt.Sprintf("does qemu-guest-agent run in it? qlaunch logs %s", e.vm.Name)
 	case !ofLease:
 		return fmt.Sprintf("does an sshd run in it? qlaunch logs %s", e.vm.Name)
 	case e.stage == leases.Silent:

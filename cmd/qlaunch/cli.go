@@ -30,7 +30,7 @@ type commandLine struct {
 	Cp       cpCmd       `cmd:"" help:"Copy files to or from a VM."`
 	Console  consoleCmd  `cmd:"" help:"Connect the terminal to a VM's serial console."`
 	Logs     logsCmd     `cmd:"" help:"Print what the guest wrote to its console."`
-	Wait     waitCmd     `cmd:"" help:"Wait until a VM runs, has an address, answers ssh, or has stopped."`
+	Wait     waitCmd     `cmd:"" help:"Wait until a VM runs, has an address, answers ssh or by its agent, or has stopped."`
 	Argv     argvCmd     `cmd:"" help:"Print the command line of a VM's QEMU."`
 	Screen   screenCmd   `cmd:"" name:"screenshot" help:"Write what a VM's display shows to a PNG file."`
 	QMP      qmpCmd      `cmd:"" name:"qmp" help:"Give a VM's QEMU one command."`

@@ -98,9 +98,9 @@ func (x *execution) all(ctx context.Context, s *session, words []string) (agent.
 // errTimeout is the cause of the end that --timeout sets.
 var errTimeout = errors.New("the time is over")
 
-// How long the agent may take for one step, which can be one of many megabytes, and how the questions are spaced.
+// How long the agent may take for one step, which can be one of many megabytes in a slow guest, and how the questions are spaced.
 const (
-	stepPatience = 30 * time.Second
+	stepPatience = 2 * time.Minute
 	firstPause   = 10 * time.Millisecond
 	longPause    = 100 * time.Millisecond
 	lastPause    = time.Second

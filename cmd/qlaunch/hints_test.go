@@ -51,6 +51,7 @@ func wrongs() []struct {
 		{late(leases.Frames), 124, "does a DHCP server answer on the bridge? qlaunch ip web --explain"},
 		{late(leases.Leased), 124, "does a DHCP server answer on the bridge? qlaunch ip web --explain"},
 		{deadline(context.DeadlineExceeded, vm, time.Minute), 124, "does an sshd run in it? qlaunch logs web"},
+		{deadline(errors.Join(agent.ErrSilent, context.DeadlineExceeded), vm, time.Minute), 124, "does qemu-guest-agent run in it? qlaunch logs web"},
 		{&mutedError{pid: 123, stopped: true}, 1, "kill -CONT 123"},
 		{&mutedError{pid: 123}, 1, ""},
 		{&noDisplayError{errors.New("There is no console")}, 1, `args = ["-device", "VGA"] in the definition's [qemu] table gives it a display at its next start`},

@@ -12,12 +12,12 @@ import (
 
 type waitCmd struct {
 	Name    string       `arg:"" vm:"" help:"A VM."`
-	For     goal         `enum:"running,ip,ssh,stopped" required:"" help:"What to wait for: ${enum}."`
+	For     goal         `enum:"running,ip,ssh,agent,stopped" required:"" help:"What to wait for: ${enum}."`
 	Timeout vms.Duration `default:"60s" help:"How long."`
 }
 
 func (waitCmd) Help() string {
-	return "Exit code 124 when the time is over. For ip and ssh, a VM that does not run is waited for too; one that ends meanwhile is an error."
+	return "Exit code 124 when the time is over. For ip, ssh and agent (the guest agent), a VM that does not run is waited for too; one that ends meanwhile is an error."
 }
 
 func (waitCmd) Example() string { return "qlaunch wait guestvm --for stopped --timeout 2m" }
