@@ -193,7 +193,7 @@ func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
 // that manage it while the user's own file may change.
 func freeze(vm vms.VM) error {
 	return writeFile(filepath.Join(vm.RunDir, vms.StartedFile), func(w io.Writer) error {
-		_, err := w.Write(vms.Format(vm))
+		_, err := w.Write(append(vms.Origin(vm.File), vms.Format(vm)...))
 		return err
 	})
 }

@@ -2,10 +2,12 @@ package vms
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -97,6 +99,27 @@ func (s Store) Started(name string) (VM, error) {
 		return VM{}, err
 	}
 	return s.load(name, filepath.Join(s.Env(name, "").RunDir, StartedFile))
+}
+
+// Origin is the first line of a [StartedFile]: the file that the definition was read from.
+func Origin(file string) []byte { return fmt.Appendf(nil, "%s%q\n", origin, file) }
+
+const origin = "# from "
+
+// Origin is the file that the definition came from that a VM runs with: one
+// beside all others, mostly. For a VM that does not run it is the one of its name.
+func (s Store) Origin(name string) string {
+	data, err := ReadFile(filepath.Join(s.Env(name, "").RunDir, StartedFile))
+	if err != nil {
+		return s.Path(name)
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	quoted, _ := strings.CutPrefix(line, origin)
+	file, err := strconv.Unquote(quoted)
+	if err != nil || !filepath.IsAbs(file) {
+		return s.Path(name)
+	}
+	return file
 }
 
 // StartedFile is the name, in a VM's run directory, of the definition that it

@@ -95,7 +95,7 @@ func (s *session) forceDown(ctx context.Context, vm vms.VM, way shutdown) error 
 	if h, ok := launcher.AtWork(vm); ok && h.Command.Starts() {
 		return s.takeDown(ctx, vm, way)
 	}
-	return s.sweep(ctx, vm)
+	return s.sweep(ctx, vm, way)
 }
 
 // end ends a VM and removes what QEMU left. The caller holds the VM's lock.
@@ -135,16 +135,20 @@ func (s *session) stopOrphan(ctx context.Context, vm vms.VM) error {
 	return nil
 }
 
-// sweep removes what QEMU left, unless another command is at work on the VM already, which then does it.
-func (s *session) sweep(ctx context.Context, vm vms.VM) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+// sweep removes what QEMU left, unless another command is at work on the VM
+// already, which then does it. With the lock comes a QEMU whose start was broken off: it is ended as well.
+func (s *session) sweep(ctx context.Context, vm vms.VM, way shutdown) error {
+	if _, atWork := launcher.AtWork(vm); atWork {
+		return nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, hardEnd)
 	defer cancel()
-	lock, err := launcher.Acquire(ctx, vm, launcher.CommandDown)
+	lock, err := launcher.Acquire(waiting, vm, launcher.CommandDown)
 	if errors.Is(err, launcher.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(launcher.Sweep(vm), lock.Release())
+	return errors.Join(s.end(ctx, vm, way), lock.Release())
 }

@@ -58,7 +58,7 @@ func causes() []aCause {
 		{isA[*mutedError], exitFailed, hintOf((*mutedError).hint)},
 		{isA[*noDisplayError], exitFailed, fixed(`args = ["-device", "VGA"] in the definition's [qemu] table gives it a display at its next start`)},
 		{is(launcher.ErrNotRunning), exitNotRunning, nil},
-		{is(launcher.ErrRunning), exitBusy, nil},
+		{isA[*runsError], exitBusy, hintOf((*runsError).hint)},
 		{is(launcher.ErrBusy), exitBusy, nil},
 		{isA[*launcher.OrphanError], exitBusy, hintOf(func(e *launcher.OrphanError) string { return "qlaunch down " + e.Name })},
 		{is(launcher.ErrConsoleTaken), exitBusy, nil},

@@ -56,7 +56,7 @@ func wrongs() []struct {
 		{&mutedError{pid: 123}, 1, ""},
 		{&noDisplayError{errors.New("There is no console")}, 1, `args = ["-device", "VGA"] in the definition's [qemu] table gives it a display at its next start`},
 		{launcher.ErrNotRunning, 3, ""},
-		{launcher.ErrRunning, 7, ""},
+		{&runsError{"web", launcher.ErrRunning}, 7, "qlaunch down web"},
 		{errors.Join(launcher.ErrBusy, context.DeadlineExceeded), 7, ""},
 		{&launcher.OrphanError{Orphan: launcher.Orphan{Name: "web", PID: 123}}, 7, "qlaunch down web"},
 		{launcher.ErrConsoleTaken, 7, ""},

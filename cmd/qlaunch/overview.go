@@ -81,6 +81,7 @@ func (s *session) orphans() (map[string]launcher.Orphan, error) {
 
 // compare says how the definition of a VM that runs has changed since its start.
 func (s *session) compare(o *overview, ref string, started vms.VM) {
+	ref = s.origin(ref)
 	_, o.File, _ = s.store.Locate(ref)
 	now, err := s.load(ref)
 	switch {

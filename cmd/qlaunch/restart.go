@@ -56,6 +56,7 @@ func (c *restartCmd) one(ctx context.Context, s *session, name string, stage fun
 // restart holds the VM's lock from before its end until QEMU answers anew, so
 // that no other command finds the VM down in between.
 func (s *session) restart(ctx context.Context, ref string, old vms.VM, way shutdown) (*guest, error) {
+	ref = s.origin(ref)
 	vm, err := s.load(ref)
 	if err != nil {
 		return nil, err

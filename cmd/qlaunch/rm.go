@@ -57,7 +57,11 @@ func (s *session) remove(name string, vm vms.VM) error {
 	if _, err := s.removable(name); err != nil {
 		return err // another rm was waited for
 	}
-	if err := launcher.Remove(vm); err != nil {
+	err := launcher.Remove(vm)
+	if errors.Is(err, launcher.ErrRunning) {
+		return &runsError{vm.Name, err}
+	}
+	if err != nil {
 		return err
 	}
 	if err := unit.Forget(s.unitDir(), vm.Name); err != nil {
@@ -141,6 +145,17 @@ func (s *session) answer(ctx context.Context) (string, error) {
 		return "", errInterrupted
 	}
 }
+
+// runsError says that a VM has to be shut down first.
+type runsError struct {
+	name string
+	err  error
+}
+
+func (e *runsError) Error() string { return e.err.Error() }
+func (e *runsError) Unwrap() error { return e.err }
+
+func (e *runsError) hint() string { return "qlaunch down " + e.name }
 
 // lossError says that files would be lost, and that nobody is there to be asked.
 type lossError struct {

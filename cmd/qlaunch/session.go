@@ -152,6 +152,19 @@ func (s *session) asStarted(ref string) (vms.VM, error) {
 	return vm, err
 }
 
+// origin is the user's word for a VM, or, where that is the name of one that was
+// started from a file elsewhere, that file.
+func (s *session) origin(ref string) string {
+	name, file, err := s.store.Locate(ref)
+	if err != nil || file != s.store.Path(name) || !launcher.IsRunning(s.bare(name)) {
+		return ref
+	}
+	if from := s.store.Origin(name); from != file {
+		return from
+	}
+	return ref
+}
+
 // bare is a VM of which nothing is known but where its files are.
 func (s *session) bare(name string) vms.VM {
 	env := s.store.Env(name, s.store.Path(name))

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -23,7 +24,7 @@ var documented = regexp.MustCompile(`^(` + strings.Join([]string{
 	// Another command has removed the VM, or removes it now.
 	`(up|down|status|rm) 4 qlaunch: error: (up|down|status|rm) VM: no VM "VM": DIR/config/qlaunch/vms/VM.toml does not exist\|qlaunch: hint: qlaunch ls\|`,
 	// Another command has started it.
-	`rm 7 qlaunch: error: rm VM: it is running\|`,
+	`rm 7 qlaunch: error: rm VM: it is running\|qlaunch: hint: qlaunch down VM\|`,
 }, `|`) + `)$`)
 
 // VMs come, go and are removed under many hands.
@@ -172,13 +173,38 @@ func TestTwentyUpsOfOneVMAreOneQEMU(t *testing.T) {
 
 // A qlaunch that is killed leaves its QEMU on its own. The user types up again at once.
 func TestAnUpBehindAKilledUpFindsItsQEMUBeforeThatHasItsLock(t *testing.T) {
-	mayTrace(t)
 	h := newHome(t)
-	h.define(h.fakeQEMU("-fake-late", "500ms"))
-	e := h.run([]string{"strace", "-f", "-b", "execve", "-o", "/dev/null", "-e", "trace=connect", "-e", "inject=connect:signal=KILL",
-		programs.qlaunch, "up", web}, nil)
-	if e.code != -1 {
-		t.Fatalf("exit code %d, want a kill", e.code)
+	h.killedUp()
+	h.comesBack()
+}
+
+// The same for who wants to be rid of it: down waits for the QEMU that is still on its way.
+func TestADownByForceBehindAKilledUpEndsItsQEMU(t *testing.T) {
+	h := newHome(t)
+	h.killedUp()
+	h.must("down", "--force", web)
+	if running := h.settled(web); len(running) != 0 {
+		t.Fatalf("down: exit code 0, and these live: %v", running)
 	}
 	h.comesBack()
+}
+
+// killedUp kills an up whose QEMU is there, and for two seconds more has no lock.
+func (h *home) killedUp() {
+	h.t.Helper()
+	h.define(h.fakeQEMU("-fake-late", "2s"))
+	cmd := exec.Command(programs.qlaunch, "up", web)
+	cmd.Env, cmd.Dir, cmd.Stderr = h.environ(), h.dir, os.Stderr
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	for end := time.Now().Add(deadline); !slices.ContainsFunc(h.processes(), process.isQEMU); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			h.t.Fatal("no QEMU")
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		h.t.Fatal(err)
+	}
+	_ = cmd.Wait()
 }
