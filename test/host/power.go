@@ -71,8 +71,10 @@ func (p *power) args() []string {
 }
 
 // listen tells when the host has booted: systemd-nspawn passes on what the
-// host's systemd says, and adds which process that is.
+// host's systemd says, and adds which process that is. It is ready once a boot,
+// and some versions say so again after each reload.
 func (p *power) listen(socket *net.UnixConn) {
+	told := false
 	for message := make([]byte, 4096); ; {
 		n, err := socket.Read(message)
 		if err != nil {
@@ -84,7 +86,8 @@ func (p *power) listen(socket *net.UnixConn) {
 			case key == "X_NSPAWN_LEADER_PID":
 				leader, _ := strconv.ParseInt(value, 10, 64)
 				p.leader.Store(leader)
-			case key == "READY" && value == "1":
+			case key == "READY" && value == "1" && !told:
+				told = true
 				p.tell(event{Up: int(p.leader.Load())})
 			}
 		}

@@ -10,16 +10,16 @@ import (
 )
 
 // state prints all that setting a host up may change, in a form that is the same
-// as long as nothing has changed: so no counters and no times, and nothing of
-// /etc/group- and its like, which are copies of what was there before.
+// as long as nothing has changed: so no counters and no times, no leases, and
+// nothing of /etc/group- and its like, which are copies of what was there before.
 const state = `
 section() { printf '\n===== %s\n' "$*"; }
 show() { section "$*"; "$@" 2>/dev/null; }
 section files
-find /etc /usr/local /var/lib/qlaunch /var/lib/dpkg/statoverride /usr/lib/qemu /usr/libexec /home -xdev \
-	-not -path '*/.local/state/*' -not -path '/etc/*-' -printf '%p %M %u:%g %l\n' 2>/dev/null | sort
+find /etc /usr/local /var/lib/qlaunch /var/lib/dpkg/statoverride /usr/lib/qemu /usr/libexec -xdev \
+	-not -path '/etc/*-' -printf '%p %M %u:%g %l\n' 2>/dev/null | sort
 section contents
-find /etc /usr/local /var/lib/qlaunch /var/lib/dpkg/statoverride /usr/lib/qemu -xdev -type f -not -path '/etc/*-' \
+find /etc /usr/local /var/lib/qlaunch /var/lib/dpkg/statoverride /usr/lib/qemu -xdev -type f -not -path '/etc/*-' -not -name '*.leases' \
 	-exec sha256sum {} + 2>/dev/null | sort -k 2
 show dpkg-statoverride --list
 show nft --stateless list ruleset
@@ -30,7 +30,7 @@ sysctl --all 2>/dev/null | grep '^net\.' |
 	grep -v -e nf_conntrack_count -e tcp_fastopen_key | sort
 # Not the carrier, which is there as long as a guest is, and what the kernel makes of it.
 section links
-ip -o link | sed 's/^[0-9]*: //; s/NO-CARRIER,//; s/,LOWER_UP//; s/ state [A-Z]*//'
+ip -o link | sed 's/^[0-9]*: //; s/@if[0-9]*//; s/NO-CARRIER,//; s/,LOWER_UP//; s/ state [A-Z]*//'
 section addresses
 ip -o address | sed '/fe80:/d; s/^[0-9]*: //; s/valid_lft.*//'
 section routes
