@@ -52,7 +52,7 @@ type Result struct {
 
 // A Report is the list of all checks in their order, with what they found on the way.
 type Report struct {
-	Bridge  Bridge // the bridge asked for or picked; zero when there is none
+	Bridge  Bridge // the bridge asked for or picked, of several that do not fit the nearest to it; zero when there is none
 	Helper  string // the helper's path; empty when there is none
 	Server  Server // the DHCP server on the bridge; Examine's alone
 	Results []Result
@@ -158,10 +158,27 @@ func checkBridge(_ context.Context, q CheckQuery, r *Report) Result {
 		r.Bridge, err = FindBridge(q.Bridge)
 	}
 	if err != nil {
-		return fail(err)
+		r.Bridge = nearest(err)
 	}
 	r.own = own(q.Root, r.Bridge.Name)
+	if err != nil {
+		return fail(err)
+	}
 	return ok(r.Bridge.Name)
+}
+
+// nearest is the bridge that an error is about, for the checks that follow: of several that do not fit, the one that is
+// nearest to a cure; none where there is none.
+func nearest(err error) Bridge {
+	if none, ok := errors.AsType[*NoneFits](err); ok {
+		err = none.Nearest()
+	}
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return Bridge{}
+	}
+	b, _ := FindBridge(e.Bridge)
+	return b
 }
 
 // own says whether a bridge is ours: by the name that setup gives, or by the configuration of the server that it installs.

@@ -105,7 +105,10 @@ func TestThePreflightFindsABridgeThatIsDownOrIsNone(t *testing.T) {
 	wantError(t, Check(t.Context(), CheckQuery{Bridge: "nosuch"}).Err(), ErrNoBridge, `bridge "nosuch": no such bridge`)
 
 	// The helper itself says less, and of the first of them nothing.
-	_, err := OpenTap(t.Context(), realHelper, "eth7")
+	tap, err := OpenTap(t.Context(), realHelper, "br0")
+	must(t, err)
+	must(t, tap.File.Close())
+	_, err = OpenTap(t.Context(), realHelper, "eth7")
 	wantError(t, err, ErrNotBridge, "tap on eth7: bridge helper "+realHelper+": not a bridge: failed to add interface `tap0' to bridge `eth7': Operation not supported")
 	_, err = OpenTap(t.Context(), realHelper, "nosuch")
 	wantError(t, err, ErrNoBridge, "tap on nosuch: bridge helper "+realHelper+": no such bridge: failed to get mtu of bridge `nosuch': No such device")

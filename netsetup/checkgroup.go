@@ -27,14 +27,19 @@ func checkGroup(_ context.Context, _ CheckQuery, r *Report) Result {
 	if !closed {
 		return skipped("no group is needed")
 	}
-	has, err := os.Getgroups()
-	if err == nil && slices.Contains(append(has, os.Getegid()), int(gid)) {
+	if inGroup(gid) {
 		return ok("this process is in group " + groupName(gid))
 	}
 	e := &Error{What: "bridge helper " + r.Helper, Cause: ErrHelperForbidden, Bridge: r.Bridge.Name, Helper: r.Helper,
 		Detail: "this process is not in group " + groupName(gid)}
 	e.closedTo(r.Helper)
 	return fail(e)
+}
+
+// inGroup says whether this process is.
+func inGroup(gid uint32) bool {
+	has, err := os.Getgroups()
+	return err == nil && slices.Contains(append(has, os.Getegid()), int(gid))
 }
 
 // checkManager: the user's systemd has the groups of its own start. One that lingers outlives the logins after which
@@ -45,8 +50,11 @@ func checkManager(_ context.Context, q CheckQuery, r *Report) Result {
 		return skipped("no group is needed")
 	}
 	pid := q.userManager(os.Getuid())
-	if pid == 0 {
+	switch {
+	case pid == 0:
 		return skipped("no systemd of this user's runs")
+	case !inGroup(gid) && !joinedLater(gid):
+		return skipped("this user is not in group " + groupName(gid))
 	}
 	status := string(readSome(q.at(fmt.Sprintf("/proc/%d/status", pid)), 1<<16))
 	if slices.Contains(groupsIn(status), strconv.FormatUint(uint64(gid), 10)) {

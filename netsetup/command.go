@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -47,7 +48,8 @@ func (q CheckQuery) run(ctx context.Context, name string, args ...string) (strin
 	case ctx.Err() != nil:
 		err = errors.New("no answer in time")
 	case words.kept.Len() > 0:
-		err = fmt.Errorf("%w: %s", err, oneLine(words.kept.String()))
+		said, _, _ := strings.Cut(strings.TrimSpace(words.kept.String()), "\n") // nft draws arrows under it
+		err = fmt.Errorf("%w: %s", err, said)
 	}
 	return out.kept.String(), fmt.Errorf("%s: %w", name, err)
 }

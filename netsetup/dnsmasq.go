@@ -118,7 +118,11 @@ func (o *dnsmasqOptions) readFile(file string, depth int) {
 	if o.filesRead++; depth >= deepest || o.filesRead > most || !path.IsAbs(file) || file == "/dev/null" {
 		return
 	}
-	for line := range strings.Lines(string(readSome(filepath.Join(o.root, file), largest))) {
+	o.readLines(string(readSome(filepath.Join(o.root, file), largest)), depth)
+}
+
+func (o *dnsmasqOptions) readLines(text string, depth int) {
+	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, "#")
 		key, value, _ := strings.Cut(line, "=")
 		o.set(strings.TrimSpace(key), strings.TrimSpace(value), depth+1)

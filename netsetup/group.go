@@ -2,7 +2,6 @@ package netsetup
 
 import (
 	"fmt"
-	"os"
 	"os/user"
 	"slices"
 	"strconv"
@@ -23,8 +22,7 @@ func (e *Error) closedTo(path string) {
 // joinedLater says whether the user database has this process's user in a group that the process itself does not have:
 // groups are given at login, and a lingering user manager keeps those of its own start.
 func joinedLater(gid uint32) bool {
-	has, err := os.Getgroups()
-	if err != nil || slices.Contains(append(has, os.Getegid()), int(gid)) {
+	if inGroup(gid) {
 		return false
 	}
 	u, err := user.Current()
