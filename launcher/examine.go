@@ -49,7 +49,7 @@ func Examine(ctx context.Context, vm vms.VM, root string, verbose func(argv []st
 			findings = append(findings, examineVersion(ctx, vm.QEMU.Binary, f.Err, verbose))
 		}
 	}
-	return append(findings, examineSpace(vm), examineVhost(vm, root), examineLinger(root))
+	return append(findings, examineSpace(vm), examineVhost(vm, root), examineLinger(root, os.Getuid()))
 }
 
 // A check looks at one thing that a start depends on.
@@ -189,10 +189,14 @@ func hasBridge(vm vms.VM) bool {
 
 // examineLinger asks where logind keeps the users whose services outlive their logins, by the name of the runtime
 // directories' owner: without it, /run/user/UID and all in it goes some seconds after the last logout.
-func examineLinger(root string) Finding {
+func examineLinger(root string, uid int) Finding {
 	f := Finding{ID: "linger"}
-	name := userName(os.Getuid())
+	name := userName(uid)
 	mark := "/var/lib/systemd/linger/" + name
+	if uid == 0 {
+		f.Skipped, f.Evidence = true, "VMs are not for root"
+		return f
+	}
 	if _, err := os.Stat(filepath.Join(root, "/run/systemd/system")); err != nil {
 		f.Skipped, f.Evidence = true, "systemd does not run here"
 		return f
