@@ -37,6 +37,9 @@ func (s Step) Do() string {
 	case KindZone:
 		return fmt.Sprintf("firewall-cmd --reload, after which %s is in zone %s", s.Name, s.To)
 	case KindUnit:
+		if s.To == idle {
+			return "systemctl enable " + s.Name
+		}
 		return fmt.Sprintf("systemctl enable %s && systemctl restart %s", s.Name, s.Name)
 	case KindDaemon:
 		return "start dnsmasq with " + s.Name

@@ -44,7 +44,8 @@ const (
 	KindChain Kind = "iptables chain"
 	// KindZone is the firewalld zone of an interface.
 	KindZone Kind = "firewalld zone of"
-	// KindUnit is a systemd unit: "enabled active", with " outdated" when it runs with files older than they are now.
+	// KindUnit is a systemd unit: "enabled active", with " outdated" when it runs with files older than they are now, or
+	// "enabled inactive" for one that others start.
 	KindUnit Kind = "unit"
 	// KindDaemon is dnsmasq on a host without systemd, named by its configuration: "running".
 	KindDaemon Kind = "dnsmasq with"

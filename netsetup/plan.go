@@ -172,13 +172,16 @@ func (p *planner) peace() {
 	b := p.want.Bridge
 	if p.have.NetworkManager {
 		p.file(nmFile, ours(ofSetup+"[keyfile]\nunmanaged-devices+=interface-name:"+b+"\n"), "NetworkManager leaves the bridge alone",
-			"systemctl", "reload", "NetworkManager.service")
+			reread("NetworkManager.service")...)
 	}
 	if p.have.Networkd {
 		p.file(networkFile, ours(ofSetup+"[Match]\nName="+b+"\n\n[Link]\nUnmanaged=yes\n"), "systemd-networkd leaves the bridge alone",
-			"networkctl", "reload")
+			reread("systemd-networkd.service")...)
 	}
 }
+
+// reread has a service read its files again, if it runs.
+func reread(unit string) []string { return []string{"systemctl", "try-reload-or-restart", unit} }
 
 // network is the bridge and the firewall around it: what `net apply` puts back.
 func (p *planner) network() {
@@ -194,7 +197,7 @@ func (p *planner) network() {
 	}
 	if p.have.Firewalld {
 		p.file(zoneFile, ours(fill("zone.xml", p.values)), "firewalld lets the guests have DHCP and DNS, and go out",
-			"firewall-cmd", "--reload")
+			reread("firewalld.service")...)
 		p.item(KindZone, p.want.Bridge, "qlaunch", "firewalld's rules for the bridge count from now on")
 	}
 }
@@ -268,22 +271,29 @@ func (p *planner) services() {
 	p.directories(path.Dir(ProgramPath))
 	p.item(KindProgram, ProgramPath, p.have.Program, "what root's unit runs is root's own file")
 	reload := []string{"systemctl", "daemon-reload"}
-	p.file(unitDir+NetUnit, ours(fill("net.service", p.values)), "each boot, and each restart of a firewall, brings the bridge and its rules back", reload...)
+	p.file(unitDir+NetUnit, ours(fill("net.service", p.values)), "each boot brings the bridge and its rules back", reload...)
+	p.file(unitDir+AgainUnit, ours(fill("again.service", p.values)), "so does each start of a firewall", reload...)
 	p.file(unitDir+DHCPUnit, ours(fill("dhcp.service", p.values)), "each boot starts DHCP and DNS", reload...)
-	p.unit(NetUnit, "it runs from now on", unitDir+NetUnit, ProgramPath)
-	p.unit(DHCPUnit, "DHCP and DNS from now on", unitDir+DHCPUnit, config)
+	p.unit(NetUnit, active, "it runs from now on", unitDir+NetUnit, ProgramPath)
+	p.unit(AgainUnit, idle, "it is called from now on", unitDir+AgainUnit)
+	p.unit(DHCPUnit, active, "DHCP and DNS from now on", unitDir+DHCPUnit, config)
 }
 
+// The states of our units.
+const (
+	active = "enabled active"
+	idle   = "enabled inactive"
+)
+
 // unit adds the step that starts a unit, or starts it again when one of its files changes in this plan.
-func (p *planner) unit(name, why string, files ...string) {
+func (p *planner) unit(name, to, why string, files ...string) {
 	changes := slices.ContainsFunc(p.steps, func(s Step) bool { return slices.Contains(files, s.Name) })
-	const running = "enabled active"
 	i := Item{KindUnit, name}
 	if !changes {
-		p.item(KindUnit, name, running, why)
+		p.item(KindUnit, name, to, why)
 		return
 	}
-	p.steps = append(p.steps, Step{Item: i, From: p.have.States[i], To: running, Why: why, Unseen: p.have.Unseen[i]})
+	p.steps = append(p.steps, Step{Item: i, From: p.have.States[i], To: to, Why: why, Unseen: p.have.Unseen[i]})
 }
 
 // RuntimeItems are what [Runtime] is about: what is to be looked at before it.

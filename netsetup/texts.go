@@ -14,7 +14,7 @@ var texts embed.FS
 // fill is a text with its values. A text that does not parse or asks for a value that is not there is a mistake that
 // every golden plan finds.
 func fill(name string, values map[string]any) string {
-	t, err := template.New(name).Option("missingkey=error").ParseFS(texts, "texts/"+name)
+	t, err := template.New(name).Option("missingkey=error").ParseFS(texts, "texts/"+name, "texts/confined")
 	if err != nil {
 		panic(err)
 	}

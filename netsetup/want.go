@@ -32,6 +32,7 @@ const (
 	StateDir    = "/var/lib/qlaunch"           // leases, and setup's journal
 	JournalPath = StateDir + "/setup.json"
 	NetUnit     = "qlaunch-net.service"
+	AgainUnit   = "qlaunch-again.service"
 	DHCPUnit    = "qlaunch-dhcp.service"
 	OwnBridge   = "qlbr0" // the name of our own bridge when none is given
 	Group       = "kvm"   // who may use the helper and /dev/kvm
