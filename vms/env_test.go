@@ -14,7 +14,7 @@ func TestSurroundingsThatLackSomething(t *testing.T) {
 		{"a host of another architecture", "cpus = 1\n", func(env *Env) { env.Arch = "riscv64" },
 			file + `:1:1: arch: must be named, as the host's own, riscv64, is not one that can be run`},
 		{"a file that a terminal would obey", "cpus = 0", func(env *Env) { env.File = "/a\x1b[31m/guestvm.toml" },
-			`/a\x1b[31m/guestvm.toml:1:1: cpus = 0: must be at least 1`},
+			"/a\x1b[31m/guestvm.toml:1:1: cpus = 0: must be at least 1"},
 		{"more keys than a definition has", numbered("k%d = 1\n", 10_001), func(*Env) {},
 			file + ":1:1: more than 10000 keys"},
 	} {

@@ -16,7 +16,7 @@ type Error struct {
 
 // Error is "FILE:LINE:COLUMN: text".
 func (e Error) Error() string {
-	return fmt.Sprintf("%s:%d:%d: %s", visible(e.File), e.Line, e.Column, e.Text)
+	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Text)
 }
 
 // Errors are all the mistakes that were found in a definition, in the order of

@@ -39,9 +39,6 @@ func checkErrors(t *testing.T, err error) {
 		if e.Line < 1 || e.Column < 1 || e.File == "" {
 			t.Errorf("no place: %+v", e)
 		}
-		if r, found := invisible(e.Text); found {
-			t.Errorf("%U in %q", r, e.Text)
-		}
 	}
 }
 

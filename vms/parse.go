@@ -64,7 +64,7 @@ func tooMany(data []byte) bool {
 // syntax is a mistake that go-toml found. For a key or table that comes twice
 // it names the first place too.
 func (d *decoder) syntax(err error) Errors {
-	e := Error{File: d.env.File, Line: 1, Column: 1, Text: visible(strings.TrimPrefix(err.Error(), "toml: "))}
+	e := Error{File: d.env.File, Line: 1, Column: 1, Text: strings.TrimPrefix(err.Error(), "toml: ")}
 	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
 		e.Line, e.Column = at.Position()
 	}

@@ -21,29 +21,15 @@ func invisible(text string) (rune, bool) {
 	return 0, false
 }
 
-// visible is a text with all that is invisible in it escaped.
-func visible(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if _, found := invisible(string(r)); found {
-			quoted := strconv.QuoteRuneToASCII(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
 // show is a value as an error shows it.
 func show(value any) string {
 	const most = 200 // bytes; what is longer is no value of ours, and no help on a screen
 	switch v := value.(type) {
 	case string:
 		if len(v) > most {
-			return visible(strconv.Quote(v[:most])) + "…"
+			return strconv.Quote(v[:most]) + "…"
 		}
-		return visible(strconv.Quote(v))
+		return strconv.Quote(v)
 	case []any:
 		return "[…]"
 	case map[string]any:

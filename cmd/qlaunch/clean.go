@@ -31,7 +31,8 @@ func clean(text string) string {
 }
 
 // unfit holds for controls (Unicode's Cc, both C0 and C1) and for format
-// characters (Cf: bidi overrides, zero-width characters), and for the line and paragraph separators.
+// characters (Cf: bidi overrides, zero-width characters), for the line and paragraph
+// separators, and for four letters by their class that are blank on the screen.
 func unfit(r rune) bool {
-	return r != '\n' && r != '\t' && (unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp))
+	return r != '\n' && r != '\t' && (unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || strings.ContainsRune("\u115f\u1160\u3164\uffa0", r))
 }

@@ -21,6 +21,7 @@ func TestCleanTextCanDoNothingToATerminal(t *testing.T) {
 		{"bidi override", "a\u202eb\u2066c\u2069", `a\u202eb\u2066c\u2069`},
 		{"zero width", "a\u200bb\u200dc\ufeff", `a\u200bb\u200dc\ufeff`},
 		{"separators", "a\u2028b\u2029c", `a\u2028b\u2029c`},
+		{"blank letters", "a\u3164b\uffa0", `a\u3164b\uffa0`},
 		{"tags", "a\U000e0041", `a\ue0041`},
 		{"a byte that is no UTF-8", "a\xffb", `a\xffb`},
 		{"half a rune", "a\xe5\xa4", `a\xe5\xa4`},
