@@ -19,6 +19,7 @@ type Files struct {
 	Console int       // listening socket of the serial console; 0: QEMU listens on ConsoleSocket
 	Agent   int       // listening socket of the guest agent's channel; 0: QEMU listens on AgentSocket
 	Taps    []TapFDs  // one for each bridge NIC, in the definition's order; nil: QEMU runs the helper
+	RunDir  int       // the run directory, where it makes the display's path too long for a socket; 0: it does not
 	Helper  string    // path of qemu-bridge-helper, used when there are no taps; "": QEMU's own default
 	UEFI    UEFIFiles // used when the VM's firmware is uefi
 }
@@ -79,6 +80,7 @@ func Args(vm vms.VM, f Files) []string {
 	a.add("-object", object{{"qom-type", "rng-random"}, {"id", "rng0"}, {"filename", "/dev/urandom"}}.String())
 	a.device(object{{"driver", a.virtio("rng")}, {"rng", "rng0"}})
 	a.agent()
+	a.display()
 	return append(a.list, vm.QEMU.Args...)
 }
 

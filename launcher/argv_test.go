@@ -74,6 +74,9 @@ func filesFor(name string, vm vms.VM) Files {
 		}
 	}
 	f.Agent = fd
+	if strings.HasPrefix(name, "long-path") {
+		f.RunDir = fd + 1
+	}
 	if strings.Contains(name, "no-vhost") {
 		for i := range f.Taps {
 			f.Taps[i].Vhost = 0

@@ -34,12 +34,14 @@ func listen(path string) (*os.File, error) {
 	return f, errors.Join(err, l.Close(), os.Chmod(path, 0o600))
 }
 
-// shorten gives a name for the path that fits into a socket's address, which
-// has 108 bytes with the final zero (unix(7)): a longer one goes through its
-// directory, which must then stay open meanwhile.
+// longestSocket is the most bytes of a path that fit into a socket's address,
+// which has 108 with the final zero (unix(7)).
+const longestSocket = 107
+
+// shorten gives a name for the path that fits into a socket's address: a
+// longer one goes through its directory, which must then stay open meanwhile.
 func shorten(path string) (string, *os.File, error) {
-	const longest = 107
-	if len(path) <= longest {
+	if len(path) <= longestSocket {
 		return path, nil, nil
 	}
 	dir, err := os.OpenFile(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY, 0)

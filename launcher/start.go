@@ -54,8 +54,11 @@ func (e *DiedError) Error() string {
 	}
 }
 
-// Unwrap is ErrEnded, and ErrDiskInUse where that is what QEMU says.
+// Unwrap is ErrEnded, and ErrDiskInUse or ErrNoSpice where that is what QEMU says.
 func (e *DiedError) Unwrap() []error {
+	if strings.Contains(e.Words, noSpice) {
+		return []error{ErrEnded, ErrNoSpice}
+	}
 	if strings.Contains(e.Words, `Failed to get "write" lock`) {
 		return []error{ErrEnded, ErrDiskInUse}
 	}
@@ -90,7 +93,11 @@ func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []
 		return nil, err
 	}
 	in.close()
-	return greeted(ctx, vm, cmd)
+	p, err := greeted(ctx, vm, cmd)
+	if err == nil {
+		closeDisplay(vm)
+	}
+	return p, err
 }
 
 // Check finds what stands in the way of a start in the VM's own files, before
@@ -183,6 +190,9 @@ func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
 		files.Taps = append(files.Taps, fds)
 	}
 	if files.Agent, err = in.listen(AgentSocket(vm)); err != nil {
+		return Files{}, err
+	}
+	if files.RunDir, err = in.inheritRunDir(vm); err != nil {
 		return Files{}, err
 	}
 	files.UEFI, err = FindUEFI(vm)

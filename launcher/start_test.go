@@ -63,10 +63,13 @@ const noNIC = "[[nic]]\ntype = \"none\"\n"
 
 func TestARealQEMUTakesEveryKindOfLine(t *testing.T) {
 	for name, text := range map[string]string{
-		"q35":     noNIC,
-		"pc":      "machine = \"pc\"\n" + noNIC,
-		"microvm": "machine = \"microvm\"\n[[disk]]\nformat = \"raw\"\nsize = \"1MiB\"\n[[nic]]\ntype = \"user\"\n",
-		"uefi":    "firmware = \"uefi\"\n" + noNIC,
+		"q35":               noNIC,
+		"pc":                "machine = \"pc\"\n" + noNIC,
+		"microvm":           "machine = \"microvm\"\n[[disk]]\nformat = \"raw\"\nsize = \"1MiB\"\n[[nic]]\ntype = \"user\"\n",
+		"vnc":               "[display]\ntype = \"vnc\"\n" + noNIC,
+		"spice":             "[display]\ntype = \"spice\"\n" + noNIC,
+		"displayed-microvm": "machine = \"microvm\"\n[display]\ntype = \"vnc\"\n" + noNIC,
+		"uefi":              "firmware = \"uefi\"\n" + noNIC,
 		"disks": "[[disk]]\nsize = \"1MiB\"\n[[disk]]\nformat = \"raw\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"scsi\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"scsi\"\nreadonly = true\nsize = \"1MiB\"\n" +
 			"[[disk]]\nbus = \"nvme\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"sata\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"sata\"\nsize = \"1MiB\"\n" + noNIC,
 		"nics":      "[[nic]]\ntype = \"user\"\n[[nic]]\ntype = \"user\"\nmodel = \"e1000e\"\n[[nic]]\ntype = \"user\"\nmodel = \"rtl8139\"\n",

@@ -98,6 +98,21 @@ func (t *NICType) UnmarshalText(text []byte) error {
 	return choose(t, text, NICBridge, NICUser, NICNone)
 }
 
+// DisplayType is the protocol by which a VM's display is looked at.
+type DisplayType string
+
+// The types.
+const (
+	DisplayNone  DisplayType = "none" // there is no display
+	DisplayVNC   DisplayType = "vnc"
+	DisplaySpice DisplayType = "spice"
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (t *DisplayType) UnmarshalText(text []byte) error {
+	return choose(t, text, DisplayNone, DisplayVNC, DisplaySpice)
+}
+
 // choose sets dst to text if that is one of the choices.
 func choose[T ~string](dst *T, text []byte, choices ...T) error {
 	names := make([]string, len(choices))

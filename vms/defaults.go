@@ -19,6 +19,7 @@ func (d *decoder) fill(vm *VM) {
 	}
 	or(&vm.CPU, "max") // the one model that KVM and TCG both have
 	or(&vm.Firmware, defaultFirmware(*vm))
+	or(&vm.Display.Type, DisplayNone)
 	or(&vm.SSH.Port, 22)
 	or(&vm.Shutdown.Timeout, Duration(90*time.Second))
 	or(&vm.Systemd.Restart, RestartNo)

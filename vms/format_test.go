@@ -35,6 +35,7 @@ func (r random) vm(env Env) VM {
 		Accel:       pick(r, KVM, TCG, AccelAuto),
 		CPU:         pick(r, "host", "max", "qemu64", "host,-arch-capabilities"),
 		Firmware:    pick(r, BIOS, UEFI),
+		Display:     Display{Type: pick(r, DisplayNone, DisplayVNC, DisplaySpice)},
 		SSH:         SSH{User: pick(r, "", "debian", `CORP\j`), Port: uint16(1 + r.IntN(65535)), Identity: r.maybePath()},
 		Shutdown:    Shutdown{Timeout: Duration(1 + r.Int64N(int64(24*time.Hour)))},
 		Systemd:     Systemd{Restart: pick(r, RestartNo, RestartOnFailure)},

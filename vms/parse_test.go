@@ -16,6 +16,7 @@ func defaultVM() VM {
 		Name: env.Name, File: env.File, DataDir: env.DataDir, StateDir: env.StateDir, RunDir: env.RunDir,
 		Memory: 2 * GiB, CPUs: 2, Arch: "x86_64", Machine: "q35", Accel: KVM, CPU: "host", Firmware: BIOS,
 		NICs:     []NIC{{Type: NICBridge, Bridge: "auto", MAC: MAC{0x52, 0x54, 0, 0xef, 0xc1, 0xaa}, Model: "virtio-net-pci"}},
+		Display:  Display{Type: DisplayNone},
 		SSH:      SSH{Port: 22},
 		Shutdown: Shutdown{Timeout: Duration(90 * time.Second)},
 		Systemd:  Systemd{Restart: RestartNo},

@@ -66,6 +66,7 @@ func TestTheReferenceIsAVM(t *testing.T) {
 				Forwards: []Forward{forward},
 			},
 		},
+		Display:  Display{Type: DisplayNone},
 		SSH:      SSH{User: "debian", Port: 22, Identity: "/home/u/.ssh/id_ed25519"},
 		Shutdown: Shutdown{Timeout: Duration(90 * time.Second)},
 		Systemd:  Systemd{Restart: RestartNo},

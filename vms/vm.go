@@ -33,6 +33,7 @@ type VM struct {
 	Kernel   Kernel   `toml:"kernel"`
 	Disks    []Disk   `toml:"disk"`
 	NICs     []NIC    `toml:"nic"` // those of type none are left out
+	Display  Display  `toml:"display"`
 	SSH      SSH      `toml:"ssh"`
 	Shutdown Shutdown `toml:"shutdown"`
 	Systemd  Systemd  `toml:"systemd"`
@@ -68,6 +69,11 @@ type NIC struct {
 	MAC      MAC       `toml:"mac"`
 	Model    string    `toml:"model" is:"word"` // a QEMU device
 	Forwards []Forward `toml:"forward"`
+}
+
+// Display is what the guest shows pictures on.
+type Display struct {
+	Type DisplayType `toml:"type"`
 }
 
 // SSH is how the guest is reached.
