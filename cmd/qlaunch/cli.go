@@ -33,6 +33,7 @@ type commandLine struct {
 	Wait     waitCmd     `cmd:"" help:"Wait until a VM runs, has an address, answers ssh or by its agent, or has stopped."`
 	Argv     argvCmd     `cmd:"" help:"Print the command line of a VM's QEMU."`
 	Screen   screenCmd   `cmd:"" name:"screenshot" help:"Write what a VM's display shows to a PNG file."`
+	View     viewCmd     `cmd:"" help:"Look at a VM's display in a window."`
 	QMP      qmpCmd      `cmd:"" name:"qmp" help:"Give a VM's QEMU one command."`
 	New      newCmd      `cmd:"" help:"Write the definition of a new VM."`
 	Edit     editCmd     `cmd:"" help:"Edit a definition, and check it before it counts."`

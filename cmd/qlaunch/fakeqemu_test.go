@@ -87,6 +87,9 @@ func (q *fake) atOnce() {
 		time.Sleep(50 * time.Millisecond)
 		fmt.Fprint(os.Stderr, "fake-qemu: no such machine\n\x1b]0;owned\a\x1b[31mred\u202eder\n")
 		leave(3)
+	case q.has("has-no-spice"):
+		fmt.Fprintln(os.Stderr, "fake-qemu: -spice "+option("-spice")+": spice support is disabled")
+		leave(1)
 	case q.has("killed"):
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}

@@ -21,7 +21,7 @@ type screenCmd struct {
 }
 
 func (screenCmd) Help() string {
-	return "Writes what the VM's display shows. A VM has a display when [qemu] args in its definition gives it one."
+	return "Writes what the VM's display shows. A VM has a display when [display] in its definition gives it one."
 }
 
 func (screenCmd) Example() string { return "qlaunch screenshot guestvm guestvm.png" }
