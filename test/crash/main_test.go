@@ -11,10 +11,10 @@ import (
 )
 
 var (
-	rounds   = flag.Int("rounds", 10, "how often the real QEMU, or its qlaunch, is killed")
+	rounds   = flag.Int("rounds", 30, "how often the real QEMU, or its qlaunch, is killed")
 	seed     = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of what is random")
-	crowd    = flag.Int("crowd", 16, "how many qlaunches run at the same time")
-	crowdFor = flag.Duration("crowd-for", 20*time.Second, "how long")
+	crowd    = flag.Int("crowd", 32, "how many qlaunches run at the same time")
+	crowdFor = flag.Duration("crowd-for", 60*time.Second, "how long")
 )
 
 // The programs under test, as users have them: the race detector would cost a second at each exit.
