@@ -36,8 +36,9 @@ func AwaitBridge(ctx context.Context, q CheckQuery) error {
 }
 
 // NoBridgeYet tells an error that another bridge, or one that is set up, would mend: there is none, it is down, or,
-// for a NIC that takes any, none of those that are there fits.
+// for a NIC that takes any, those that are there are not for guests. An ACL that cannot be read says nothing about bridges.
 func NoBridgeYet(err error) bool {
 	_, noneFits := errors.AsType[*NoneFits](err)
-	return noneFits || errors.Is(err, ErrNoBridge) || errors.Is(err, ErrBridgeDown)
+	missing := errors.Is(err, ErrNoBridge) || errors.Is(err, ErrBridgeDown)
+	return missing || noneFits && errors.Is(err, ErrDenied) && !errors.Is(err, ErrACLUnreadable)
 }

@@ -46,3 +46,30 @@ func TestTheWaitForABridgeEndsWithItsContext(t *testing.T) {
 		t.Errorf("%v, want %v", err, late)
 	}
 }
+
+func TestOnlyABridgeThatMayComeIsWaitedFor(t *testing.T) {
+	of := func(causes ...error) error {
+		none := &NoneFits{}
+		for _, cause := range causes {
+			none.Reasons = append(none.Reasons, &Error{Cause: cause})
+		}
+		return none
+	}
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{&Error{Cause: ErrNoBridge}, true},
+		{&Error{Cause: ErrBridgeDown}, true},
+		{&Error{Cause: ErrDenied}, false},
+		{&Error{Cause: ErrACLUnreadable}, false},
+		{of(ErrDenied, ErrDenied), true},
+		{of(ErrDenied, ErrBridgeDown), true},
+		{of(ErrACLUnreadable, ErrDenied), false},
+	} {
+		if got := NoBridgeYet(c.err); got != c.want {
+			t.Errorf("%v: %v", c.err, got)
+		}
+	}
+}
