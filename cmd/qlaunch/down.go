@@ -59,6 +59,7 @@ func (c downCmd) patience(vm vms.VM) time.Duration {
 type shutdown struct {
 	force    bool          // the guest is not asked
 	patience time.Duration // how long it may take when it is
+	tell     func(string)  // is told how it ended, when that was not as asked; nil: nobody is
 }
 
 // hardEnd is longer than the rungs of the ladder take that come after the power button.
@@ -118,6 +119,9 @@ func (s *session) stop(ctx context.Context, vm vms.VM, way shutdown) error {
 	asWanted := rung == launcher.GuestAgent || rung == launcher.PowerButton || way.force && rung == launcher.Quit
 	if !asWanted {
 		s.notice("%s: ended by %s", vm.Name, rung)
+		if way.tell != nil {
+			way.tell("ended by " + string(rung))
+		}
 	}
 	return nil
 }

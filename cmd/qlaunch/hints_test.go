@@ -70,7 +70,7 @@ func wrongs() []struct {
 		{&noManagerError{"XDG_RUNTIME_DIR is not set"}, 5, ""},
 		{&breakerError{wrong(netsetup.ErrNoNewPrivs, netsetup.Error{}), unit.Breaker{File: "/a.conf", Directive: "NoNewPrivileges="}}, 5,
 			"without that line, and after systemctl --user daemon-reload, the bridge helper works"},
-		{&oldManagerError{wrong(netsetup.ErrHelperForbidden, netsetup.Error{}), "kvm", 1000}, 5,
+		{&oldManagerError{&netsetup.NoneFits{Reasons: []error{wrong(netsetup.ErrACLUnreadable, netsetup.Error{Group: "kvm", LogInAgain: true})}}, "kvm", 1000}, 5,
 			"sudo systemctl restart user@1000.service # ends all of your units, VMs too"},
 		{&unitError{"web", unit.State{Active: "failed", Result: "signal", Code: 2, Exit: 9}}, 1, "journalctl --user --unit qlaunch@web.service"},
 		{&unitError{"web", unit.State{Active: "failed", Result: "exit-code", Code: 1, Exit: 203}}, 1,

@@ -36,7 +36,7 @@ func (s *session) inOwnUnit(ctx context.Context, name string, err error) error {
 	return err
 }
 
-// breakerError says which line of which unit file is behind an error.
+// breakerError says which line of which unit file is behind an error. It does not unwrap: the cure is another.
 type breakerError struct {
 	err     error
 	breaker unit.Breaker
@@ -46,14 +46,12 @@ func (e *breakerError) Error() string {
 	return fmt.Sprintf("%v: by %s in %s", e.err, e.breaker.Directive, e.breaker.File)
 }
 
-func (e *breakerError) Unwrap() error { return e.err }
-
 func (e *breakerError) hint() string {
 	return "without that line, and after systemctl --user daemon-reload, the bridge helper works"
 }
 
 // oldManagerError says that the user manager does not have a group that the
-// user was put into while it ran. A new login has it; a manager that lingers keeps those of its own start.
+// user was put into while it ran. A new login has it; a manager that lingers keeps those of its own start. It does not unwrap: the cure is another.
 type oldManagerError struct {
 	err   error
 	group string
@@ -63,8 +61,6 @@ type oldManagerError struct {
 func (e *oldManagerError) Error() string {
 	return fmt.Sprintf("%v: the user manager is older than your place in group %s", e.err, e.group)
 }
-
-func (e *oldManagerError) Unwrap() error { return e.err }
 
 func (e *oldManagerError) hint() string {
 	return fmt.Sprintf("sudo systemctl restart user@%d.service # ends all of your units, VMs too", e.uid)

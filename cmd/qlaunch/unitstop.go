@@ -52,8 +52,11 @@ func (c *unitStopCmd) stop(ctx context.Context, s *session, pid int) error {
 	if !runsAs(vm, pid) { // who held the lock has ended it
 		return lock.Release()
 	}
-	patience := min(time.Duration(vm.Shutdown.Timeout), unitPatience)
-	return errors.Join(s.end(ctx, vm, shutdown{patience: patience}), lock.Release())
+	way := shutdown{
+		patience: min(time.Duration(vm.Shutdown.Timeout), unitPatience),
+		tell:     func(text string) { _ = unit.Notify(s.getenv("NOTIFY_SOCKET"), unit.Status(text)) },
+	}
+	return errors.Join(s.end(ctx, vm, way), lock.Release())
 }
 
 // lock waits for the VM's lock. A `qlaunch down` that holds it may take as long as its user
