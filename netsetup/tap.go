@@ -103,8 +103,11 @@ func runHelper(ctx context.Context, helper, bridge string, as *syscall.Credentia
 		err = cmd.Wait()
 	}
 	switch {
-	case errors.Is(err, exec.ErrWaitDelay): // it left a child behind that holds its stderr: same group, so the id is not anybody else's
+	case errors.Is(err, exec.ErrWaitDelay):
+		// It ended well, and somebody still holds its stderr: a child that it left behind, of the same group, so that the id is
+		// not anybody else's. Or a host so busy that another program, started this moment, has not let go of it yet.
 		_ = cmd.Cancel()
+		err = nil
 	case err != nil && ctx.Err() != nil:
 		err = ctx.Err() // rather than "signal: killed"
 	}

@@ -186,7 +186,7 @@ func TestAChildThatTheHelperLeavesBehindIsKilled(t *testing.T) {
 	dead := make(chan error, 1)
 	go func() { dead <- outlive(alive, func() {}) }()
 	_, err := OpenTap(t.Context(), helper, "virbr0")
-	wantError(t, err, ErrHelperFailed, "tap on virbr0: bridge helper "+helper+": ended in an error: exec: WaitDelay expired before I/O complete")
+	wantError(t, err, ErrNoTapFD, "tap on virbr0: bridge helper "+helper+": no tap handed over: it sent 0 files, not one")
 	wantDead(t, dead)
 }
 
