@@ -39,7 +39,11 @@ func (e *OrphanError) Error() string {
 func Orphans(runtime string) ([]Orphan, error) {
 	var orphans []Orphan
 	err := eachQEMU(runtime, func(name string, pid int) {
-		if started, ok := lostPIDFile(pid, filepath.Join(runtime, name, pidName)); ok && !ends(pid) {
+		path := filepath.Join(runtime, name, pidName)
+		if holder, held := writeLock(path); held && holder == pid {
+			return // the file at its path is its own: nearly all of them, without a look at all their files
+		}
+		if started, ok := lostPIDFile(pid, path); ok && !ends(pid) {
 			orphans = append(orphans, Orphan{Name: name, PID: pid, Started: started})
 		}
 	})

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"text/tabwriter"
 	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
 type lsCmd struct {
@@ -21,7 +23,7 @@ func (lsCmd) Help() string {
 func (lsCmd) Example() string { return "qlaunch ls -o json" }
 
 func (c *lsCmd) Run(ctx context.Context, s *session) error {
-	names, err := s.names()
+	names, orphans, err := s.namesAndOrphans()
 	if err != nil {
 		return fmt.Errorf("ls: %w", err)
 	}
@@ -31,7 +33,7 @@ func (c *lsCmd) Run(ctx context.Context, s *session) error {
 		}
 		return nil
 	}
-	all := s.lookAtAll(ctx, names)
+	all := s.lookAtAll(ctx, names, orphans)
 	if c.Output == "json" {
 		return printJSON(s.stdout, all)
 	}
@@ -39,13 +41,13 @@ func (c *lsCmd) Run(ctx context.Context, s *session) error {
 }
 
 // lookAtAll asks all VMs side by side, so that one that does not answer delays no other.
-func (s *session) lookAtAll(ctx context.Context, names []string) []overview {
+func (s *session) lookAtAll(ctx context.Context, names []string, orphans map[string]launcher.Orphan) []overview {
 	all := make([]overview, len(names))
-	orphans := sync.OnceValues(s.orphans)
+	v := newVista(s, func() (map[string]launcher.Orphan, error) { return orphans, nil })
 	var asked sync.WaitGroup
 	for i, name := range names {
 		asked.Go(func() {
-			o, err := s.look(ctx, name, orphans)
+			o, err := v.look(ctx, name)
 			if err != nil {
 				o = overview{Name: name, State: invalid, File: s.store.Path(name), Error: err.Error()}
 			}

@@ -34,9 +34,11 @@ type overview struct {
 // invalid is the state of a VM that does not run and whose definition cannot be used.
 const invalid launcher.State = "invalid"
 
-// look gathers the overview of a VM that the user names. orphans gives the VMs whose QEMU cannot be reached.
-func (s *session) look(ctx context.Context, ref string, orphans func() (map[string]launcher.Orphan, error)) (overview, error) {
-	vm, err := s.managed(ref)
+// look gathers the overview of a VM that the user names.
+func (v *vista) look(ctx context.Context, ref string) (overview, error) {
+	var vm vms.VM
+	var err error
+	v.work(func() { vm, err = v.s.managed(ref) })
 	if err != nil {
 		return overview{}, err
 	}
@@ -47,14 +49,16 @@ func (s *session) look(ctx context.Context, ref string, orphans func() (map[stri
 	o := overview{Name: vm.Name, State: status.State, Reason: status.Reason, Description: vm.Description, Memory: vm.Memory, CPUs: vm.CPUs,
 		PID: status.PID, Started: status.Started, File: vm.File}
 	if status.PID == 0 {
-		return o.orOrphan(orphans)
+		return o.orOrphan(v.orphans)
 	}
-	o.Unit, _ = unit.Of(status.PID)
-	s.compare(&o, ref, vm)
+	v.work(func() {
+		o.Unit, _ = unit.Of(status.PID)
+		v.s.compare(&o, ref, vm)
+	})
 	if status.State == launcher.Starting {
 		return o, nil
 	}
-	if address, ok := s.address(ctx, vm, status); ok {
+	if address, ok := v.address(ctx, vm, status); ok {
 		o.Address = address.IP.String()
 	}
 	return o, nil
@@ -97,10 +101,10 @@ func (s *session) compare(o *overview, ref string, started vms.VM) {
 // address is the best known address of a VM that runs. A lease of an earlier
 // start that nothing confirms is none: it may be another's by now. The guest
 // itself is asked when nobody else has one.
-func (s *session) address(ctx context.Context, vm vms.VM, status launcher.Status) (leases.Address, bool) {
+func (v *vista) address(ctx context.Context, vm vms.VM, status launcher.Status) (leases.Address, bool) {
 	nics := bridged(vm)
 	for _, nic := range nics {
-		if address, ok := leases.Best(leases.Look(ctx, s.query(nic, status.Started))); ok && !stale(address) {
+		if address, ok := leases.Best(v.picture(ctx, nic.Bridge).Look(v.s.query(nic, status.Started))); ok && !stale(address) {
 			return address, true
 		}
 	}
@@ -109,7 +113,7 @@ func (s *session) address(ctx context.Context, vm vms.VM, status launcher.Status
 	}
 	t := hear(ctx, vm)
 	for _, nic := range nics {
-		if address, ok := leases.Best([]leases.Report{t.report(s.query(nic, status.Started))}); ok {
+		if address, ok := leases.Best([]leases.Report{t.report(v.s.query(nic, status.Started))}); ok {
 			return address, true
 		}
 	}
@@ -121,25 +125,34 @@ func stale(address leases.Address) bool { return address.Freshness == leases.Old
 
 // names are the VMs that are defined, and those that run without a definition in its place, as orphans too.
 func (s *session) names() ([]string, error) {
+	names, _, err := s.namesAndOrphans()
+	return names, err
+}
+
+// namesAndOrphans are the names, and those of them that are orphans.
+func (s *session) namesAndOrphans() ([]string, map[string]launcher.Orphan, error) {
 	names, err := s.store.Names()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	entries, err := os.ReadDir(s.store.Dirs.Runtime)
 	if err != nil && !os.IsNotExist(err) {
-		return nil, err
+		return nil, nil, err
 	}
+	defined := names
 	for _, entry := range entries {
-		started, err := s.store.Started(entry.Name())
-		if err == nil && launcher.IsRunning(started) && !slices.Contains(names, entry.Name()) {
+		if _, found := slices.BinarySearch(defined, entry.Name()); found {
+			continue
+		}
+		if started, err := s.store.Started(entry.Name()); err == nil && launcher.IsRunning(started) {
 			names = append(names, entry.Name())
 		}
 	}
 	orphans, err := s.orphans()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	names = slices.AppendSeq(names, maps.Keys(orphans))
 	slices.Sort(names)
-	return slices.Compact(names), nil
+	return slices.Compact(names), orphans, nil
 }

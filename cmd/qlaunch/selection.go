@@ -33,11 +33,7 @@ func chosen(names []string, all bool, command string, every func() ([]string, er
 
 // runningNames are the VMs that run, orphans among them.
 func (s *session) runningNames() ([]string, error) {
-	names, err := s.names()
-	if err != nil {
-		return nil, err
-	}
-	orphans, err := s.orphans()
+	names, orphans, err := s.namesAndOrphans()
 	return slices.DeleteFunc(names, func(name string) bool {
 		_, orphan := orphans[name]
 		return !orphan && !launcher.IsRunning(s.bare(name))

@@ -30,18 +30,18 @@ type reading struct {
 	err      error // why it could not be read
 }
 
-// files are the places where the servers on q's bridge may keep their leases, in the order of the reports. Debian's
+// files are the places where the servers on a bridge may keep their leases, in the order of the reports. Debian's
 // dnsmasq and Fedora's differ in the directory; libvirt, networkd and NetworkManager name the file after the bridge.
-func files(q Query) []file {
-	at := func(dir, name string) string { return filepath.Join(q.Root, dir, name) }
+func files(root, bridge string) []file {
+	at := func(dir, name string) string { return filepath.Join(root, dir, name) }
 	return []file{
 		{Dnsmasq, at("var/lib/misc", "dnsmasq.leases"), parseDnsmasq},
 		{Dnsmasq, at("var/lib/dnsmasq", "dnsmasq.leases"), parseDnsmasq},
-		{Dnsmasq, at("var/lib/qlaunch", q.Bridge+".leases"), parseDnsmasq}, // the server that `net setup` installs
-		{Libvirt, at("var/lib/libvirt/dnsmasq", q.Bridge+".status"), parseLibvirt},
-		{Networkd, at("var/lib/systemd/network/dhcp-server-lease", q.Bridge), parseNetworkd},
-		{Networkd, at("run/systemd/netif/dhcp-server-lease", q.Bridge), parseNetworkd},
-		{NetworkManager, at("var/lib/NetworkManager", "dnsmasq-"+q.Bridge+".leases"), parseDnsmasq}, // it runs dnsmasq
+		{Dnsmasq, at("var/lib/qlaunch", bridge+".leases"), parseDnsmasq}, // the server that `net setup` installs
+		{Libvirt, at("var/lib/libvirt/dnsmasq", bridge+".status"), parseLibvirt},
+		{Networkd, at("var/lib/systemd/network/dhcp-server-lease", bridge), parseNetworkd},
+		{Networkd, at("run/systemd/netif/dhcp-server-lease", bridge), parseNetworkd},
+		{NetworkManager, at("var/lib/NetworkManager", "dnsmasq-"+bridge+".leases"), parseDnsmasq}, // it runs dnsmasq
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -62,49 +63,53 @@ type sighting struct {
 	last time.Time // when the last one came
 }
 
-// neighbours are the link's entries for mac in which the kernel knows a hardware address.
-func neighbours(l link, mac net.HardwareAddr, now time.Time) ([]neighbour, int, error) {
+// known are the states of an entry in which the kernel has a hardware address.
+const known = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE |
+	netlink.NUD_PERMANENT | netlink.NUD_NOARP
+
+// listNeighbours are the link's entries in which the kernel knows a hardware address.
+func listNeighbours(l link) ([]netlink.Neigh, error) {
 	all, err := dumpNeighbours(l.index, unix.AF_UNSPEC)
-	if err != nil {
-		return nil, 0, err
-	}
-	const known = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE |
-		netlink.NUD_PERMANENT | netlink.NUD_NOARP
+	return slices.DeleteFunc(all, func(n netlink.Neigh) bool {
+		_, ok := netip.AddrFromSlice(n.IP)
+		return !ok || n.Family == unix.AF_BRIDGE || n.State&known == 0
+	}), err
+}
+
+// neighboursOf are those of the entries that have a MAC.
+func neighboursOf(all []netlink.Neigh, mac net.HardwareAddr, now time.Time) []neighbour {
 	var ours []neighbour
-	total := 0
 	for _, n := range all {
-		ip, ok := netip.AddrFromSlice(n.IP)
-		if !ok || n.Family == unix.AF_BRIDGE || n.State&known == 0 {
-			continue
-		}
-		total++
-		if same(n.HardwareAddr, mac) {
+		if ip, ok := netip.AddrFromSlice(n.IP); ok && same(n.HardwareAddr, mac) {
 			ours = append(ours, neighbour{
 				ip: ip.Unmap(), state: n.State, confirmed: ago(now, n.Confirmed), updated: ago(now, n.Updated),
 			})
 		}
 	}
-	return ours, total, nil
+	return ours
 }
 
-// seeFrames looks mac up in the bridge's forwarding table. Entries that somebody configured prove no frames.
-func seeFrames(l link, mac net.HardwareAddr, now time.Time) (sighting, int, error) {
+// listFrames is the bridge's forwarding table. Entries that somebody configured prove no frames.
+func listFrames(l link) ([]netlink.Neigh, error) {
 	all, err := dumpNeighbours(0, unix.AF_BRIDGE) // its index is that of the port, so the table is filtered here
-	if err != nil {
-		return sighting{}, 0, err
-	}
+	return slices.DeleteFunc(all, func(n netlink.Neigh) bool {
+		return n.MasterIndex != l.index || n.State&(netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0
+	}), err
+}
+
+// seeFrames looks mac up in a forwarding table.
+func seeFrames(all []netlink.Neigh, mac net.HardwareAddr, now time.Time) sighting {
 	var s sighting
-	total := 0
+	port := 0
 	for _, n := range all {
-		if n.MasterIndex != l.index || n.State&(netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0 {
-			continue
-		}
-		total++
 		if last := ago(now, n.Updated); same(n.HardwareAddr, mac) && last.After(s.last) {
-			s = sighting{port: portName(n.LinkIndex), last: last}
+			s.last, port = last, n.LinkIndex
 		}
 	}
-	return s, total, nil
+	if port != 0 {
+		s.port = portName(port)
+	}
+	return s
 }
 
 func portName(index int) string {

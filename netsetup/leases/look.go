@@ -3,6 +3,8 @@ package leases
 import (
 	"context"
 	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
 // A Report is what one source knew.
@@ -23,11 +25,45 @@ type Report struct {
 // Look asks every source once. The reports come in a fixed order, one for each place that was asked, the unreadable
 // ones too. It blocks only on reading files, and stops asking when ctx ends.
 func Look(ctx context.Context, q Query) []Report {
-	l, err := findLink(q.Bridge)
-	return judge(q, see(ctx, q, l, err), nil)
+	return Survey(ctx, q.Root, q.Bridge).Look(q)
 }
 
-// A view is everything that the sources hold at one time.
+// A Picture is everything that the sources of one bridge held at one time, for whichever guest.
+type Picture struct {
+	at                       time.Time
+	link                     link
+	files                    []reading
+	neighbours, frames       []netlink.Neigh
+	neighbourErr, sightedErr error // why a table of the kernel could not be read
+}
+
+// Survey asks every source of a bridge once, for the addresses of several guests: it is [Look]'s reading without its
+// judgement, and takes no longer for many guests than for one. Root is [Query]'s.
+func Survey(ctx context.Context, root, bridge string) Picture {
+	l, err := findLink(bridge)
+	return survey(ctx, root, bridge, l, err)
+}
+
+// survey reads every source. linkErr says why there is no link.
+func survey(ctx context.Context, root, bridge string, l link, linkErr error) Picture {
+	p := Picture{link: l}
+	for _, f := range files(root, bridge) {
+		p.files = append(p.files, f.read(ctx))
+	}
+	p.at = time.Now()
+	if linkErr != nil {
+		p.neighbourErr, p.sightedErr = linkErr, linkErr
+		return p
+	}
+	p.neighbours, p.neighbourErr = listNeighbours(l)
+	p.frames, p.sightedErr = listFrames(l)
+	return p
+}
+
+// Look is [Look] in what has been read: its query is to be about the bridge that was surveyed.
+func (p Picture) Look(q Query) []Report { return judge(q, p.view(q), nil) }
+
+// A view is what a picture shows of one guest.
 type view struct {
 	at         time.Time
 	link       link
@@ -43,18 +79,15 @@ type kernelView struct {
 	neighbourErr, sightedErr error
 }
 
-// see reads every source. linkErr says why there is no link.
-func see(ctx context.Context, q Query, l link, linkErr error) view {
-	v := view{link: l}
-	for _, f := range files(q) {
-		v.files = append(v.files, f.read(ctx))
+func (p Picture) view(q Query) view {
+	return view{
+		at: p.at, link: p.link, files: p.files,
+		neighbours: neighboursOf(p.neighbours, q.MAC, p.at), sighting: seeFrames(p.frames, q.MAC, p.at),
+		kernel: kernelView{len(p.neighbours), len(p.frames), p.neighbourErr, p.sightedErr},
 	}
-	v.at = time.Now()
-	if linkErr != nil {
-		v.kernel.neighbourErr, v.kernel.sightedErr = linkErr, linkErr
-		return v
-	}
-	v.neighbours, v.kernel.neighbours, v.kernel.neighbourErr = neighbours(l, q.MAC, v.at)
-	v.sighting, v.kernel.frames, v.kernel.sightedErr = seeFrames(l, q.MAC, v.at)
-	return v
+}
+
+// see reads every source for one guest.
+func see(ctx context.Context, q Query, l link) view {
+	return survey(ctx, q.Root, q.Bridge, l, nil).view(q)
 }

@@ -376,7 +376,7 @@ func TestNoMoreWatchesIsAnErrorThatNamesTheLimit(t *testing.T) {
 		return
 	}
 	q := newHost(t)
-	for _, f := range files(q) {
+	for _, f := range files(q.Root, q.Bridge) {
 		if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
 			t.Fatal(err)
 		}

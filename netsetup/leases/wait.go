@@ -45,7 +45,7 @@ func newWaiter(q Query, l link) (*Waiter, error) {
 		return nil, err
 	}
 	var paths []string
-	for _, f := range files(q) {
+	for _, f := range files(q.Root, q.Bridge) {
 		paths = append(paths, f.path)
 	}
 	tree, err := newTree(q.Root, paths)
@@ -53,7 +53,7 @@ func newWaiter(q Query, l link) (*Waiter, error) {
 		kin.close()
 		return nil, err
 	}
-	base := newBaseline(see(context.Background(), q, l, nil))
+	base := newBaseline(see(context.Background(), q, l))
 	return &Waiter{query: q, link: l, base: base, files: tree, kin: kin}, nil
 }
 
@@ -111,7 +111,7 @@ func (w *Waiter) look(ctx context.Context) (sight, error) {
 	if err := w.files.arm(); err != nil {
 		return sight{}, err
 	}
-	v := see(context.WithoutCancel(ctx), w.query, w.link, nil) // a few small files: a half look is no use to anyone
+	v := see(context.WithoutCancel(ctx), w.query, w.link) // a few small files: a half look is no use to anyone
 	w.base.mend(v)
 	s := sight{reports: judge(w.query, v, w.base)}
 	sends := w.base.sends(w.query, v.sighting)
