@@ -7,8 +7,9 @@ GO = "$$(sh test/go)"
 LINT = $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
 FUZZTIME = 1m
 PREFIX = /usr/local
+PAIRS = 11
 
-.PHONY: all demo test test-host lint fuzz install clean packages
+.PHONY: all demo test test-host bench lint fuzz install clean packages
 
 all: packages
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/qlaunch ./cmd/qlaunch
@@ -28,6 +29,14 @@ test: packages
 test-host: packages
 	$(GO) test -tags host -count=1 -timeout 40m ./test/host
 	$(GO) test -count=1 -timeout 40m -run 'Killed|Full' ./netsetup/host -every=1
+
+# What it costs, beside QEMU by hand and libvirt, which it installs. No test; the times are this machine's.
+bench: all
+	@sh test/bench/packages
+	CGO_ENABLED=0 $(GO) build -o build/fakeqemu ./test/crash/fakeqemu
+	CGO_ENABLED=0 $(GO) build -o build/bench ./test/bench
+	sh test/guest/build build/guest
+	build/bench --pairs $(PAIRS) build/qlaunch build/fakeqemu build/guest
 
 lint: packages
 	$(LINT) run ./...
