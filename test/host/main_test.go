@@ -22,8 +22,8 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-// programs is the directory with what is installed on each host: bin/qlaunch
-// and guest, which test/guest/build fills.
+// programs is the directory with what is installed on each host: bin/qlaunch,
+// and guest, which test/guest/build fills, with a program for guests.
 var programs string
 
 func run(m *testing.M) int {
@@ -40,6 +40,7 @@ func run(m *testing.M) int {
 	for _, argv := range [][]string{
 		{"go", "build", "-trimpath", "-o", programs + "/bin/qlaunch", "github.com/qlaunch/qlaunch/cmd/qlaunch"},
 		{"sh", "../guest/build", programs + "/guest"},
+		{"go", "build", "-trimpath", "-o", programs + "/guest/rogue", "github.com/qlaunch/qlaunch/test/host/rogue"},
 	} {
 		cmd := exec.Command(argv[0], argv[1:]...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // what is built here runs there

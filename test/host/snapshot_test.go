@@ -22,7 +22,8 @@ section contents
 find /etc /usr/local /var/lib/qlaunch /var/lib/dpkg/statoverride /usr/lib/qemu -xdev -type f -not -path '/etc/*-' -not -name '*.leases' \
 	-exec sha256sum {} + 2>/dev/null | sort -k 2
 show dpkg-statoverride --list
-show nft --stateless list ruleset
+# In an order of their own, not in that in which they were made.
+nft list tables 2>/dev/null | sort | while read -r table; do show nft --stateless list $table; done
 section iptables-save
 iptables-save 2>/dev/null | sed '/^#/d; s/\[[0-9:]*\]//'
 section sysctl
