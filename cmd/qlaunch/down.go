@@ -79,6 +79,9 @@ func (s *session) takeDown(ctx context.Context, vm vms.VM, way shutdown) error {
 	}
 	wait := s.tellUnit(ctx, vm, unit.Stop)
 	if err := errors.Join(s.end(ctx, vm, way), lock.Release()); err != nil {
+		if wait != nil && ctx.Err() != nil {
+			s.notice("%s: systemd goes on ending it", vm.Name)
+		}
 		return err
 	}
 	s.awaitUnit(vm, wait)

@@ -31,7 +31,9 @@ func (s *session) restartService(ctx context.Context, svc *service, r *restart) 
 	}
 	job := func() error { return svc.manager.Do(ctx, unit.Start, svc.unit) }
 	if inUnit(r.old) {
-		job = s.tellUnit(ctx, r.old, unit.Restart)
+		if told := s.tellUnit(ctx, r.old, unit.Restart); told != nil {
+			job = told
+		}
 	}
 	var g *guest
 	if err = s.end(ctx, r.old, r.way); err == nil {

@@ -133,6 +133,7 @@ func (s *session) startService(ctx context.Context, svc *service, vm vms.VM, job
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
+		s.notice("%s: systemd goes on starting it", svc.vm)
 		return context.Cause(ctx)
 	}
 	if said, ok := readFailure(vm); ok {
@@ -187,22 +188,21 @@ const unitGone = 15 * time.Second
 // tellUnit tells the manager that the end of a VM is wanted, so that it does not
 // take it for a failure: to stop, or to restart, its unit. The end itself
 // stays with this process, which holds the VM's lock; the unit's own ExecStop
-// waits for that lock. What is returned waits until the manager is done. Nothing is to be told
-// of a VM whose unit does nothing.
+// waits for that lock. What is returned waits until the manager is done; it is nil
+// when nothing is to be told, of a VM whose unit does nothing.
 func (s *session) tellUnit(ctx context.Context, vm vms.VM, verb unit.Verb) (wait func() error) {
-	none := func() error { return nil }
 	manager, ok := s.manager()
 	if !ok {
-		return none
+		return nil
 	}
 	switch {
 	case inUnit(vm):
 	case launcher.IsRunning(vm):
-		return none
+		return nil
 	default:
 		state, err := manager.State(ctx, unit.Name(vm.Name))
 		if err != nil || !state.Loaded() || state.Idle() {
-			return none
+			return nil
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -216,6 +216,9 @@ func (s *session) tellUnit(ctx context.Context, vm vms.VM, verb unit.Verb) (wait
 // awaitUnit waits until the unit of a VM that has ended is at rest. That the
 // manager does not get there is not the VM's failure.
 func (s *session) awaitUnit(vm vms.VM, wait func() error) {
+	if wait == nil {
+		return
+	}
 	done := make(chan error, 1)
 	go func() { done <- wait() }()
 	var err error

@@ -19,11 +19,12 @@ type unitStartCmd struct {
 
 // How long a start in a unit waits for bridges that are not there yet, for the
 // VM's lock, and for the address that it tells as its status. The first two and
-// QEMU's own start are within TimeoutStartSec; the address is no part of the start.
+// QEMU's own start are within TimeoutStartSec; the address is no part of the
+// start, and may take its time when many guests boot with their host.
 const (
 	unitBridges = 30 * time.Second
 	unitLock    = 50 * time.Second
-	unitAddress = 60 * time.Second
+	unitAddress = 3 * time.Minute
 )
 
 func (c *unitStartCmd) Run(ctx context.Context, s *session) error {

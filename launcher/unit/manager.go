@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -59,7 +60,8 @@ func (m Manager) call(ctx context.Context, deadline time.Duration, words ...stri
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	var out, messages bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &messages
-	cmd.WaitDelay = time.Second // a child of its own that keeps the pipes open
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's Ctrl-C is for this process, which ends it then
+	cmd.WaitDelay = time.Second                           // a child of its own that keeps the pipes open
 	err := cmd.Run()
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
