@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -14,8 +15,10 @@ import (
 // ErrNoSpice means that a VM's display is to be spoken to in spice, which its QEMU cannot: distributions have that in a package of its own.
 var ErrNoSpice = errors.New("this QEMU has no spice")
 
-// noSpice is what a QEMU says then (QEMU's softmmu/vl.c).
-const noSpice = "spice support is disabled"
+// lacksSpice recognises what a QEMU says then: 7.2 the one, 10.0 the other.
+func lacksSpice(words string) bool {
+	return strings.Contains(words, "spice support is disabled") || strings.Contains(words, "There is no option group 'spice'")
+}
 
 const displayName = "display.sock"
 

@@ -56,7 +56,7 @@ func (e *DiedError) Error() string {
 
 // Unwrap is ErrEnded, and ErrDiskInUse or ErrNoSpice where that is what QEMU says.
 func (e *DiedError) Unwrap() []error {
-	if strings.Contains(e.Words, noSpice) {
+	if lacksSpice(e.Words) {
 		return []error{ErrEnded, ErrNoSpice}
 	}
 	if strings.Contains(e.Words, `Failed to get "write" lock`) {

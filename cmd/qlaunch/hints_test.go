@@ -98,6 +98,7 @@ func wrongs() []struct {
 		{&launcher.NotPrivateError{Dir: "/run/a b", Why: "its mode is 0755", Mode: true}, 5, "chmod 700 '/run/a b'"},
 		{&launcher.NotPrivateError{Dir: "/run/a", Why: "it belongs to uid 0"}, 5, ""},
 		{&launcher.DiedError{Words: `Failed to get "write" lock`}, 7, ""},
+		{&launcher.DiedError{Words: "-spice: There is no option group 'spice'"}, 5, "sudo apt install qemu-system-modules-spice"},
 		{&launcher.DiedError{Words: "-spice: spice support is disabled"}, 5, "sudo apt install qemu-system-modules-spice"},
 		{&launcher.DiedError{Status: "exit status 1"}, 6, ""},
 		{launcher.ErrEnded, 6, ""},
