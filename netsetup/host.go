@@ -32,11 +32,10 @@ type Host struct {
 	Previous Want    // what the last setup settled; its Bridge is empty when there was none
 }
 
-// A HostBridge is a bridge with what decides whether setup may use it.
+// A HostBridge is a bridge with the server that decides whether setup uses it as it is.
 type HostBridge struct {
 	Bridge
-	DHCP     Server   // who serves DHCP on it from this host
-	Physical []string // those of its ports that lead out of the host
+	DHCP Server // who serves DHCP on it from this host
 }
 
 // A Route is a destination that the host knows a way to, its own addresses' subnets among them.

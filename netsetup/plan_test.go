@@ -241,7 +241,7 @@ func TestWhatSetupRefuses(t *testing.T) {
 		{"a name for all bridges", Request{Bridge: "all"}, debian(), ErrRequest, ""},
 		{"a link that is no bridge", Request{Bridge: "eth0"}, debian(), ErrNotBridge, `bridge "eth0": not a bridge`},
 		{"an exposed bridge", Request{}, with(debian(), func(h *Host) {
-			h.Bridges = []HostBridge{{Bridge: Bridge{Name: "qlbr0"}, Physical: []string{"eth1"}}}
+			h.Bridges = []HostBridge{{Bridge: Bridge{Name: "qlbr0", Uplinks: []string{"eth1"}}}}
 		}), ErrExposed, `bridge "qlbr0": has a port that leads out of the host: eth1: DHCP and NAT on it would reach your LAN`},
 		{"a subnet that is taken", Request{Subnet: netip.MustParsePrefix("10.0.0.0/8")}, debian(), ErrSubnetTaken,
 			"subnet 10.0.0.0/8: taken: the host reaches 10.0.0.0/24 through eth0"},

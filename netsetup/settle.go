@@ -76,7 +76,7 @@ func Settle(ask Request, have Host) (Want, error) {
 func served(have Host) string {
 	var bridges []Bridge
 	for _, b := range have.Bridges {
-		if b.Up && b.DHCP.Kind != "" && !b.DHCP.Dead && b.DHCP.Kind != ServerQlaunch && len(b.Physical) == 0 {
+		if b.Up && b.DHCP.Kind != "" && !b.DHCP.Dead && b.DHCP.Kind != ServerQlaunch && len(b.Uplinks) == 0 {
 			bridges = append(bridges, b.Bridge)
 		}
 	}
@@ -109,8 +109,8 @@ func checkBridgeName(name string) error {
 
 // settleOwn settles what there is to a bridge of our own.
 func settleOwn(want Want, ask Request, have Host) (Want, error) {
-	if b, ok := have.bridge(want.Bridge); ok && len(b.Physical) > 0 {
-		return want, fmt.Errorf("bridge %q: %w: %s: DHCP and NAT on it would reach your LAN", want.Bridge, ErrExposed, strings.Join(b.Physical, ", "))
+	if b, ok := have.bridge(want.Bridge); ok && len(b.Uplinks) > 0 {
+		return want, fmt.Errorf("bridge %q: %w: %s: DHCP and NAT on it would reach your LAN", want.Bridge, ErrExposed, strings.Join(b.Uplinks, ", "))
 	}
 	same := have.Previous.Own && have.Previous.Bridge == want.Bridge
 	if have.Previous.Own && !same {

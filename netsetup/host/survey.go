@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -86,10 +85,8 @@ func surveyLinks(h *netsetup.Host) error {
 		return err
 	}
 	names := map[int]string{}
-	physical := map[string]bool{}
 	for _, l := range links {
 		names[l.Attrs().Index] = l.Attrs().Name
-		physical[l.Attrs().Name] = leadsOut(l)
 		if l.Type() != "bridge" {
 			h.Links = append(h.Links, l.Attrs().Name)
 		}
@@ -99,27 +96,9 @@ func surveyLinks(h *netsetup.Host) error {
 		return err
 	}
 	for _, b := range bridges {
-		found := netsetup.HostBridge{Bridge: b, DHCP: netsetup.DHCPServer("/", b.Name)}
-		for _, port := range b.Ports {
-			if physical[port] {
-				found.Physical = append(found.Physical, port)
-			}
-		}
-		h.Bridges = append(h.Bridges, found)
+		h.Bridges = append(h.Bridges, netsetup.HostBridge{Bridge: b, DHCP: netsetup.DHCPServer("/", b.Name)})
 	}
 	return surveyRoutes(h, names)
-}
-
-// leadsOut says whether a link leads out of the host: an Ethernet port, a VLAN or a bond of some. Taps and veths lead to guests and containers.
-func leadsOut(l netlink.Link) bool {
-	switch l.Type() {
-	case "tuntap", "veth", "dummy", "bridge":
-		return false
-	case "device":
-		_, err := os.Stat(filepath.Join("/sys/class/net", l.Attrs().Name, "device"))
-		return err == nil || l.Attrs().EncapType == "ether"
-	}
-	return true
 }
 
 func surveyRoutes(h *netsetup.Host, names map[int]string) error {
