@@ -33,7 +33,7 @@ func (s Step) Do() string {
 		name, _, _ := strings.Cut(s.Name, "/")
 		return fmt.Sprintf("%s the %s %s", verb(s.From, "make", "replace"), s.Kind, name)
 	case KindFilter:
-		return fmt.Sprintf("make iptables' table %s with its chains %s", s.Name, s.To)
+		return fmt.Sprintf("make iptables' table %s, which %s", s.Name, s.To)
 	case KindZone:
 		return fmt.Sprintf("firewall-cmd --reload, after which %s is in zone %s", s.Name, s.To)
 	case KindUnit:

@@ -37,8 +37,8 @@ const (
 	KindBridge Kind = "bridge"
 	// KindTable is an nft table, named "FAMILY NAME": its ruleset. Two rulesets with the same stamps are the same.
 	KindTable Kind = "nft table"
-	// KindFilter is iptables' table "filter": those of its own chains that are there, sorted. With nft's iptables
-	// table and chains come into being with their first rule.
+	// KindFilter is iptables' table "filter" as [FilterState] writes it. With nft's iptables the table and its chains come
+	// into being with their first rule.
 	KindFilter Kind = "iptables table"
 	// KindChain is a chain in it, named CHAIN/FROM: the rules as `iptables -S` prints them, the jump from FROM first.
 	KindChain Kind = "iptables chain"
@@ -86,6 +86,14 @@ func ModeState(mode fs.FileMode, owner, group string) string {
 	}
 	return fmt.Sprintf("%04o %s:%s", bits, owner, group)
 }
+
+// FilterState is the state of iptables' table: those of its own chains that are there.
+func FilterState(chains ...string) string {
+	chains = slices.Compact(slices.Sorted(slices.Values(chains)))
+	return strings.Join(append([]string{filterHas}, chains...), " ")
+}
+
+const filterHas = "has"
 
 // content is what a file's state has behind its mode.
 func content(state string) string {

@@ -197,7 +197,7 @@ func (p *planner) network() {
 	}
 	if p.have.Firewalld {
 		p.file(zoneFile, ours(fill("zone.xml", p.values)), "firewalld lets the guests have DHCP and DNS, and go out",
-			reread("firewalld.service")...)
+			"firewall-cmd", "--reload")
 		p.item(KindZone, p.want.Bridge, "qlaunch", "firewalld's rules for the bridge count from now on")
 	}
 }
@@ -226,11 +226,10 @@ func (p *planner) betweenWhy() string {
 	return why
 }
 
-// withChains are iptables' own chains, with those that lead to ours.
+// withChains is the state of iptables' table with those of its chains that lead to ours.
 func withChains(state string) string {
-	chains := append(strings.Fields(state), "FORWARD", "INPUT")
-	slices.Sort(chains)
-	return strings.Join(slices.Compact(chains), " ")
+	chains := strings.Fields(strings.TrimPrefix(state, filterHas))
+	return FilterState(append(chains, "FORWARD", "INPUT")...)
 }
 
 type chain struct{ name, rules, why string }

@@ -70,7 +70,7 @@ func libvirt(h *Host) {
 
 func docker(h *Host) {
 	h.IPTables = "/usr/sbin/iptables"
-	h.States[Item{KindFilter, "filter"}] = "FORWARD"
+	h.States[Item{KindFilter, "filter"}] = FilterState("FORWARD")
 	h.Bridges = append(h.Bridges, HostBridge{Bridge: Bridge{Name: "docker0", Up: true}})
 	h.Routes = append(h.Routes, Route{netip.MustParsePrefix("172.17.0.0/16"), "docker0"}, Route{netip.MustParsePrefix("192.168.0.0/17"), "br-1"})
 }

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/qlaunch/qlaunch/netsetup"
 )
 
 // lookTable is the ruleset of a table named "FAMILY NAME".
@@ -31,24 +33,23 @@ func knowsBridgeMeta(ctx context.Context) bool {
 	return err == nil
 }
 
-// lookFilter is which of its own chains iptables has in its table, sorted. The older iptables, which is not nft's, always has all.
+// lookFilter is a [netsetup.FilterState]. The older iptables, which is not nft's, always has all.
 func lookFilter(ctx context.Context, name string) (string, error) {
 	if program("iptables") == "" {
 		return "", nil
 	}
 	if program("nft") == "" || !ofNft(ctx) {
-		return "FORWARD INPUT OUTPUT", nil
+		return netsetup.FilterState("FORWARD", "INPUT", "OUTPUT"), nil
 	}
-	rules, _, err := answers(ctx, "nft", "--stateless", "list", "table", "ip", name)
-	if err != nil {
+	rules, there, err := answers(ctx, "nft", "--stateless", "list", "table", "ip", name)
+	if err != nil || !there {
 		return "", err
 	}
 	var chains []string
 	for _, m := range baseChain.FindAllStringSubmatch(rules, -1) {
 		chains = append(chains, m[1])
 	}
-	slices.Sort(chains)
-	return strings.Join(chains, " "), nil
+	return netsetup.FilterState(chains...), nil
 }
 
 // baseChain is how nft lists a chain that the kernel itself calls.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 
 	"github.com/qlaunch/qlaunch/netsetup"
 )
@@ -63,8 +64,14 @@ func set(ctx context.Context, step netsetup.Step) error {
 		return nil // gone since: nothing runs that could take notice
 	}
 	_, err := run(ctx, "", step.Then...)
+	if ended, ok := errors.AsType[*exec.ExitError](err); ok && step.Then[0] == "firewall-cmd" && ended.ExitCode() == notRunning {
+		return nil
+	}
 	return err
 }
+
+// notRunning is firewall-cmd's exit code when no firewalld is there to be told: firewall-cmd(1), NOT_RUNNING.
+const notRunning = 252
 
 func setItem(ctx context.Context, item netsetup.Item, state string) error {
 	name := item.Name

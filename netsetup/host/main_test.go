@@ -125,7 +125,7 @@ func snapshot(t *testing.T) string {
 		iptables-save | grep -v '^#'
 		cat /proc/sys/net/ipv4/ip_forward
 		ip -brief link | awk '{print $1, $3}' # a bridge's carrier comes and goes with its taps
-		ip -4 -brief address
+		ip -4 -brief address | awk '{print $1, $3}'
 		pgrep -a dnsmasq | grep -v defunct`
 	out, err := exec.Command("sh", "-c", script).CombinedOutput()
 	if err != nil && !strings.Contains(err.Error(), "exit status 1") { // no dnsmasq runs
