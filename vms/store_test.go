@@ -174,6 +174,28 @@ func TestTwoVMsWithOneMACClash(t *testing.T) {
 	}
 }
 
+func TestAMACClashesHoweverItIsWritten(t *testing.T) {
+	s := newStore(t)
+	second := StableMAC(s.MachineID, s.UID, "web", 1)
+	for what, c := range map[string]struct{ mac, other string }{
+		"in capitals, with dashes":    {"52:54:00:0a:0b:0c", "[[nic]]\nmac = '52-54-00-0A-0B-0C'\n"},
+		"with an escape":              {"52:54:00:0a:0b:0c", `nic = [{mac = "52:54:00:0a:0b:0\u0063"}]`},
+		"a default":                   {StableMAC(s.MachineID, s.UID, "web", 0).String(), ""},
+		"the default of a second NIC": {second.String(), "nic = [{}, {}]\n"},
+	} {
+		put(t, s.Path("web"), c.other)
+		put(t, s.Path("mine"), "[[nic]]\nmac = \""+c.mac+"\"\n")
+		vm, err := s.Load("mine")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := s.Path("mine") + ": mac " + c.mac + " is that of " + s.Path("web") + " too"
+		if err := s.Clash(vm); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v; want %s", what, err, want)
+		}
+	}
+}
+
 func TestTwoVMsWithOneNameClash(t *testing.T) {
 	s := newStore(t)
 	put(t, s.Path("web"), "")
