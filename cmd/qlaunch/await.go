@@ -64,7 +64,11 @@ func (g *guest) address(ctx context.Context, stage func(string)) (netip.Addr, er
 			stop()
 		}
 	})
-	found, err := g.waiter.Wait(waiting, func(reached leases.Stage) { stage(reached.String()) })
+	found, err := g.waiter.Wait(waiting, func(reached leases.Stage) {
+		if reached < leases.Addressed { // else the address itself says it
+			stage(reached.String())
+		}
+	})
 	stop()
 	guest.Wait()
 	switch {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -94,47 +95,60 @@ func (s *session) start(ctx context.Context, vm vms.VM) (*guest, error) {
 
 // startReady starts a VM that is as ready left it.
 func (s *session) startReady(ctx context.Context, vm vms.VM, helper string) (*guest, error) {
+	s.timeline.reach("all that it needs is there")
 	if err := launcher.Sweep(vm); err != nil {
 		return nil, err
 	}
 	if err := launcher.MakeDisks(ctx, vm, s.showCommand); err != nil {
 		return nil, err
 	}
-	// What the leases say now is what the answer is told from later.
-	g, err := s.watched(&guest{vm: vm, started: true}, time.Time{})
-	if err != nil {
-		return nil, err
-	}
-	g.process, err = s.launch(ctx, vm, helper)
-	if err != nil {
+	// What the leases say now is what the answer is told from later. The helper is at work meanwhile.
+	g := &guest{vm: vm, started: true}
+	noted := make(chan error, 1)
+	go func() {
+		var err error
+		g, err = s.watched(g, time.Time{})
+		noted <- err
+	}()
+	taps, err := s.openTaps(ctx, vm, helper)
+	defer closeAll(taps)
+	if err := cmp.Or(<-noted, err); err != nil {
 		g.close()
 		return nil, err
 	}
+	process, err := launcher.Start(ctx, vm, taps, func(argv []string) {
+		s.showCommand(argv)
+		s.timeline.reach("QEMU is executed")
+	})
+	if err != nil {
+		g.close()
+		return nil, &startError{err}
+	}
+	g.process = process
 	return g, nil
 }
 
-// launch gets the taps and starts QEMU with them. Our copies of the taps are
-// closed in any case: a tap lives as long as QEMU, and no longer.
-func (s *session) launch(ctx context.Context, vm vms.VM, helper string) (*launcher.Process, error) {
+// openTaps gets the taps from the helper. Our copies of them are closed in any case: a tap lives as long as QEMU, and
+// no longer.
+func (s *session) openTaps(ctx context.Context, vm vms.VM, helper string) ([]*os.File, error) {
 	var taps []*os.File
-	defer func() {
-		for _, tap := range taps {
-			_ = tap.Close()
-		}
-	}()
 	for _, nic := range bridged(vm) {
 		s.showCommand([]string{helper, "--use-vnet", "--br=" + nic.Bridge, "--fd=3"})
 		tap, err := netsetup.OpenTap(ctx, helper, nic.Bridge)
 		if err != nil {
+			closeAll(taps)
 			return nil, err
 		}
 		taps = append(taps, tap.File)
+		s.timeline.reach("tap on " + nic.Bridge)
 	}
-	process, err := launcher.Start(ctx, vm, taps, s.showCommand)
-	if err != nil {
-		return nil, &startError{err}
+	return taps, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
 	}
-	return process, nil
 }
 
 // startError says that QEMU did not come up.
@@ -147,9 +161,18 @@ func (e *startError) Unwrap() error { return e.err }
 // and checks all that a start needs. It changes nothing. helper is the bridge
 // helper's path, and empty when no NIC needs one.
 func (s *session) ready(ctx context.Context, vm vms.VM) (_ vms.VM, helper string, err error) {
-	if err := s.store.Clash(vm); err != nil {
+	// The others' definitions may be a thousand: they are read beside the checks.
+	clash := make(chan error, 1)
+	go func() { clash <- s.store.Clash(vm) }()
+	settled, helper, err := s.settle(ctx, vm)
+	if err := cmp.Or(<-clash, err); err != nil {
 		return vm, "", err
 	}
+	return settled, helper, nil
+}
+
+// settle is ready, but for what other definitions have to do with it.
+func (s *session) settle(ctx context.Context, vm vms.VM) (_ vms.VM, helper string, err error) {
 	vm, noKVM, err := launcher.ResolveAccel(vm)
 	if err != nil {
 		return vm, "", err

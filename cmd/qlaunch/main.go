@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -20,6 +21,7 @@ import (
 
 // main is the only place that touches the process's surroundings.
 func main() {
+	began := time.Now()
 	// QEMU outlives its caller: what that left open, a lock or a pipe that
 	// somebody waits for the end of, is not for QEMU to hold (close_range(2), Linux 5.11).
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
@@ -38,6 +40,7 @@ func main() {
 		exit:        os.Exit,
 		root:        "/",
 		store:       store(),
+		began:       began,
 	}
 	os.Exit(s.main(ctx, os.Args[1:]))
 }

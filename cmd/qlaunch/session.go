@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -31,6 +32,8 @@ type session struct {
 	root       string    // where the host's files are looked for
 	verbose    bool
 	store      vms.Store
+	began      time.Time // when this process did
+	timeline   *timeline // where the one VM's start that this session is for is timed; nil: it is not
 }
 
 // main runs one command line and gives its exit code.

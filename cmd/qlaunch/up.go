@@ -18,6 +18,7 @@ type upCmd struct {
 	Wait    goal         `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
 	Timeout vms.Duration `default:"60s" help:"How long to wait for that. The VM keeps running."`
 	Direct  bool         `help:"Start it outside of systemd, also where it could be a service."`
+	Timings bool         `help:"Say on standard error when the start reached what."`
 	DryRun  bool         `help:"Check all that a start needs, print QEMU's command line, start nothing."`
 }
 
@@ -35,9 +36,15 @@ func (c *upCmd) Run(ctx context.Context, s *session) error {
 	if c.DryRun {
 		return each(names, func(name string) error { return s.dryRun(ctx, name) }, "up")
 	}
-	return s.bringAllUp(names, c.All, "up", func(name string, stage func(string)) (netip.Addr, error) {
-		return c.one(ctx, s, name, stage)
+	var times timelines
+	if c.Timings {
+		times = newTimelines(names, s.began)
+	}
+	err = s.bringAllUp(names, c.All, "up", func(name string, stage func(string)) (netip.Addr, error) {
+		return c.one(ctx, s.timed(times[name]), name, times[name].staged(stage))
 	})
+	times.print(s.stderr, names)
+	return err
 }
 
 // bringAllUp makes VMs run, all side by side, and prints their addresses.
@@ -64,6 +71,9 @@ func (s *session) bringAllUp(names []string, all bool, what string, one func(nam
 
 func (c *upCmd) one(ctx context.Context, s *session, name string, stage func(string)) (netip.Addr, error) {
 	stage("starts QEMU")
+	watching, unwatch := context.WithCancel(ctx)
+	defer s.watchConsole(watching, name)()
+	defer unwatch()
 	g, err := c.bringUp(ctx, s, name)
 	if err != nil {
 		return netip.Addr{}, orInterrupted(err)
