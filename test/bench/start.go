@@ -119,7 +119,8 @@ func (q *rawQEMU) start(ctx context.Context) error {
 				continue
 			}
 			var err error
-			for q.monitor, err = qmp.Dial(ctx, q.vm.socket()); errors.Is(err, unix.ECONNREFUSED); { // between its bind and its listen
+			for q.monitor, err = qmp.Dial(ctx, q.vm.socket()); errors.Is(err, unix.ECONNREFUSED); {
+				time.Sleep(100 * time.Microsecond) // it is between its bind and its listen, and needs a processor
 				q.monitor, err = qmp.Dial(ctx, q.vm.socket())
 			}
 			return err
