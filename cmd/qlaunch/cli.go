@@ -55,7 +55,8 @@ type commandLine struct {
 // exampler is a command whose help ends with an example.
 type exampler interface{ Example() string }
 
-func newParser(line *commandLine, s *session) (*kong.Kong, error) {
+// newParser makes kong's model of a struct of commands: a commandLine, or a part of one.
+func newParser(line any, s *session) (*kong.Kong, error) {
 	return kong.New(line,
 		kong.Name("qlaunch"),
 		kong.Description("Virtual machines on a bridge, without libvirt, a daemon or root."),

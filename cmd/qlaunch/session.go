@@ -40,16 +40,11 @@ type session struct {
 func (s *session) main(ctx context.Context, argv []string) int {
 	flush := s.guard()
 	defer flush()
-	line := &commandLine{}
-	parser, err := newParser(line, s)
-	if err != nil {
-		panic(err) // the command line's struct is wrong: every test that starts the program sees it
-	}
-	call, err := parser.Parse(argv)
+	call, verbose, err := s.parse(argv)
 	if err != nil {
 		return s.report(&usageError{err, commandOf(err)})
 	}
-	s.verbose = line.Verbose
+	s.verbose = verbose
 	call.BindTo(ctx, (*context.Context)(nil))
 	return s.report(call.Run())
 }
