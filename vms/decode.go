@@ -34,11 +34,10 @@ func (d *decoder) fail(path, format string, args ...any) {
 
 // table decodes the keys of a table into a struct.
 func (d *decoder) table(tree map[string]any, into reflect.Value, path string) {
-	fields := fieldsOf(into.Type())
 	for _, key := range slices.Sorted(maps.Keys(tree)) {
-		field, known := fields[key]
+		field, known := fieldOf(into.Type(), key)
 		if !known {
-			d.unknown(path, key, slices.Sorted(maps.Keys(fields)))
+			d.unknown(path, key, slices.Sorted(maps.Keys(fieldsOf(into.Type()))))
 			continue
 		}
 		d.value(tree[key], into.FieldByIndex(field.Index), field.Tag, join(path, key))
@@ -171,13 +170,23 @@ func (d *decoder) unknown(table, key string, known []string) {
 	if table != "" {
 		text += " in " + header(table)
 	}
-	_, top := fieldsOf(reflect.TypeFor[VM]())[key]
+	_, top := fieldOf(reflect.TypeFor[VM](), key)
 	if near := meant(key, known); near != "" || !top {
 		text += near
 	} else {
 		text += ": it belongs above the first [table]"
 	}
 	d.fail(join(table, key), "%s", text)
+}
+
+// fieldOf is the field of a struct whose tag has a key.
+func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
+	for field := range t.Fields() {
+		if field.Tag.Get("toml") == key && key != "-" {
+			return field, true
+		}
+	}
+	return reflect.StructField{}, false
 }
 
 // fieldsOf are the fields of a struct by the keys in their tags.
