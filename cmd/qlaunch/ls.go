@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -33,29 +32,11 @@ func (c *lsCmd) Run(ctx context.Context, s *session) error {
 		}
 		return nil
 	}
-	all := s.lookAtAll(ctx, names, orphans)
+	all := newVista(s, func() (map[string]launcher.Orphan, error) { return orphans, nil }).lookAtAll(ctx, names)
 	if c.Output == "json" {
 		return printJSON(s.stdout, all)
 	}
 	return printTable(s.stdout, all)
-}
-
-// lookAtAll asks all VMs side by side, so that one that does not answer delays no other.
-func (s *session) lookAtAll(ctx context.Context, names []string, orphans map[string]launcher.Orphan) []overview {
-	all := make([]overview, len(names))
-	v := newVista(s, func() (map[string]launcher.Orphan, error) { return orphans, nil })
-	var asked sync.WaitGroup
-	for i, name := range names {
-		asked.Go(func() {
-			o, err := v.look(ctx, name)
-			if err != nil {
-				o = overview{Name: name, State: invalid, File: s.store.Path(name), Error: err.Error()}
-			}
-			all[i] = o
-		})
-	}
-	asked.Wait()
-	return all
 }
 
 func printTable(w io.Writer, all []overview) error {

@@ -36,12 +36,15 @@ const invalid launcher.State = "invalid"
 
 // look gathers the overview of a VM that the user names.
 func (v *vista) look(ctx context.Context, ref string) (overview, error) {
-	var vm vms.VM
-	var err error
-	v.work(func() { vm, err = v.s.managed(ref) })
+	vm, err := v.s.managed(ref)
 	if err != nil {
 		return overview{}, err
 	}
+	return v.lookAt(ctx, ref, vm)
+}
+
+// lookAt is look for a VM that has been read.
+func (v *vista) lookAt(ctx context.Context, ref string, vm vms.VM) (overview, error) {
 	status, err := launcher.Ask(ctx, vm)
 	if err != nil {
 		return overview{}, err

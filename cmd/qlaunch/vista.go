@@ -4,9 +4,11 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/vms"
 )
 
 // vista is a look at many VMs: what is the whole host's is asked once for all of them, when the first
@@ -23,6 +25,44 @@ type vista struct {
 
 func newVista(s *session, orphans func() (map[string]launcher.Orphan, error)) *vista {
 	return &vista{s: s, orphans: orphans, turns: make(chan struct{}, runtime.GOMAXPROCS(0)), pictures: map[string]func() leases.Picture{}}
+}
+
+// lookAtAll reads VMs by turns, and asks those that run side by side, so that one that does not answer delays no other.
+func (v *vista) lookAtAll(ctx context.Context, names []string) []overview {
+	all := make([]overview, len(names))
+	var last atomic.Int64
+	var reading, asking sync.WaitGroup
+	read := func(i int) {
+		vm, err := v.s.managed(names[i])
+		tell := func() { all[i] = v.orInvalid(ctx, names[i], vm, err) }
+		if err == nil && launcher.IsRunning(vm) {
+			asking.Go(tell)
+			return
+		}
+		tell()
+	}
+	for range cap(v.turns) {
+		reading.Go(func() {
+			for i := int(last.Add(1)) - 1; i < len(names); i = int(last.Add(1)) - 1 {
+				read(i)
+			}
+		})
+	}
+	reading.Wait()
+	asking.Wait()
+	return all
+}
+
+// orInvalid is the overview of a VM, be it that its definition cannot be used.
+func (v *vista) orInvalid(ctx context.Context, name string, vm vms.VM, err error) overview {
+	var o overview
+	if err == nil {
+		o, err = v.lookAt(ctx, name, vm)
+	}
+	if err != nil {
+		return overview{Name: name, State: invalid, File: v.s.store.Path(name), Error: err.Error()}
+	}
+	return o
 }
 
 // work does what takes a processor. Nothing in it may wait for anybody.
