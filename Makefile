@@ -53,9 +53,10 @@ fuzz: packages
 install:
 	install -D -m 0755 build/qlaunch $(DESTDIR)$(PREFIX)/bin/qlaunch
 	@# The units of the users' systemd, with the path that the binary has now.
-	sed 's|/usr/local/bin/qlaunch|$(PREFIX)/bin/qlaunch|' launcher/unit/qlaunch@.service | \
-		install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/user/qlaunch@.service
-	install -D -m 0644 launcher/unit/qlaunch.slice $(DESTDIR)$(PREFIX)/lib/systemd/user/qlaunch.slice
+	for unit in qlaunch@.service qlaunch.slice qlaunch-logs.service qlaunch-logs.timer; do \
+		sed 's|/usr/local/bin/qlaunch|$(PREFIX)/bin/qlaunch|' launcher/unit/$$unit | \
+			install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/user/$$unit || exit 1; \
+	done
 
 clean:
 	rm -rf build

@@ -15,15 +15,21 @@ var (
 	template string
 	//go:embed qlaunch.slice
 	slice string
+	//go:embed qlaunch-logs.timer
+	logsTimer string
+	//go:embed qlaunch-logs.service
+	logsService string
 )
 
-// usualBinary is the program in the template as it lies in the repository.
+// usualBinary is the program in the unit files as they lie in the repository.
 const usualBinary = "/usr/local/bin/qlaunch"
 
 // Names of the unit files.
 const (
-	TemplateFile = "qlaunch@.service"
-	SliceFile    = "qlaunch.slice"
+	TemplateFile    = "qlaunch@.service"
+	SliceFile       = "qlaunch.slice"
+	LogsTimerFile   = "qlaunch-logs.timer"
+	LogsServiceFile = "qlaunch-logs.service"
 )
 
 // Name is the unit of a VM.
@@ -32,8 +38,10 @@ func Name(vm string) string { return "qlaunch@" + vm + ".service" }
 // Files are the unit files by their names, for a qlaunch that lies at a path.
 func Files(binary string) map[string]string {
 	return map[string]string{
-		TemplateFile: strings.ReplaceAll(template, usualBinary, quote(binary)),
-		SliceFile:    slice,
+		TemplateFile:    strings.ReplaceAll(template, usualBinary, quote(binary)),
+		SliceFile:       slice,
+		LogsTimerFile:   logsTimer,
+		LogsServiceFile: strings.ReplaceAll(logsService, usualBinary, quote(binary)),
 	}
 }
 

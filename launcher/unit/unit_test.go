@@ -1,8 +1,10 @@
 package unit
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,30 @@ func TestTheTemplateNamesTheBinaryThatInstalledIt(t *testing.T) {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("no line %s in\n%s", want, text)
 		}
+	}
+}
+
+// `make install` has the same files.
+func TestMakeInstallsEveryUnitFile(t *testing.T) {
+	recipe, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(recipe), "for unit in ")
+	list, _, _ = strings.Cut(list, ";")
+	want := slices.Sorted(maps.Keys(Files(usualBinary)))
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(strings.Fields(list)))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTheLogsAreCutByTheBinaryThatInstalledTheTimer(t *testing.T) {
+	files := Files("/opt/qlaunch")
+	if !strings.Contains(files[LogsServiceFile], "\nExecStart=/opt/qlaunch trim\n") {
+		t.Errorf("%s:\n%s", LogsServiceFile, files[LogsServiceFile])
+	}
+	if !strings.Contains(files[TemplateFile], "\nWants="+LogsTimerFile+"\n") {
+		t.Errorf("%s:\n%s", TemplateFile, files[TemplateFile])
 	}
 }
 
