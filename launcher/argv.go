@@ -42,6 +42,7 @@ const (
 
 	consoleLockName = "console.lock"
 	agentLockName   = "qga.lock"
+	answerName      = "answer"
 )
 
 // PIDFile is the file that a VM's QEMU holds a lock on for as long as it lives.

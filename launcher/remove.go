@@ -19,7 +19,7 @@ func Sweep(vm vms.VM) error {
 		return nil
 	}
 	var errs []error
-	for _, name := range []string{pidName, vms.StartedFile, qmpName, consoleName, agentName, displayName} {
+	for _, name := range []string{pidName, vms.StartedFile, qmpName, consoleName, agentName, displayName, answerName} {
 		if err := os.Remove(filepath.Join(vm.RunDir, name)); err != nil && !os.IsNotExist(err) {
 			errs = append(errs, err)
 		}

@@ -96,6 +96,7 @@ func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []
 	p, err := greeted(ctx, vm, cmd)
 	if err == nil {
 		closeDisplay(vm)
+		makeAnswerFile(vm)
 	}
 	return p, err
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -51,7 +50,7 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	defer cancel()
 	asking, done := p.Context(asking)
 	defer done()
-	reason, err := query(asking, vm)
+	reason, err := query(asking, vm, p)
 	switch {
 	case err == nil && reason == "":
 		s.State = Running
@@ -84,18 +83,4 @@ func absent(vm vms.VM) Status {
 func starter(vm vms.VM) (string, bool) {
 	h, ok := AtWork(vm)
 	return fmt.Sprintf("by qlaunch %s, pid %d", h.Command, h.PID), ok && h.Command.Starts()
-}
-
-// query tells why a guest's processors stand still; nothing when they run.
-func query(ctx context.Context, vm vms.VM) (string, error) {
-	m, err := qmp.Dial(ctx, QMPSocket(vm))
-	if err != nil {
-		return "", err
-	}
-	defer m.Close()
-	status, err := m.Status(ctx)
-	if err != nil || status.Running {
-		return "", err
-	}
-	return pauseReason(ctx, m, status.State), nil
 }
