@@ -22,7 +22,8 @@ type CheckQuery struct {
 
 	// For Examine alone.
 	Root string              // where the host's files and programs are; empty for "/"
-	MACs []net.HardwareAddr  // of NICs of guests that do not run: nobody else may have them
+	MACs []net.HardwareAddr  // of a guest's NICs: nobody else may have them
+	PID  int                 // of that guest's QEMU, whose taps may; 0 when it does not run
 	Runs func(argv []string) // is told each program that is run; nil for nobody
 }
 

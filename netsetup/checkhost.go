@@ -1,11 +1,11 @@
 package netsetup
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -76,29 +76,25 @@ func checkMTU(_ context.Context, _ CheckQuery, r *Report) Result {
 	return ok(fmt.Sprintf("%s has %d", r.Bridge.Name, r.Bridge.MTU))
 }
 
-// checkMACs looks for the MACs of guests that do not run in the bridge's forwarding table: who has sent a frame with
-// one of them in the last minutes is another.
+// checkMACs looks for the MACs of a guest in the bridge's forwarding table: who has sent a frame with one of them in the
+// last minutes, through another port than a tap of the guest's QEMU if that runs, is another.
 func checkMACs(_ context.Context, q CheckQuery, r *Report) Result {
+	own := Taps(q.PID)
 	switch {
 	case r.Bridge.Name == "":
 		return skipped("no bridge")
 	case len(q.MACs) == 0:
 		return skipped("no MAC that nobody may have now")
-	}
-	entries, err := again(func() ([]netlink.Neigh, error) { return netlink.NeighList(0, unix.AF_BRIDGE) })
-	if err != nil {
-		return warn(fmt.Errorf("list forwarding table: %w", err))
+	case q.PID != 0 && len(own) == 0:
+		return skipped(fmt.Sprintf("the taps of pid %d: not readable", q.PID))
 	}
 	for _, mac := range q.MACs {
-		for _, e := range entries {
-			if e.MasterIndex == r.Bridge.Index && bytes.Equal(e.HardwareAddr, mac) {
-				port := fmt.Sprintf("link %d", e.LinkIndex)
-				if link, err := netlink.LinkByIndex(e.LinkIndex); err == nil {
-					port = link.Attrs().Name
-				}
-				wrong := r.wrong(ErrMACTaken, fmt.Sprintf("%s was seen on %s", mac, port))
-				return warn(wrong)
-			}
+		port, err := seenOn(r.Bridge.Index, mac)
+		if err != nil {
+			return warn(err)
+		}
+		if port != "" && !slices.Contains(own, port) {
+			return warn(r.wrong(ErrMACTaken, seenNotOn(mac, port, own)))
 		}
 	}
 	return ok("nobody else has been seen with it")

@@ -72,15 +72,19 @@ func (s *session) examine(ctx context.Context, vm vms.VM, defined bool) []findin
 	for _, f := range launcher.Examine(ctx, vm, s.root, s.showCommand) {
 		findings = append(findings, findingOf(f.ID, f.Evidence, f.Err, f.Warning, f.Skipped))
 	}
-	running := defined && launcher.IsRunning(vm)
+	pid := 0
+	if process, err := launcher.Find(vm); err == nil {
+		pid = process.PID
+		process.Close()
+	}
 	var seen []string
 	for _, nic := range bridged(vm) {
 		if slices.Contains(seen, nic.Bridge) {
 			continue
 		}
 		query := netsetup.CheckQuery{Bridge: nic.Bridge, Helper: vm.QEMU.Helper, Root: s.root, Runs: s.showCommand}
-		if defined && !running {
-			query.MACs = macsOn(vm, nic.Bridge)
+		if defined {
+			query.MACs, query.PID = macsOn(vm, nic.Bridge), pid
 		}
 		findings = append(findings, networkFindings(netsetup.Examine(ctx, query), nic.Bridge, len(seen) == 0)...)
 		seen = append(seen, nic.Bridge)

@@ -60,6 +60,9 @@ func (c *ipCmd) run(ctx context.Context, s *session) error {
 	for _, nic := range nics {
 		queries = append(queries, s.query(nic, process.Started))
 	}
+	if c.Explain {
+		s.noticeImpostors(vm, process.PID)
+	}
 	return c.print(s, nics, c.ask(ctx, vm, queries))
 }
 

@@ -71,6 +71,7 @@ func (s *session) sshReady(ctx context.Context, vm vms.VM) (netip.AddrPort, erro
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
+	s.noticeImpostors(vm, g.process.PID)
 	return sshEndpoint(vm, address)
 }
 
