@@ -28,11 +28,14 @@ func (e *NoSSHError) Unwrap() error { return e.Err }
 // error then is a *[NoSSHError].
 //
 // A server that is not there yet makes no event that could be waited for, so this one asks again: at first at once,
-// then every half second. An attempt that gets no answer at all ends with ctx, or after two seconds.
+// then every half second. An attempt that gets no answer at all ends with ctx, or after two seconds; the first ones
+// sooner. A lease is known here before the guest has taken its address on, so that the first packet often finds
+// nobody, and the kernel would not send another for a second (RFC 6298, section 2).
 func WaitSSH(ctx context.Context, at netip.AddrPort) error {
 	const shortest, longest = 10 * time.Millisecond, 500 * time.Millisecond
-	for pause := shortest; ; pause = min(2*pause, longest) {
-		err := greetSSH(ctx, at)
+	pause, patience := shortest, firstConnect
+	for ; ; pause, patience = min(2*pause, longest), min(2*patience, greetDeadline) {
+		err := greetSSH(ctx, at, patience)
 		if err == nil {
 			return nil
 		}
@@ -44,10 +47,17 @@ func WaitSSH(ctx context.Context, at netip.AddrPort) error {
 	}
 }
 
-func greetSSH(ctx context.Context, at netip.AddrPort) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+// How long an attempt may take, and the first one's connection.
+const (
+	greetDeadline = 2 * time.Second
+	firstConnect  = 50 * time.Millisecond
+)
+
+// greetSSH is one attempt, to be connected within its patience: a server that has accepted has the whole deadline.
+func greetSSH(ctx context.Context, at netip.AddrPort, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, greetDeadline)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", at.String())
+	conn, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", at.String())
 	if err != nil {
 		return err
 	}
