@@ -99,8 +99,9 @@ func (p *planner) forwarding() {
 	if !p.want.Forward {
 		return
 	}
-	p.file(sysctlFile, ours(ofSetup+ipForward+" = 1\n"), "the host forwards the guests' packets, also after the next boot")
+	// In this order: a boot between the two would set the value by the file, and nobody would know what it was.
 	p.item(KindSysctl, ipForward, "1", "the host forwards the guests' packets")
+	p.file(sysctlFile, ours(ofSetup+ipForward+" = 1\n"), "the host forwards the guests' packets, also after the next boot")
 }
 
 // access lets the users of the group join the bridge.
