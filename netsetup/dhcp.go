@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // The kinds of DHCP server that are told apart.
@@ -69,9 +70,11 @@ func (h *dhcpHost) runningDnsmasq() Server {
 	return Server{}
 }
 
-// idle is a server that is configured, and that no process was found for.
+// idle is a server that is configured, and that no process was found for. It is not dead where one runs of which this
+// user cannot read what it serves: libvirt keeps its configuration to root.
 func (h *dhcpHost) idle(kind, evidence, leases string) Server {
-	return Server{Kind: kind, Evidence: evidence, Leases: leases, Dead: h.seesAll}
+	secret := slices.ContainsFunc(h.dnsmasqs, func(p dnsmasqProcess) bool { return p.options.unread && p.options.kind() == kind })
+	return Server{Kind: kind, Evidence: evidence, Leases: leases, Dead: h.seesAll && !secret}
 }
 
 func (h *dhcpHost) qlaunch() Server {

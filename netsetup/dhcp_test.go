@@ -51,6 +51,8 @@ func TestTheDHCPServerOfABridgeIsRecognised(t *testing.T) {
 			"/var/lib/libvirt/dnsmasq/default.conf": "interface=virbr0\n#dhcp-range=192.168.122.2,192.168.122.254\n"}, Server{}},
 		{"libvirt's that is dead", "virbr0", map[string]string{"/var/lib/libvirt/dnsmasq/default.conf": libvirtConf},
 			Server{Kind: ServerLibvirt, Evidence: "/var/lib/libvirt/dnsmasq/default.conf", Leases: "/var/lib/libvirt/dnsmasq/virbr0.status", Dead: true}},
+		{"libvirt's, whose configuration is root's", "virbr0", map[string]string{"812": libvirtLine, "/var/lib/libvirt/dnsmasq/virbr0.status": "[]"},
+			Server{Kind: ServerLibvirt, Evidence: "/var/lib/libvirt/dnsmasq/virbr0.status", Leases: "/var/lib/libvirt/dnsmasq/virbr0.status"}},
 		{"libvirt's leases alone", "virbr0", map[string]string{"/var/lib/libvirt/dnsmasq/virbr0.status": "[]"},
 			Server{Kind: ServerLibvirt, Evidence: "/var/lib/libvirt/dnsmasq/virbr0.status", Leases: "/var/lib/libvirt/dnsmasq/virbr0.status", Dead: true}},
 		{"our own", "qlbr0", map[string]string{"77": "/usr/sbin/dnsmasq --keep-in-foreground --conf-file=/etc/qlaunch/dnsmasq-qlbr0.conf",

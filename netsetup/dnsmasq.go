@@ -17,6 +17,7 @@ type dnsmasqOptions struct {
 	ranges     []string
 	leases     string
 	filesRead  int
+	unread     bool // a file that it was told cannot be read by this user: what it serves is not known
 }
 
 // serves says whether it gives out addresses on the bridge. One that names no interface serves those in whose subnet a
@@ -118,7 +119,9 @@ func (o *dnsmasqOptions) readFile(file string, depth int) {
 	if o.filesRead++; depth >= deepest || o.filesRead > most || !path.IsAbs(file) || file == "/dev/null" {
 		return
 	}
-	o.readLines(string(readSome(filepath.Join(o.root, file), largest)), depth)
+	data := readSome(filepath.Join(o.root, file), largest)
+	o.unread = o.unread || data == nil
+	o.readLines(string(data), depth)
 }
 
 func (o *dnsmasqOptions) readLines(text string, depth int) {
