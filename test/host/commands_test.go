@@ -38,6 +38,7 @@ func (s *session) commands() map[string]func(ts *testscript.TestScript, neg bool
 		"exits":       s.exits,
 		"follow-hint": s.followHint,
 		"stdout2env":  stdoutToEnv,
+		"install":     s.install,
 		"snapshot":    s.snapshot,
 		"reboot":      s.systemEnds("reboot", s.host.Reboot),
 		"poweroff":    s.systemEnds("poweroff", s.host.PowerOff),
@@ -92,6 +93,13 @@ func (s *session) followHint(ts *testscript.TestScript, neg bool, args []string)
 	}
 	ts.Logf("$ %s", hints[0][1])
 	argv := s.host.Login("dev", "sh", "-c", hints[0][1])
+	ts.Check(ts.Exec(argv[0], argv[1:]...))
+}
+
+// install PACKAGE: installs one of those that customize has put aside, and what it needs.
+func (s *session) install(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 1, "install PACKAGE")
+	argv := s.host.Root("sh", "-c", `exec apt-get install -qq --yes --no-install-recommends --reinstall /var/cache/debs/"$0"/*.deb`, args[0])
 	ts.Check(ts.Exec(argv[0], argv[1:]...))
 }
 

@@ -23,16 +23,9 @@ func runScript(t *testing.T, release host.Release, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if t.Failed() {
-			dump(t, h)
-		}
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
 	t.Logf("booted in %s", time.Since(begin).Round(time.Millisecond))
 	s := &session{host: h, release: release}
+	defer s.end(t)
 	testscript.RunT(one{t}, testscript.Params{
 		Files:              []string{file},
 		Setup:              s.moveIn,
@@ -56,6 +49,16 @@ func (o one) Verbose() bool { return testing.Verbose() }
 type session struct {
 	host    *host.Host
 	release host.Release
+}
+
+// end shows what is left of a session that failed, and ends its host.
+func (s *session) end(t *testing.T) {
+	if t.Failed() {
+		dump(t, s.host)
+	}
+	if err := s.host.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // condition is [debian12] or [debian13].

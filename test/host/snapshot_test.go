@@ -5,6 +5,7 @@ package host_test
 import (
 	"os"
 	"os/exec"
+	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -45,8 +46,23 @@ show id dev
 // snapshot FILE: the file becomes all that setting the host up may change.
 func (s *session) snapshot(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) != 1, "snapshot FILE")
+	text, err := s.state()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
+}
+
+// state is all that setting the host up may change.
+func (s *session) state() (string, error) {
 	argv := s.host.Enter("sh", "-c", state)
 	text, err := exec.Command(argv[0], argv[1:]...).Output()
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o644))
+	return string(text), err
+}
+
+func (s *session) mustState(t *testing.T) string {
+	t.Helper()
+	text, err := s.state()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
