@@ -88,13 +88,21 @@ func setUnit(ctx context.Context, name, state string) error {
 	}
 	for _, c := range commands {
 		if _, err := run(ctx, "", append([]string{"systemctl"}, c...)...); err != nil {
-			return fmt.Errorf("%w: %s", err, lastWords(ctx, name))
+			return withWords(err, lastWords(ctx, name))
 		}
 	}
 	if state == "" { // of one that did not fail there is nothing to forget, and systemctl says so
 		_, _, _ = answers(ctx, "systemctl", "reset-failed", name)
 	}
 	return nil
+}
+
+// withWords adds what was said to an error, if anything was.
+func withWords(err error, words string) error {
+	if words == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, words)
 }
 
 // lastWords are what the unit's own processes said in the end; systemctl only says that they said something.
