@@ -72,7 +72,7 @@ func (d *decoder) checkDisks(disks []Disk, machine string) {
 	for i, disk := range disks {
 		d.checkDisk(disk, at("disk", i), machine)
 		if first, twice := paths[disk.Path]; twice {
-			d.fail(at("disk", i)+".path", "disk.path = %q: is the disk on line %d already", disk.Path, d.index.find(at("disk", first)).line)
+			d.fail(at("disk", i)+".path", "disk.path = %q: is the disk on line %d already", disk.Path, d.index().find(at("disk", first)).line)
 		} else {
 			paths[disk.Path] = i
 		}
@@ -114,7 +114,7 @@ func (d *decoder) checkNICs(nics []NIC) {
 			continue
 		}
 		if first, twice := macs[nic.MAC]; twice {
-			d.fail(path+".mac", "nic.mac = %q: is the address of the NIC on line %d already", nic.MAC, d.index.find(at("nic", first)).line)
+			d.fail(path+".mac", "nic.mac = %q: is the address of the NIC on line %d already", nic.MAC, d.index().find(at("nic", first)).line)
 		} else {
 			macs[nic.MAC] = i
 		}
@@ -149,7 +149,7 @@ func (d *decoder) checkForwards(forwards []Forward, path string, ports map[uint1
 		port := f.Host.Port()
 		for _, t := range ports[port] {
 			if t.forward.Host == f.Host || t.forward.Host.Addr().IsUnspecified() || f.Host.Addr().IsUnspecified() {
-				d.fail(at(path, i), "nic.forward = %q: the port is taken by %q on line %d", f, t.forward, d.index.find(t.path).line)
+				d.fail(at(path, i), "nic.forward = %q: the port is taken by %q on line %d", f, t.forward, d.index().find(t.path).line)
 				break
 			}
 		}

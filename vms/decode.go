@@ -18,14 +18,15 @@ import (
 // texts. A tree of maps has none of that.
 type decoder struct {
 	env    Env
-	index  index
+	index  func() index // made when the first mistake asks for a place
+	nics   bool         // the text says something of NICs
 	errors Errors
 	bad    map[string]bool // the keys with a mistake
 }
 
 // fail records what is wrong with a key.
 func (d *decoder) fail(path, format string, args ...any) {
-	at := d.index.find(path)
+	at := d.index().find(path)
 	d.bad[path] = true
 	d.errors = append(d.errors, Error{
 		File: d.env.File, Line: at.line, Column: at.column, Text: fmt.Sprintf(format, args...),

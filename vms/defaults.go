@@ -30,7 +30,7 @@ func (d *decoder) fill(vm *VM) {
 		or(&disk.Bus, BusVirtio)
 		or(&disk.Path, filepath.Join(d.env.DataDir, fmt.Sprintf("disk%d.%s", i, disk.Format)))
 	}
-	if !d.index.has("nic") {
+	if !d.nics {
 		vm.NICs = []NIC{{}}
 	}
 	for i := range vm.NICs {
@@ -45,7 +45,9 @@ func (d *decoder) fillNIC(nic *NIC, i int, machine string) {
 	if nic.Type == NICBridge {
 		or(&nic.Bridge, "auto")
 	}
-	or(&nic.MAC, StableMAC(d.env.MachineID, d.env.UID, d.env.Name, i))
+	if nic.MAC == (MAC{}) {
+		nic.MAC = StableMAC(d.env.MachineID, d.env.UID, d.env.Name, i)
+	}
 	if machine == "microvm" { // has no PCI (QEMU, docs/system/i386/microvm.rst)
 		or(&nic.Model, "virtio-net-device")
 	}

@@ -169,9 +169,3 @@ func (x index) find(path string) position {
 		path = path[:max(strings.LastIndex(path, "."), 0)]
 	}
 }
-
-// has says whether a key stands in the file.
-func (x index) has(path string) bool {
-	_, ok := x.at[path]
-	return ok
-}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -32,7 +33,7 @@ func Parse(data []byte, env Env) (VM, error) {
 	if tooMany(data) {
 		return VM{}, Errors{{File: env.File, Line: 1, Column: 1, Text: fmt.Sprintf("more than %d keys", mostKeys)}}
 	}
-	d := decoder{env: env, index: indexOf(data), bad: map[string]bool{}}
+	d := decoder{env: env, index: sync.OnceValue(func() index { return indexOf(data) }), bad: map[string]bool{}}
 	var tree map[string]any
 	if err := toml.Unmarshal(data, &tree); err != nil {
 		return VM{}, d.syntax(err)
@@ -41,6 +42,7 @@ func Parse(data []byte, env Env) (VM, error) {
 		Name: env.Name, File: env.File,
 		DataDir: env.DataDir, StateDir: env.StateDir, RunDir: env.RunDir,
 	}
+	_, d.nics = tree["nic"]
 	d.table(tree, reflect.ValueOf(&vm).Elem(), "")
 	d.fill(&vm)
 	d.check(vm)
@@ -68,7 +70,7 @@ func (d *decoder) syntax(err error) Errors {
 	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
 		e.Line, e.Column = at.Position()
 	}
-	if first, again := d.index.first[position{e.Line, e.Column}]; again {
+	if first, again := d.index().first[position{e.Line, e.Column}]; again {
 		e.Text += fmt.Sprintf(" on line %d", first.line)
 	}
 	return Errors{e}
