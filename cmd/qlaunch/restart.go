@@ -30,7 +30,7 @@ func (c *restartCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	return s.bringAllUp(names, c.All, "restart", func(name string, stage func(string)) (netip.Addr, error) {
-		return c.one(ctx, s, name, stage)
+		return c.one(ctx, s.forStart(nil, c.Wait), name, stage)
 	})
 }
 

@@ -33,7 +33,17 @@ type session struct {
 	verbose    bool
 	store      vms.Store
 	began      time.Time // when this process did
-	timeline   *timeline // where the one VM's start that this session is for is timed; nil: it is not
+
+	// Of a session that is for one VM's start.
+	timeline  *timeline // nil: it is not timed
+	unwatched bool      // nobody waits for its address, so no lease is looked at
+}
+
+// forStart is the session for one VM's start, which is waited for until a goal.
+func (s *session) forStart(t *timeline, until goal) *session {
+	own := *s
+	own.timeline, own.unwatched = t, until != goalIP && until != goalSSH
+	return &own
 }
 
 // main runs one command line and gives its exit code.

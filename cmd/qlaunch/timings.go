@@ -54,13 +54,6 @@ func (t *timeline) rows(w io.Writer) {
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.1f ms", d.Seconds()*1000) }
 
-// timed is the session for one VM, whose start is timed.
-func (s *session) timed(t *timeline) *session {
-	own := *s
-	own.timeline = t
-	return &own
-}
-
 // timelines are those of the VMs of one command, by the names that were typed.
 type timelines map[string]*timeline
 

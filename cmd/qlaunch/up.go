@@ -41,7 +41,7 @@ func (c *upCmd) Run(ctx context.Context, s *session) error {
 		times = newTimelines(names, s.began)
 	}
 	err = s.bringAllUp(names, c.All, "up", func(name string, stage func(string)) (netip.Addr, error) {
-		return c.one(ctx, s.timed(times[name]), name, times[name].staged(stage))
+		return c.one(ctx, s.forStart(times[name], c.Wait), name, times[name].staged(stage))
 	})
 	times.print(s.stderr, names)
 	return err
