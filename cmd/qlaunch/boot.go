@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
@@ -183,6 +184,7 @@ func (s *session) settle(ctx context.Context, vm vms.VM) (_ vms.VM, helper strin
 	if err := launcher.Check(vm); err != nil {
 		return vm, "", err
 	}
+	vm.NICs = slices.Clone(vm.NICs) // the caller's are being read
 	for i, nic := range vm.NICs {
 		if nic.Type != vms.NICBridge {
 			continue

@@ -201,7 +201,7 @@ func TestAHostileEnvironmentChangesNothing(t *testing.T) {
 }
 
 // every is which of the moments are tried: each takes a setup and a teardown or two.
-var every = flag.Int("every", 5, "of the system calls at which setup is hurt, try each of that number")
+var every = flag.Int("every", 10, "of the system calls at which setup is hurt, try each of that number")
 
 func TestWhatIsKilledIsCompletedByTheNext(t *testing.T) {
 	if !onAHost(t) {
