@@ -33,9 +33,14 @@ func (g *guest) close() {
 	}
 }
 
-// bringUp makes a VM run, or finds that it does. The lock lets one command at a
-// time do that, and is waited for until the timeout.
+// bringUp makes a VM run, or finds that it does.
 func (s *session) bringUp(ctx context.Context, ref string, timeout time.Duration) (*guest, error) {
+	return s.claimed(ctx, ref, timeout, s.bringUpLocked)
+}
+
+// claimed does a part of a start under the VM's lock, which lets one command at
+// a time change that, and is waited for until the timeout.
+func (s *session) claimed(ctx context.Context, ref string, timeout time.Duration, do func(context.Context, vms.VM) (*guest, error)) (*guest, error) {
 	vm, err := s.load(ref)
 	if err != nil {
 		return nil, err
@@ -48,7 +53,7 @@ func (s *session) bringUp(ctx context.Context, ref string, timeout time.Duration
 	}
 	var g *guest
 	if vm, err = s.load(ref); err == nil { // what was waited for may have been its removal
-		g, err = s.bringUpLocked(ctx, vm)
+		g, err = do(ctx, vm)
 	}
 	return g, errors.Join(err, lock.Release())
 }

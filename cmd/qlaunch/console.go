@@ -31,18 +31,11 @@ func (consoleCmd) Help() string {
 func (consoleCmd) Example() string { return "qlaunch console guestvm" }
 
 func (c *consoleCmd) Run(ctx context.Context, s *session) error {
-	if err := c.run(ctx, s); err != nil {
-		return fmt.Errorf("console %s: %w", c.Name, err)
-	}
-	return nil
+	return of("console", c.Name, c.run(ctx, s))
 }
 
 func (c *consoleCmd) run(ctx context.Context, s *session) error {
-	vm, err := s.managed(c.Name)
-	if err != nil {
-		return err
-	}
-	process, err := launcher.Find(vm)
+	vm, process, err := s.alive(c.Name)
 	if err != nil {
 		return err
 	}

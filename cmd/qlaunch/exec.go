@@ -28,10 +28,7 @@ func (execCmd) Help() string {
 func (execCmd) Example() string { return "qlaunch exec guestvm -- systemctl is-system-running" }
 
 func (c *execCmd) Run(ctx context.Context, s *session) error {
-	if err := c.run(ctx, s); err != nil {
-		return fmt.Errorf("exec %s: %w", c.Name, err)
-	}
-	return nil
+	return of("exec", c.Name, c.run(ctx, s))
 }
 
 func (c *execCmd) run(ctx context.Context, s *session) error {
@@ -39,11 +36,7 @@ func (c *execCmd) run(ctx context.Context, s *session) error {
 	if len(words) == 0 {
 		return &usageError{errors.New("no program is named"), "exec"}
 	}
-	vm, err := s.managed(c.Name)
-	if err != nil {
-		return err
-	}
-	process, err := launcher.Find(vm)
+	vm, process, err := s.alive(c.Name)
 	if err != nil {
 		return err
 	}

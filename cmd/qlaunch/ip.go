@@ -9,7 +9,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/netsetup/leases"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -33,18 +32,11 @@ var (
 )
 
 func (c *ipCmd) Run(ctx context.Context, s *session) error {
-	if err := c.run(ctx, s); err != nil {
-		return fmt.Errorf("ip %s: %w", c.Name, err)
-	}
-	return nil
+	return of("ip", c.Name, c.run(ctx, s))
 }
 
 func (c *ipCmd) run(ctx context.Context, s *session) error {
-	vm, err := s.managed(c.Name)
-	if err != nil {
-		return err
-	}
-	process, err := launcher.Find(vm)
+	vm, process, err := s.alive(c.Name)
 	if err != nil {
 		return err
 	}

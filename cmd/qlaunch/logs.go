@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -24,10 +23,7 @@ func (logsCmd) Help() string {
 func (logsCmd) Example() string { return "qlaunch logs guestvm -f" }
 
 func (c *logsCmd) Run(ctx context.Context, s *session) error {
-	if err := c.run(ctx, s); err != nil {
-		return fmt.Errorf("logs %s: %w", c.Name, err)
-	}
-	return nil
+	return of("logs", c.Name, c.run(ctx, s))
 }
 
 func (c *logsCmd) run(ctx context.Context, s *session) error {

@@ -26,10 +26,7 @@ func (qmpCmd) Help() string {
 func (qmpCmd) Example() string { return "qlaunch qmp guestvm query-block" }
 
 func (c *qmpCmd) Run(ctx context.Context, s *session) error {
-	if err := c.run(ctx, s); err != nil {
-		return fmt.Errorf("qmp %s: %w", c.Name, err)
-	}
-	return nil
+	return of("qmp", c.Name, c.run(ctx, s))
 }
 
 func (c *qmpCmd) run(ctx context.Context, s *session) error {

@@ -27,10 +27,7 @@ func (screenCmd) Help() string {
 func (screenCmd) Example() string { return "qlaunch screenshot guestvm guestvm.png" }
 
 func (c *screenCmd) Run(ctx context.Context, s *session) error {
-	if err := c.run(ctx, s); err != nil {
-		return fmt.Errorf("screenshot %s: %w", c.Name, err)
-	}
-	return nil
+	return of("screenshot", c.Name, c.run(ctx, s))
 }
 
 func (c *screenCmd) run(ctx context.Context, s *session) error {

@@ -142,6 +142,16 @@ func (s *session) managed(ref string) (vms.VM, error) {
 	return vm, err
 }
 
+// alive is a VM that a command is for and that runs, with its QEMU, which the caller closes.
+func (s *session) alive(ref string) (vms.VM, *launcher.Process, error) {
+	vm, err := s.managed(ref)
+	if err != nil {
+		return vms.VM{}, nil, err
+	}
+	process, err := launcher.Find(vm)
+	return vm, process, err
+}
+
 func (s *session) asStarted(ref string) (vms.VM, error) {
 	name, _, err := s.store.Locate(ref)
 	if err != nil {

@@ -125,12 +125,20 @@ func once(names []string) []string {
 	return unique
 }
 
+// of is the error of a command, with the word for that and the name that was typed; nil stays nil.
+func of(what, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", what, name, err)
+}
+
 // each does something for one name after the other; a failure does not stop it.
 func each(names []string, do func(name string) error, what string) error {
 	var failed failures
 	for _, name := range names {
-		if err := do(name); err != nil {
-			failed = append(failed, fmt.Errorf("%s %s: %w", what, name, err))
+		if err := of(what, name, do(name)); err != nil {
+			failed = append(failed, err)
 		}
 	}
 	return failed.err()
@@ -147,7 +155,7 @@ func atOnce(names []string, do func(i int, name string) error, what string) erro
 	var failed failures
 	for i, err := range errs {
 		if err != nil {
-			failed = append(failed, fmt.Errorf("%s %s: %w", what, names[i], err))
+			failed = append(failed, of(what, names[i], err))
 		}
 	}
 	return failed.err()

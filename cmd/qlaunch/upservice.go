@@ -15,21 +15,8 @@ import (
 // that can be found wrong is found here, at the terminal, before systemd is
 // asked. The lock is waited for, and given back for the process that systemd starts.
 func (s *session) bringUpService(ctx context.Context, svc *service, ref string, timeout time.Duration) (*guest, error) {
-	vm, err := s.load(ref)
+	g, err := s.claimed(ctx, ref, timeout, s.prepare)
 	if err != nil {
-		return nil, err
-	}
-	waiting, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	lock, err := launcher.Claim(waiting, vm, launcher.CommandUp)
-	if err != nil {
-		return nil, err
-	}
-	var g *guest
-	if vm, err = s.load(ref); err == nil { // what was waited for may have been its removal
-		g, err = s.prepare(ctx, vm)
-	}
-	if err := errors.Join(err, lock.Release()); err != nil {
 		return nil, err
 	}
 	if g.process != nil {

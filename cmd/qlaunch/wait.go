@@ -23,10 +23,7 @@ func (waitCmd) Help() string {
 func (waitCmd) Example() string { return "qlaunch wait guestvm --for stopped --timeout 2m" }
 
 func (c *waitCmd) Run(ctx context.Context, s *session) error {
-	if err := c.run(ctx, s); err != nil {
-		return fmt.Errorf("wait %s: %w", c.Name, err)
-	}
-	return nil
+	return of("wait", c.Name, c.run(ctx, s))
 }
 
 func (c *waitCmd) run(ctx context.Context, s *session) error {
