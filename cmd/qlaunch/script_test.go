@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -47,6 +48,8 @@ func TestMain(m *testing.M) {
 //	bootsector FILE TEXT [MANNER] makes a disk whose guest writes the text to its console and halts, or, with the
 //	                              manner echo, writes back what it reads there, forever, or, with floods, an A, forever
 //	fit FILE…                     each holds nothing that a terminal acts on but what progress lines are made with
+//	example NAME                  types the example at the end of a --help, which must end well
+//	examples-left NAME…           all that the script has not typed
 //	alone [NUMBER]                so many QEMUs of this script run, without a number none
 //
 // What differs from run to run is written as a word in capitals: see masks.
@@ -58,19 +61,21 @@ func TestScripts(t *testing.T) {
 	}
 	goldens := &goldens{new: map[string]map[string]string{}}
 	t.Cleanup(func() { goldens.write(t) })
+	commands := map[string]func(*testscript.TestScript, bool, []string){
+		"run":    goldens.run,
+		"await":  await,
+		"expand": expand,
+		"alone":  alone,
+		"fit":    fit,
+
+		"bootsector": bootsector,
+	}
+	maps.Copy(commands, typeExample(examples(t)))
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		Setup:              home,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"run":    goldens.run,
-			"await":  await,
-			"expand": expand,
-			"alone":  alone,
-			"fit":    fit,
-
-			"bootsector": bootsector,
-		},
+		Cmds:               commands,
 	})
 }
 
