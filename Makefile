@@ -33,7 +33,7 @@ test-host: packages
 # What it costs, beside QEMU by hand and libvirt, which it installs. No test; the times are this machine's.
 bench: all
 	@sh test/bench/packages
-	CGO_ENABLED=0 $(GO) build -o build/fakeqemu ./test/crash/fakeqemu
+	CGO_ENABLED=0 $(GO) build -o build/fakeqemu ./test/fakeqemu/cmd
 	CGO_ENABLED=0 $(GO) build -o build/bench ./test/bench
 	sh test/guest/build build/guest
 	build/bench --pairs $(PAIRS) build/qlaunch build/fakeqemu build/guest

@@ -20,6 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/qlaunch/qlaunch/test/fakeqemu"
 )
 
 var update = flag.Bool("update", false, "write the expected outputs anew")
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 	syscall.Umask(0o022)
 	testscript.Main(m, map[string]func(){
 		"qlaunch":   main,
-		"fake-qemu": fakeQEMU,
+		"fake-qemu": fakeqemu.Main,
 		"interrupt": interrupt,
 		"terminal":  terminal,
 		"screen":    screen,

@@ -26,7 +26,7 @@ type cli struct {
 	Only  string `help:"One group of rows: ${groups}."`
 
 	Qlaunch string `arg:"" help:"The program."`
-	Fake    string `arg:"" help:"What stands in for QEMU where there are a hundred: test/crash/fakeqemu."`
+	Fake    string `arg:"" help:"What stands in for QEMU where there are a hundred: test/fakeqemu/cmd."`
 	Guest   string `arg:"" help:"The directory that test/guest/build has filled."`
 }
 

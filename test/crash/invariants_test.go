@@ -49,7 +49,7 @@ timeout = "200ms"
 }
 
 func (h *home) fakeQEMU(args ...string) string {
-	words := append([]string{"-fake", h.path("marks")}, args...)
+	words := append([]string{"-fake-watch", h.path("marks")}, args...)
 	return fmt.Sprintf("[qemu]\nbinary = %q\nargs = [%s]\n", programs.fakeQEMU, `"`+strings.Join(words, `", "`)+`"`)
 }
 

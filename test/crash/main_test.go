@@ -35,7 +35,7 @@ func run(m *testing.M) int {
 	programs.dir, programs.qlaunch, programs.fakeQEMU = dir, filepath.Join(dir, "qlaunch"), filepath.Join(dir, "fakeqemu")
 	for program, source := range map[string]string{
 		programs.qlaunch:  "github.com/qlaunch/qlaunch/cmd/qlaunch",
-		programs.fakeQEMU: "github.com/qlaunch/qlaunch/test/crash/fakeqemu",
+		programs.fakeQEMU: "github.com/qlaunch/qlaunch/test/fakeqemu/cmd",
 	} {
 		build := exec.Command("go", "build", "-o", program, source)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -1,4 +1,4 @@
-package main
+package fakeqemu
 
 import (
 	"bufio"
@@ -82,7 +82,7 @@ func (a *fakeAgent) reply(w io.Writer, c agentCommand) {
 	b64 := base64.StdEncoding.EncodeToString
 	switch {
 	case c.Execute == "guest-shutdown" && a.q.has("agent-shuts-down"):
-		leave(0)
+		a.q.end()
 	case c.Execute == "guest-shutdown" && a.q.has("agent-refuses"), c.Execute == "guest-exec" && c.Arguments.Path == "nosuch":
 		fmt.Fprintln(w, `{"error": {"class": "GenericError\u001b[2J", "desc": "no\u001b]0;owned\u0007 \u202eway"}}`)
 	case c.Execute == "guest-shutdown":

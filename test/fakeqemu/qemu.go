@@ -1,7 +1,9 @@
-package main
+package fakeqemu
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,28 +20,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fakeQEMU stands in for a QEMU that misbehaves. Its manners are the word after
-// -fake, separated by commas; without any it does what is expected of it.
-func fakeQEMU() {
+// says begins what it says of itself.
+const says = "fake-qemu:"
+
+// Main is the program. It returns only when it was asked for its version.
+func Main() {
 	if len(os.Args) == 2 && os.Args[1] == "--version" {
 		fmt.Println("QEMU emulator version 7.2.0 (fake)")
 		return
 	}
 	q := &fake{manners: strings.Split(option("-fake"), ",")}
 	q.atOnce()
-	q.lock(option("-pidfile"))
-	defer q.pidfile.Close()
+	q.begin()
 	if q.has("ssh") || q.has("echoes") {
 		go q.answerSSH()
 	}
 	if q.has("agent") {
 		go (&fakeAgent{q}).answer()
 	}
-	if q.has("deaf-to-term") {
-		signal.Ignore(syscall.SIGTERM)
-	}
 	l, err := net.FileListener(os.NewFile(socketFD("qmp"), "qmp"))
 	fail(err)
+	go q.endOnSignal()
 	for {
 		conn, err := l.Accept()
 		fail(err)
@@ -51,7 +52,7 @@ func fakeQEMU() {
 // its first words. With the manners for it, it then gives back what it gets, to the end.
 func (q *fake) answerSSH() {
 	address := regexp.MustCompile(`tcp:([0-9.]+:\d+)-:22`).FindStringSubmatch(option("-netdev"))[1]
-	l, err := net.Listen("tcp", address)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	fail(err)
 	for {
 		conn, err := l.Accept()
@@ -72,6 +73,7 @@ func leave(code int) {
 
 type fake struct {
 	manners []string
+	watch   *watch   // nil: nobody wants to know
 	pidfile *os.File // the lock ends when it is closed
 	served  int      // clients so far
 }
@@ -85,10 +87,10 @@ func (q *fake) atOnce() {
 		leave(0)
 	case q.has("exits-3"):
 		time.Sleep(50 * time.Millisecond)
-		fmt.Fprint(os.Stderr, "fake-qemu: no such machine\n\x1b]0;owned\a\x1b[31mred\u202eder\n")
+		fmt.Fprint(os.Stderr, says+" no such machine\n\x1b]0;owned\a\x1b[31mred\u202eder\n")
 		leave(3)
 	case q.has("has-no-spice"):
-		fmt.Fprintln(os.Stderr, "fake-qemu: -spice "+option("-spice")+": spice support is disabled")
+		fmt.Fprintln(os.Stderr, says, "-spice "+option("-spice")+": spice support is disabled")
 		leave(1)
 	case q.has("killed"):
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -124,18 +126,63 @@ func isRuntimes(path string) bool {
 	return strings.HasPrefix(path, "anon_inode:[event") || strings.HasPrefix(path, "/sys/fs/cgroup/")
 }
 
-// lock does what QEMU does with its pid file.
-func (q *fake) lock(path string) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	fail(err)
-	if err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
-		fmt.Fprintln(os.Stderr, "fake-qemu: cannot create PID file: Cannot lock pid file:", err)
-		leave(1)
+// begin does all that QEMU does before it listens.
+func (q *fake) begin() {
+	if late := option("-fake-late"); late != "" {
+		d, err := time.ParseDuration(late)
+		fail(err)
+		time.Sleep(d)
 	}
-	fail(f.Truncate(0))
-	_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	fail(err)
-	q.pidfile = f
+	if dir := option("-fake-watch"); dir != "" {
+		q.watch = newWatch(dir, strings.TrimPrefix(option("-name"), "guest="))
+	}
+	q.lock(option("-pidfile"))
+	if q.watch != nil {
+		q.watch.begin()
+	}
+}
+
+// lock does with the pid file what QEMU does (util/oslib-posix.c, qemu_write_pidfile): a file
+// that was replaced between opening and locking it is opened again.
+func (q *fake) lock(path string) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		fail(err)
+		if err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
+			fmt.Fprintln(os.Stderr, says, "cannot create PID file: Cannot lock pid file:", err)
+			leave(1)
+		}
+		ours, err1 := f.Stat()
+		there, err2 := os.Stat(path)
+		if err1 == nil && err2 == nil && os.SameFile(ours, there) {
+			pid := strconv.Itoa(os.Getpid()) + "\n"
+			_, err := f.WriteString(pid)
+			fail(errors.Join(err, f.Truncate(int64(len(pid)))))
+			q.pidfile = f
+			return
+		}
+		fail(f.Close())
+	}
+}
+
+// endOnSignal ends this process by SIGTERM.
+func (q *fake) endOnSignal() {
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM)
+	for range terminated {
+		if !q.has("deaf-to-term") {
+			q.end()
+		}
+	}
+}
+
+// end ends this process as QEMU does: it lets the disks go, its pid file goes, then the lock.
+func (q *fake) end() {
+	if q.watch != nil {
+		q.watch.end()
+	}
+	_ = os.Remove(q.pidfile.Name())
+	leave(0)
 }
 
 // serve is one client's connection to the monitor.
@@ -205,11 +252,11 @@ func (q *fake) obey(conn net.Conn, command string) {
 	case command == "system_powerdown" && q.has("marks"):
 		_ = os.WriteFile(filepath.Join(filepath.Dir(q.pidfile.Name()), "button"), nil, 0o600)
 		if q.has("obeys") {
-			leave(0)
+			q.end()
 		}
 	case command == "system_powerdown" && !q.has("deaf-to-button"), command == "quit" && !q.has("deaf-to-quit"):
 		fmt.Fprintln(conn, `{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}, "timestamp": {"seconds": 1, "microseconds": 1}}`)
-		leave(0)
+		q.end()
 	}
 }
 
@@ -233,4 +280,11 @@ func socketFD(id string) uintptr {
 		}
 	}
 	return 0
+}
+
+func fail(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, says, err)
+		os.Exit(99)
+	}
 }
