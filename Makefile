@@ -1,6 +1,6 @@
 # Two commands set a fresh Debian or Ubuntu machine up by themselves and do the whole job:
 #   make demo   a real VM on a private bridge: up, its address, ssh, down
-#   make test   every test
+#   make test   the tests, but those that need root and whole machines: make test-host
 # They install what is missing (sudo only when not root). The Go that is needed comes by itself.
 
 GO = "$$(sh test/go)"
