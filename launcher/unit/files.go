@@ -57,9 +57,11 @@ func quote(path string) string {
 
 // Install puts the unit files into a directory where they are not there
 // already, word for word, and tells whether it had to: then the manager must reload.
+// The template comes last: where it is this version's, so are the others, which it wants.
 func Install(dir, binary string) (changed bool, err error) {
-	for name, text := range Files(binary) {
-		written, err := put(filepath.Join(dir, name), text)
+	files := Files(binary)
+	for _, name := range []string{SliceFile, LogsServiceFile, LogsTimerFile, TemplateFile} {
+		written, err := put(filepath.Join(dir, name), files[name])
 		if err != nil {
 			return changed, err
 		}

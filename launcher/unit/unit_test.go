@@ -85,6 +85,9 @@ func TestInstallWritesWhatIsNotThere(t *testing.T) {
 			t.Errorf("%s: the template is not its own", step.binary)
 		}
 	}
+	if entries, _ := os.ReadDir(dir); len(entries) != len(Files(usualBinary)) {
+		t.Errorf("it wrote %v", entries)
+	}
 	if Same(filepath.Join(dir, "nosuch"), "/opt/qlaunch") {
 		t.Error("no file is the same")
 	}
