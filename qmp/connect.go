@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,6 +31,29 @@ func connect(ctx context.Context, path string) (net.Conn, error) {
 	if len(address) > maxSocketPath {
 		return nil, fmt.Errorf("a socket's name of %d bytes: must be shorter", len(filepath.Base(path)))
 	}
+	full := false
+	for pause := time.Millisecond; ; pause = min(2*pause, longestPause) {
+		conn, err := dial(ctx, address)
+		full = full || errors.Is(err, syscall.EAGAIN)
+		if errors.Is(err, context.DeadlineExceeded) && full {
+			err = fmt.Errorf("%w: %w", ErrNoGreeting, err)
+		}
+		if !errors.Is(err, syscall.EAGAIN) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done(): // so says the next try
+		case <-time.After(pause):
+		}
+	}
+}
+
+// longestPause is that between two tries to get into the row of those who wait for QEMU. It lets one wait there
+// (listen(2), a backlog of 1), and no event tells of a place.
+const longestPause = 20 * time.Millisecond
+
+// dial tries it once. The error is EAGAIN when as many clients wait as may.
+func dial(ctx context.Context, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", address)
 	if err == nil {
 		return conn, nil
@@ -37,14 +61,14 @@ func connect(ctx context.Context, path string) (net.Conn, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	if errors.Is(err, context.DeadlineExceeded) { // the dialer knew it first, and has other words for it
+		return nil, context.DeadlineExceeded
+	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err // without the address, which is not always the path
 	}
 	if call, ok := errors.AsType[*os.SyscallError](err); ok {
 		err = call.Err
-	}
-	if errors.Is(err, syscall.EAGAIN) { // as many clients wait already as the socket's backlog holds
-		err = fmt.Errorf("%w: %w", ErrNoGreeting, err)
 	}
 	return nil, err
 }

@@ -38,7 +38,11 @@ func Main() {
 	if q.has("agent") {
 		go (&fakeAgent{q}).answer()
 	}
-	l, err := net.FileListener(os.NewFile(socketFD("qmp"), "qmp"))
+	monitor := socketFD("qmp")
+	if monitor != 0 {
+		fail(unix.Listen(int(monitor), 1)) // as QEMU does, whatever the backlog was
+	}
+	l, err := net.FileListener(os.NewFile(monitor, "qmp"))
 	fail(err)
 	go q.endOnSignal()
 	for {
