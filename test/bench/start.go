@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -109,6 +110,9 @@ func (vm rawVM) watch() (*rawQEMU, error) {
 func (q *rawQEMU) start(ctx context.Context) error {
 	q.cmd = exec.CommandContext(ctx, "sh", "-c", "exec "+q.vm.line)
 	q.cmd.Stderr = os.Stderr
+	// A session of its own, as ours has: Linux deals out processors by sessions (sched(7), autogroup), and thirty in one
+	// would have the share of one.
+	q.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := q.cmd.Start(); err != nil {
 		return err
 	}
