@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -90,6 +91,10 @@ func (b *bench) upThenDown(names ...string) (time.Duration, error) {
 	return took, err
 }
 
+func pollIn(fd int) (int, error) {
+	return unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+}
+
 // ended opens the QEMU of a VM that runs, and gives what waits for its end and tells when that was.
 func (b *bench) ended(name string) (func() (time.Time, error), error) {
 	text, err := os.ReadFile(filepath.Join(b.run, name, "pid"))
@@ -110,7 +115,10 @@ func (b *bench) ended(name string) (func() (time.Time, error), error) {
 	}
 	told := make(chan end, 1)
 	go func() { // ends with QEMU, or after the deadline
-		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+		var err error = unix.EINTR
+		for errors.Is(err, unix.EINTR) {
+			_, err = pollIn(fd)
+		}
 		told <- end{time.Now(), err}
 		_ = unix.Close(fd)
 	}()

@@ -74,7 +74,7 @@ func moduleSizes(program string) ([]string, error) {
 	var costs []string
 	names := slices.SortedFunc(func(yield func(string) bool) {
 		for name := range sizes {
-			if name != "" && !yield(name) {
+			if name != "" && sizes[name] >= 1000 && !yield(name) {
 				return
 			}
 		}
