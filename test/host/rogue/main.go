@@ -5,9 +5,11 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"log"
 	"net"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,8 +19,17 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := send(nic.Index, advertisement()); err != nil {
-		log.Fatal(err)
+	// A NIC that has just come up tries its address for a second or so before it has it: RFC 4862, 5.4.
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		err := send(nic.Index, advertisement())
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, unix.EADDRNOTAVAIL) || time.Now().After(deadline) {
+			log.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
