@@ -52,6 +52,7 @@ func send(nic int, message []byte) error {
 	if err != nil {
 		return err
 	}
+	defer unix.Close(fd)
 	// One that came from further away would not be believed.
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, 255); err != nil {
 		return err
