@@ -81,7 +81,7 @@ func (c *ipCmd) print(s *session, nics []vms.NIC, reports []leases.Report) error
 		addresses = []leases.Address{best}
 	}
 	if ok && stale(best) && !c.Explain {
-		s.notice("%s: %s is a lease from before this start", c.Name, best.IP)
+		s.notice("%s: %s is an address from before this start", c.Name, best.IP)
 	}
 	switch {
 	case c.Explain && c.Output == "json":

@@ -63,9 +63,9 @@ func (b *baseline) live(q Query, n neighbour) bool {
 	case b != nil && !b.neighbours[n.ip]:
 		return true
 	case !q.Since.IsZero():
-		return n.confirmed.After(q.Since)
+		return n.seen().After(q.Since)
 	case b != nil:
-		return n.confirmed.After(b.at)
+		return n.seen().After(b.at)
 	}
 	return stateName(n.state) == "REACHABLE"
 }

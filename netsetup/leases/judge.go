@@ -90,16 +90,16 @@ func judgeNeighbours(q Query, v view, base *baseline) Report {
 	return rep
 }
 
-// neighbourFreshness: an entry that is not live may still have come since the start, from a request of the guest's
-// own; one that has not changed since has not.
+// neighbourFreshness: an entry is of this start when something since then shows it. One that nothing confirms may be
+// right all the same.
 func neighbourFreshness(q Query, base *baseline, n neighbour) Freshness {
 	switch {
-	case base.live(q, n) && (base != nil || !q.Since.IsZero()):
+	case base == nil && q.Since.IsZero():
+		return Unknown
+	case base.live(q, n):
 		return ThisStart
-	case base != nil && q.Since.IsZero(), !q.Since.IsZero() && n.updated.Before(q.Since):
-		return Older
 	}
-	return Unknown
+	return Older
 }
 
 func judgeFrames(q Query, v view, base *baseline) Report {

@@ -101,8 +101,11 @@ func (s scene) view() view {
 
 func TestEverySourceIsExplainedInWords(t *testing.T) {
 	const ours = "1795437000 52:54:00:53:52:b1 192.168.122.62 guestvm *\n" // ends at 12:30
-	entry := func(ip string, state int, confirmed, updated string) neighbour {
-		return neighbour{netip.MustParseAddr(ip), state, at(confirmed), at(updated)}
+	entry := func(ip string, state int, confirmed string) neighbour {
+		return neighbour{ip: netip.MustParseAddr(ip), state: state, confirmed: at(confirmed)}
+	}
+	fresh := func(ip, made string) neighbour { // an entry that is as it was made
+		return neighbour{netip.MustParseAddr(ip), netlink.NUD_STALE, at(made).Add(-time.Minute), at(made)}
 	}
 	base := func(s scene) *baseline {
 		b := newBaseline(s.view())
@@ -152,7 +155,7 @@ no frames from 52:54:00:53:52:b1
 `},
 		{"a file older than the start, and the guest uses the address", scene{
 			file: ours, modified: at("11:30:00"), since: at("11:50:00"),
-			neighbours: []neighbour{entry("192.168.122.62", netlink.NUD_REACHABLE, "11:59:00", "11:59:00")},
+			neighbours: []neighbour{entry("192.168.122.62", netlink.NUD_REACHABLE, "11:59:00")},
 		}, `
 192.168.122.62: lease from before this start, REACHABLE
 192.168.122.62: seen by the kernel since this start, REACHABLE
@@ -190,7 +193,7 @@ no frames from 52:54:00:53:52:b1
 `},
 		{"two leases, and the shorter one is in use", scene{
 			file:       ours + "1795438000 52:54:00:53:52:b1 192.168.122.63 * *\n",
-			neighbours: []neighbour{entry("192.168.122.62", netlink.NUD_REACHABLE, "11:59:00", "11:59:00")},
+			neighbours: []neighbour{entry("192.168.122.62", netlink.NUD_REACHABLE, "11:59:00")},
 		}, `
 192.168.122.63: lease; 192.168.122.62: lease, REACHABLE
 192.168.122.62: seen by the kernel, REACHABLE
@@ -208,9 +211,9 @@ none
 `},
 		{"a guest with a fixed address", scene{
 			since: at("11:50:00"), neighbours: []neighbour{
-				entry("fe80::5054:ff:fe53:52b1", netlink.NUD_REACHABLE, "11:59:00", "11:59:00"),
-				entry("192.168.122.9", netlink.NUD_STALE, "11:00:00", "11:01:00"),
-				entry("192.168.122.8", netlink.NUD_STALE, "11:50:30", "11:51:30"),
+				entry("fe80::5054:ff:fe53:52b1", netlink.NUD_REACHABLE, "11:59:00"),
+				entry("192.168.122.9", netlink.NUD_STALE, "11:00:00"),
+				entry("192.168.122.8", netlink.NUD_STALE, "11:50:30"),
 			},
 			sighting: sighting{"tap0", at("11:59:30")},
 		}, `
@@ -218,6 +221,17 @@ no lease for 52:54:00:53:52:b1
 fe80::5054:ff:fe53:52b1%virbr0: seen by the kernel since this start, REACHABLE; 192.168.122.9: seen by the kernel from before this start, STALE; 192.168.122.8: seen by the kernel since this start, STALE
 frames from 52:54:00:53:52:b1 on tap0
 192.168.122.8 neighbours this start live, 192.168.122.9 neighbours older, fe80::5054:ff:fe53:52b1%virbr0 neighbours this start live
+`},
+		{"a guest that has just been started, and asks", scene{
+			since: at("11:59:50"), neighbours: []neighbour{
+				entry("192.168.122.9", netlink.NUD_STALE, "11:59:45"), fresh("192.168.122.8", "11:59:40"), fresh("192.168.122.7", "11:59:55"),
+			},
+			sighting: sighting{"tap0", at("11:59:55")},
+		}, `
+no lease for 52:54:00:53:52:b1
+192.168.122.9: seen by the kernel from before this start, STALE; 192.168.122.8: seen by the kernel from before this start, STALE; 192.168.122.7: seen by the kernel since this start, STALE
+frames from 52:54:00:53:52:b1 on tap0
+192.168.122.7 neighbours this start live, 192.168.122.9 neighbours older, 192.168.122.8 neighbours older
 `},
 		{"frames of the last start", scene{since: at("11:50:00"), sighting: sighting{"tap0", at("11:49:00")}}, `
 no lease for 52:54:00:53:52:b1
@@ -332,7 +346,7 @@ func TestAnAddressIsTakenFromFurtherDownWhenTheFirstIsOld(t *testing.T) {
 func TestAReportIsPlainJSON(t *testing.T) {
 	s := scene{
 		file: "1795437000 52:54:00:53:52:b1 192.168.122.62 guestvm *\nhalf\n", modified: at("11:55:00"),
-		neighbours: []neighbour{{netip.MustParseAddr("192.168.122.62"), netlink.NUD_STALE, at("11:59:00"), at("11:59:00")}},
+		neighbours: []neighbour{{ip: netip.MustParseAddr("192.168.122.62"), state: netlink.NUD_STALE, confirmed: at("11:59:00")}},
 	}
 	report := judge(s.query(), s.view(), nil)[0]
 	report.Addresses[0].Expiry = report.Addresses[0].Expiry.UTC()

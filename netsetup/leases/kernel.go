@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -51,10 +54,18 @@ type neighbour struct {
 	state int
 
 	// When the kernel was last sure of the entry: an answer came, or a packet that showed that the guest was listening.
-	// An entry that is made from the guest's own request alone begins a minute in the past (net/core/neighbour.c,
-	// ___neigh_create).
 	confirmed time.Time
-	updated   time.Time // when it came into its state
+
+	// When it was made, from a request of the guest's own; zero when that cannot be told any more. See madeAt.
+	made time.Time
+}
+
+// seen is when the guest was last known to use the address.
+func (n neighbour) seen() time.Time {
+	if n.made.After(n.confirmed) {
+		return n.made
+	}
+	return n.confirmed
 }
 
 // A sighting is the bridge's record that the guest's MAC sends frames.
@@ -77,16 +88,47 @@ func listNeighbours(l link) ([]netlink.Neigh, error) {
 }
 
 // neighboursOf are those of the entries that have a MAC.
-func neighboursOf(all []netlink.Neigh, mac net.HardwareAddr, now time.Time) []neighbour {
+func neighboursOf(all []netlink.Neigh, head headStart, mac net.HardwareAddr, now time.Time) []neighbour {
 	var ours []neighbour
 	for _, n := range all {
 		if ip, ok := netip.AddrFromSlice(n.IP); ok && same(n.HardwareAddr, mac) {
 			ours = append(ours, neighbour{
-				ip: ip.Unmap(), state: n.State, confirmed: ago(now, n.Confirmed), updated: ago(now, n.Updated),
+				ip: ip.Unmap(), state: n.State, confirmed: ago(now, n.Confirmed), made: madeAt(n, head[n.Family], now),
 			})
 		}
 	}
 	return ours
+}
+
+// A headStart is how much older than the entry itself the confirmation is that an entry of a family begins with: the
+// kernel puts it twice base_reachable_time into the past (net/core/neighbour.c, ___neigh_create). A family of which that
+// cannot be read is missing.
+type headStart map[int]time.Duration
+
+// readHeadStart asks the kernel: an administrator can set that time, and for IPv6 a router too.
+func readHeadStart(l link) headStart {
+	head := headStart{}
+	for family, version := range map[int]string{unix.AF_INET: "ipv4", unix.AF_INET6: "ipv6"} {
+		text, err := os.ReadFile("/proc/sys/net/" + version + "/neigh/" + l.name + "/base_reachable_time_ms")
+		if err != nil {
+			continue
+		}
+		if ms, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 31); err == nil {
+			head[family] = 2 * time.Duration(ms) * time.Millisecond
+		}
+	}
+	return head
+}
+
+// madeAt is when an entry was made, if it is still as it was made: its confirmation has the head start, and it has come
+// into no other state since. Otherwise its last change of state tells nothing of the guest: an entry that ages goes
+// from REACHABLE to STALE by the clock, and on to DELAY and PROBE by whatever the host sends.
+func madeAt(n netlink.Neigh, head time.Duration, now time.Time) time.Time {
+	before := time.Duration(int64(n.Confirmed)-int64(n.Updated)) * tick
+	if head == 0 || (before-head).Abs() > 2*tick { // each of the two is rounded to a tick by itself
+		return time.Time{}
+	}
+	return ago(now, n.Updated)
 }
 
 // listFrames is the bridge's forwarding table. Entries that somebody configured prove no frames.
@@ -135,11 +177,12 @@ func dumpNeighbours(index, family int) ([]netlink.Neigh, error) {
 	}
 }
 
-// ago turns the kernel's "so many ticks ago" into a time. The ticks are those of USER_HZ, 100 a second on every
-// architecture that Go runs on. It errs towards the past, by no more than two ticks: a confirmation is never taken for
-// later than it was.
+// tick is what the kernel counts the ages of entries in: USER_HZ, 100 a second on every architecture that Go runs on.
+const tick = 10 * time.Millisecond
+
+// ago turns the kernel's "so many ticks ago" into a time. It errs towards the past, by no more than two ticks: a
+// confirmation is never taken for later than it was.
 func ago(now time.Time, ticks uint32) time.Time {
-	const tick = 10 * time.Millisecond
 	return now.Add(-time.Duration(ticks+2) * tick)
 }
 

@@ -47,7 +47,7 @@ type Freshness string
 // What can be known of an address.
 const (
 	ThisStart Freshness = "this start" // given, or seen in use, since the guest was started
-	Older     Freshness = "older"      // from before the guest was started
+	Older     Freshness = "older"      // from before the guest was started, as far as anything shows
 	Unknown   Freshness = "unknown"    // nothing tells
 )
 

@@ -34,6 +34,7 @@ type Picture struct {
 	link                     link
 	files                    []reading
 	neighbours, frames       []netlink.Neigh
+	head                     headStart
 	neighbourErr, sightedErr error // why a table of the kernel could not be read
 }
 
@@ -55,6 +56,7 @@ func survey(ctx context.Context, root, bridge string, l link, linkErr error) Pic
 		p.neighbourErr, p.sightedErr = linkErr, linkErr
 		return p
 	}
+	p.head = readHeadStart(l)
 	p.neighbours, p.neighbourErr = listNeighbours(l)
 	p.frames, p.sightedErr = listFrames(l)
 	return p
@@ -82,7 +84,7 @@ type kernelView struct {
 func (p Picture) view(q Query) view {
 	return view{
 		at: p.at, link: p.link, files: p.files,
-		neighbours: neighboursOf(p.neighbours, q.MAC, p.at), sighting: seeFrames(p.frames, q.MAC, p.at),
+		neighbours: neighboursOf(p.neighbours, p.head, q.MAC, p.at), sighting: seeFrames(p.frames, q.MAC, p.at),
 		kernel: kernelView{len(p.neighbours), len(p.frames), p.neighbourErr, p.sightedErr},
 	}
 }

@@ -68,6 +68,8 @@ func TestGuestsOnARealBridge(t *testing.T) {
 	t.Run("a second start is told from the first", h.secondStart)
 	t.Run("a lease without end is confirmed by the guest's frames", h.leaseWithoutEnd)
 	t.Run("a guest with a fixed address is found by the kernel", h.fixedAddress)
+	t.Run("an entry that only ages is no address of this start", h.agedEntry)
+	t.Run("a guest that runs is found by a request of its own", h.firstRequest)
 	t.Run("lost netlink events are made up for", h.lostEvents)
 	t.Run("a guest that only sends frames reaches that stage", h.framesOnly)
 	t.Run("the kernel's tables are explained", h.explained)
@@ -223,7 +225,12 @@ func (p *pending) expect(t *testing.T, want answer) {
 
 func (h *network) newWaiter(t *testing.T, mac net.HardwareAddr) *Waiter {
 	t.Helper()
-	w, err := NewWaiter(h.query(mac))
+	return newRealWaiter(t, h.query(mac))
+}
+
+func newRealWaiter(t *testing.T, q Query) *Waiter {
+	t.Helper()
+	w, err := NewWaiter(q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,6 +288,46 @@ func (h *network) fixedAddress(t *testing.T) {
 	if diff := cmp.Diff([]Stage{Frames, Addressed}, p.stages); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// running is a query for a guest that was started now. The kernel counts ages in ticks, and what was before is to be so by more than that.
+func (h *network) running(mac net.HardwareAddr) Query {
+	<-time.After(5 * tick)
+	q := h.query(mac)
+	q.Since = time.Now()
+	<-time.After(5 * tick)
+	return q
+}
+
+// The kernel was sure of the old address until the restart. Its entry comes into another state by the clock alone, which
+// is made to strike here: what an administrator changes moves the same times.
+func (h *network) agedEntry(t *testing.T) {
+	mac := net.HardwareAddr{0x52, 0x54, 0, 0, 1, 0xbb}
+	ip(t, "neigh replace 192.168.122.210 lladdr "+mac.String()+" dev virbr0 nud reachable")
+	q := h.running(mac)
+	w := newRealWaiter(t, q)
+	ip(t, "neigh change 192.168.122.210 dev virbr0 nud stale")
+	if s := mustLook(t, w); s.belief != never {
+		t.Errorf("%v is believed, as of %s", s.address.IP, s.address.Freshness)
+	}
+	if diff := cmp.Diff("192.168.122.210 neighbours older", brief(All(Look(t.Context(), q)))); diff != "" {
+		t.Error(diff)
+	}
+	ip(t, "neigh del 192.168.122.210 dev virbr0")
+}
+
+// The host has nothing to send to this guest, so the kernel is never sure of it.
+func (h *network) firstRequest(t *testing.T) {
+	mac := net.HardwareAddr{0x52, 0x54, 0, 0, 2, 0xbb}
+	q := h.running(mac)
+	g := h.start(t, mac)
+	g.run(t, "ip addr add 192.168.122.211/24 dev eth0")
+	g.run(t, "busybox arping -f -w 10 -I eth0 192.168.122.1")
+	reports := Look(t.Context(), q)
+	if diff := cmp.Diff("192.168.122.211 neighbours this start live", brief(All(reports))); diff != "" {
+		t.Error(diff)
+	}
+	h.wait(t, newRealWaiter(t, q)).expect(t, answer{Address: "192.168.122.211", Source: "neighbours", Freshness: "this start"})
 }
 
 // Only netlink tells of this guest, and the subscription has run over before the wait begins.
