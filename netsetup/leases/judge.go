@@ -91,7 +91,7 @@ func judgeNeighbours(q Query, v view, base *baseline) Report {
 }
 
 // neighbourFreshness: an entry is of this start when something since then shows it. One that nothing confirms may be
-// right all the same.
+// right all the same: see nudge.
 func neighbourFreshness(q Query, base *baseline, n neighbour) Freshness {
 	switch {
 	case base == nil && q.Since.IsZero():

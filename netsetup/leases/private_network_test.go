@@ -70,6 +70,7 @@ func TestGuestsOnARealBridge(t *testing.T) {
 	t.Run("a guest with a fixed address is found by the kernel", h.fixedAddress)
 	t.Run("an entry that only ages is no address of this start", h.agedEntry)
 	t.Run("a guest that runs is found by a request of its own", h.firstRequest)
+	t.Run("a quiet guest with the address of its last start is asked", h.quietGuest)
 	t.Run("lost netlink events are made up for", h.lostEvents)
 	t.Run("a guest that only sends frames reaches that stage", h.framesOnly)
 	t.Run("the kernel's tables are explained", h.explained)
@@ -328,6 +329,18 @@ func (h *network) firstRequest(t *testing.T) {
 		t.Error(diff)
 	}
 	h.wait(t, newRealWaiter(t, q)).expect(t, answer{Address: "192.168.122.211", Source: "neighbours", Freshness: "this start"})
+}
+
+// Nothing that the guest does reaches the entry of before, which would stay as it is for ever.
+func (h *network) quietGuest(t *testing.T) {
+	mac := net.HardwareAddr{0x52, 0x54, 0, 0, 3, 0xbb}
+	for _, ip := range []string{"192.168.122.212", "192.168.122.213"} { // it has the first no more
+		run(t, "ip", "neigh", "replace", ip, "lladdr", mac.String(), "dev", "virbr0", "nud", "stale")
+	}
+	q := h.running(mac)
+	g := h.start(t, mac)
+	g.run(t, "ip addr add 192.168.122.213/24 dev eth0")
+	h.wait(t, newRealWaiter(t, q)).expect(t, answer{Address: "192.168.122.213", Source: "neighbours", Freshness: "this start"})
 }
 
 // Only netlink tells of this guest, and the subscription has run over before the wait begins.

@@ -81,6 +81,7 @@ func (w *Waiter) Wait(ctx context.Context, progress func(Stage)) (Address, error
 			return seen.address, nil
 		}
 		stage.to(seen.stage)
+		w.nudge(ctx, seen.reports)
 		if seen.belief == later && calm == nil {
 			calm = time.After(settle)
 		}
