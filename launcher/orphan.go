@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,28 +38,49 @@ func (e *OrphanError) Error() string {
 // Orphans finds the orphans among the VMs whose run directories are, or were, in
 // the directory runtime. What is not this user's is nobody's orphan.
 func Orphans(runtime string) ([]Orphan, error) {
-	var orphans []Orphan
-	err := eachQEMU(runtime, func(name string, pid int) {
-		path := filepath.Join(runtime, name, pidName)
-		if holder, held := writeLock(path); held && holder == pid {
-			return // the file at its path is its own: nearly all of them, without a look at all their files
-		}
-		if started, ok := lostPIDFile(pid, path); ok && !ends(pid) {
-			orphans = append(orphans, Orphan{Name: name, PID: pid, Started: started})
-		}
-	})
-	return orphans, err
+	return orphans(runtime, func(string) bool { return true })
 }
 
 // FindOrphan gives the orphan of a VM, if it has one.
 func FindOrphan(vm vms.VM) (Orphan, bool, error) {
-	orphans, err := Orphans(filepath.Dir(vm.RunDir))
-	for _, o := range orphans {
-		if o.Name == filepath.Base(vm.RunDir) {
-			return o, true, nil
-		}
+	found, err := orphans(filepath.Dir(vm.RunDir), func(name string) bool { return name == filepath.Base(vm.RunDir) })
+	if len(found) > 0 {
+		return found[0], true, nil
 	}
 	return Orphan{}, false, err
+}
+
+// orphans finds those of some VMs.
+func orphans(runtime string, wanted func(name string) bool) ([]Orphan, error) {
+	var lost []Orphan
+	err := eachQEMU(runtime, func(name string, pid int) {
+		path := filepath.Join(runtime, name, pidName)
+		if holder, held := writeLock(path); !wanted(name) || held && holder == pid {
+			return // the file at its path is its own: nearly all of them, without a look at all their files
+		}
+		if started, ok := lostPIDFile(pid, path); ok {
+			lost = append(lost, Orphan{Name: name, PID: pid, Started: started})
+		}
+	})
+	return lasting(lost), err
+}
+
+// lasting leaves out those that are about to end. Their ends are waited for side
+// by side: after a logout all VMs of a user may be orphans.
+func lasting(lost []Orphan) []Orphan {
+	end := make([]bool, len(lost))
+	var all sync.WaitGroup
+	for i, o := range lost {
+		all.Go(func() { end[i] = ends(o.PID) })
+	}
+	all.Wait()
+	var orphans []Orphan
+	for i, o := range lost {
+		if !end[i] {
+			orphans = append(orphans, o)
+		}
+	}
+	return orphans
 }
 
 // StopOrphan ends the orphan of a VM by SIGTERM, by which QEMU flushes the

@@ -82,6 +82,30 @@ func TestAProcessThatOnlyNamesThePIDFileIsNoOrphan(t *testing.T) {
 	}
 }
 
+// After a logout all VMs of a user may be orphans, and each might be about to end.
+func TestManyOrphansTakeNoLongerThanOne(t *testing.T) {
+	runtime := t.TempDir()
+	const many = 16
+	for i := range many {
+		pidfile := filepath.Join(runtime, fmt.Sprintf("vm%d", i), "pid")
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", `mkdir -p "${2%/*}" && exec 9>"$2" && rm "$2" && echo && read line`, "sh", "-pidfile", pidfile)
+		said, err1 := cmd.StdoutPipe()
+		stdin, err2 := cmd.StdinPipe()
+		if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = errors.Join(stdin.Close(), cmd.Wait()) }()
+		if _, err := said.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	found, err := Orphans(runtime)
+	if took := time.Since(began); err != nil || len(found) != many || took > many*lastMoment/2 {
+		t.Errorf("%d orphans after %s, %v; want %d after %s", len(found), took, err, many, lastMoment)
+	}
+}
+
 func ignoreExit(err error) error {
 	if _, ok := errors.AsType[*exec.ExitError](err); ok {
 		return nil
