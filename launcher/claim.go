@@ -17,11 +17,10 @@ import (
 // it, and they are made again. What the caller knew of the definition before may be no more.
 func Claim(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
 	for {
-		err := MakeDirs(vm)
-		var lock *Lock
-		if err == nil {
-			lock, err = Acquire(ctx, vm, command)
+		if err := MakeDirs(vm); err != nil && !errors.Is(err, errRemoved) {
+			return nil, err
 		}
+		lock, err := Acquire(ctx, vm, command)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil:
 			continue // a removal was between the two

@@ -27,6 +27,9 @@ func (e *NotPrivateError) Error() string {
 	return fmt.Sprintf("%s: not a private directory of this user: %s", e.Dir, e.Why)
 }
 
+// errRemoved means that a directory which had just been made is gone again.
+var errRemoved = errors.New("removed by another command")
+
 // MakeDirs makes a VM's run, state and data directories, 0700, and refuses what
 // stands in their place: a link, a file, another user's directory, or a run
 // directory that others may enter (*NotPrivateError).
@@ -44,6 +47,9 @@ func MakeDirs(vm vms.VM) error {
 
 func checkPrivate(dir string) error {
 	info, err := os.Lstat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", dir, errRemoved)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,14 @@
 package launcher
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -32,6 +34,18 @@ func TestWhatIsNotPrivateIsRefused(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		})
+	}
+}
+
+// What is missing below a directory that cannot have one is no removal by another command, after which all would be made again.
+func TestADirectoryThatCannotBeMadeIsSaidAtOnce(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	dir := t.TempDir()
+	_, err := Claim(ctx, vms.VM{RunDir: dir + "/run/guestvm", StateDir: "/proc/nosuch/guestvm", DataDir: dir + "/data/guestvm"}, CommandUp)
+	const want = "make directory: mkdir /proc/nosuch: no such file or directory"
+	if err == nil || err.Error() != want || ctx.Err() != nil {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 
