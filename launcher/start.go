@@ -247,7 +247,9 @@ func greeted(ctx context.Context, vm vms.VM, cmd *exec.Cmd) (*Process, error) {
 	if err != nil {
 		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 	}
-	if err := greet(ctx, vm, p); err != nil {
+	greeting, cancel := context.WithTimeout(ctx, greetDeadline)
+	defer cancel()
+	if err := greet(greeting, vm, p); err != nil {
 		err = afterlife(vm, cmd, p, err)
 		p.Close()
 		return nil, err
@@ -256,9 +258,8 @@ func greeted(ctx context.Context, vm vms.VM, cmd *exec.Cmd) (*Process, error) {
 	return p, cmd.Process.Release()
 }
 
+// greet waits until QEMU answers, or ends, or ctx does.
 func greet(ctx context.Context, vm vms.VM, p *Process) error {
-	ctx, cancel := context.WithTimeout(ctx, greetDeadline)
-	defer cancel()
 	ctx, done := p.Context(ctx)
 	defer done()
 	m, err := qmp.Dial(ctx, QMPSocket(vm))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -37,6 +38,9 @@ func (c *waitCmd) run(ctx context.Context, s *session) error {
 		return c.stopped(ctx, vm)
 	}
 	if err := launcher.WaitRunning(ctx, vm); err != nil {
+		if errors.Is(err, qmp.ErrNoGreeting) {
+			return c.tooLate(err, "QEMU still does not answer")
+		}
 		return c.tooLate(err, "it still does not run")
 	}
 	if vm, err = s.managed(c.Name); err != nil {
@@ -54,7 +58,7 @@ func (c *waitCmd) run(ctx context.Context, s *session) error {
 func (c *waitCmd) stopped(ctx context.Context, vm vms.VM) error {
 	process, err := launcher.Find(vm)
 	if errors.Is(err, launcher.ErrNotRunning) {
-		return nil
+		return launcher.NoOrphan(vm) // one runs on, though no command reaches it but down
 	}
 	if err != nil {
 		return err
