@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -77,6 +78,8 @@ func (c *consoleCmd) onTerminal(ctx context.Context, s *session, console *launch
 	if err != nil {
 		return fmt.Errorf("terminal: %w", err)
 	}
+	restore := sync.OnceValue(func() error { return term.Restore(int(terminal.Fd()), before) })
+	defer context.AfterFunc(ctx, func() { _ = restore() })() // at once: what is written to a terminal that nobody reads takes for ever
 	// In raw mode a line feed does not return the carriage.
 	fmt.Fprintf(s.ownStderr, "qlaunch: console of %s; Ctrl-] leaves\r\n", clean(c.Name))
 	err = relay(ctx, console, terminal, s.ownStdout, func(in io.Reader) error { return sendKeys(console, in) })
@@ -84,7 +87,7 @@ func (c *consoleCmd) onTerminal(ctx context.Context, s *session, console *launch
 	if errors.Is(err, errLeft) {
 		err = nil
 	}
-	return errors.Join(err, term.Restore(int(terminal.Fd()), before))
+	return errors.Join(err, restore())
 }
 
 // sendKeys sends what is typed until Ctrl-], as telnet and virsh have it.

@@ -123,7 +123,7 @@ func (e *edit) round(ctx context.Context) error {
 	return nil
 }
 
-// openEditor runs the editor. A Ctrl-C in it is the editor's: it does not end the editing.
+// openEditor runs the editor. A Ctrl-C in it is the editor's, however often: it does not end the editing.
 func (e *edit) openEditor(ctx context.Context) error {
 	argv, err := e.s.editor()
 	if err != nil {
@@ -131,6 +131,9 @@ func (e *edit) openEditor(ctx context.Context) error {
 	}
 	argv = append(argv, e.draft)
 	e.s.showCommand(argv)
+	ctrlC := make(chan os.Signal, 1)
+	signal.Notify(ctrlC, os.Interrupt)
+	defer signal.Stop(ctrlC)
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = e.s.stdin, e.s.ownStdout, e.s.ownStderr, e.s.environ
 	if err := cmd.Run(); err != nil {

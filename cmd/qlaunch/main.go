@@ -31,7 +31,10 @@ func main() {
 	signalled, stop := signal.NotifyContext(context.Background(), ends()...)
 	defer stop()
 	ctx, interrupt := context.WithCancelCause(context.Background())
-	context.AfterFunc(signalled, func() { interrupt(errInterrupted) })
+	context.AfterFunc(signalled, func() {
+		stop() // a second one ends this process at once, wherever it is held up
+		interrupt(errInterrupted)
+	})
 	executable, _ := os.Executable() // without it, the one command that needs it says so
 	s := &session{
 		stdin: os.Stdin, ownStdout: os.Stdout, ownStderr: os.Stderr,

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 		"interrupt": interrupt,
 		"terminal":  terminal,
 		"screen":    screen,
+		"unread":    unread,
 		"supervise": supervise,
 	})
 }
