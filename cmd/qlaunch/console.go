@@ -20,7 +20,7 @@ import (
 
 type consoleCmd struct {
 	Name    string       `arg:"" vm:"" help:"A VM."`
-	Timeout vms.Duration `default:"60s" help:"Without a terminal: how long the guest may take to read the last of its input."`
+	Timeout vms.Duration `default:"60s" help:"Without a terminal: how long the guest may take to read what is next of its input."`
 }
 
 func (consoleCmd) Help() string {
@@ -111,22 +111,34 @@ func sendKeys(w io.Writer, in io.Reader) error {
 
 // inPipe sends what there is, and prints what comes until QEMU has taken all of it.
 func (c *consoleCmd) inPipe(ctx context.Context, s *session, console *launcher.Console) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := func() { cancel(lateError(fmt.Sprintf("the guest has not read all of its input after %s", c.Timeout))) }
 	sent := false
 	err := relay(ctx, console, s.stdin, s.stdout, func(in io.Reader) error {
-		if _, err := io.Copy(console, in); err != nil {
+		if _, err := io.Copy(&timedWriter{console, time.Duration(c.Timeout), late}, in); err != nil {
 			return err
 		}
 		sent = true
-		_ = console.SetReadDeadline(time.Now().Add(time.Duration(c.Timeout)))
+		time.AfterFunc(time.Duration(c.Timeout), late)
 		// With this direction closed alone, QEMU reads to the end, and then hangs up. With both
 		// closed it would throw away what the guest has not read yet (chardev/char-socket.c, tcp_chr_hup).
 		return console.CloseWrite()
 	})
-	switch {
-	case sent && errors.Is(err, errHungUp):
-		err = nil
-	case sent && errors.Is(err, os.ErrDeadlineExceeded):
-		err = lateError(fmt.Sprintf("the guest has not read all of its input after %s", c.Timeout))
+	if sent && errors.Is(err, errHungUp) {
+		return nil
 	}
 	return err
+}
+
+// timedWriter is told when one of its writes takes too long.
+type timedWriter struct {
+	io.Writer
+	most time.Duration
+	late func()
+}
+
+func (w *timedWriter) Write(p []byte) (int, error) {
+	defer time.AfterFunc(w.most, w.late).Stop()
+	return w.Writer.Write(p)
 }
