@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,14 +91,52 @@ func TestAnImageThatPointsToAnotherFileIsRefused(t *testing.T) {
 	}
 }
 
+// The real qemu-img opens no other file of the host's for an image that is let in. The bytes come before a good image's rest.
 func FuzzAnImagesHeaderIsReadWithoutHarm(f *testing.F) {
+	good := makeImage(f, "1M")
+	for _, image := range [][]byte{good, makeImage(f, "-o", "compat=0.10", "1M"), makeImage(f, "-u", "-b", "/nosuch", "-F", "raw", "1M"),
+		makeImage(f, "-o", "data_file=DIR/data", "1M")} {
+		f.Add(image[:0x200])
+	}
 	f.Add([]byte("QFI\xfb"))
 	f.Add([]byte("QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\x00", 72)))
 	f.Add([]byte("QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\xff", 72)))
 	f.Fuzz(func(t *testing.T, header []byte) {
-		err := checkQCOW2(strings.NewReader(string(header)))
-		if err == nil && (len(header) < 72 || fmt.Sprintf("%x", header[8:16]) != "0000000000000000") {
+		if checkQCOW2(strings.NewReader(string(header))) != nil {
+			return
+		}
+		if len(header) < 72 || fmt.Sprintf("%x", header[8:16]) != "0000000000000000" {
 			t.Errorf("accepted: %x", header)
 		}
+		path := filepath.Join(t.TempDir(), "image")
+		image := append(slices.Clone(header), good[min(len(header), len(good)):]...)
+		if err := os.WriteFile(path, image, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		said, _ := exec.CommandContext(t.Context(), "qemu-img", "map", "-f", "qcow2", path).CombinedOutput() // it may well refuse it
+		for _, opened := range regexp.MustCompile(`[Cc]ould not open '([^']*)'|backing file`).FindAllSubmatch(said, -1) {
+			if string(opened[1]) != path {
+				t.Errorf("accepted: %x\n%s", header, said)
+			}
+		}
 	})
+}
+
+// makeImage has qemu-img make an image.
+func makeImage(f *testing.F, options ...string) []byte {
+	f.Helper()
+	dir := f.TempDir()
+	path := filepath.Join(dir, "image")
+	for i := range options {
+		options[i] = strings.ReplaceAll(options[i], "DIR", dir)
+	}
+	if out, err := exec.Command("qemu-img", append([]string{"create", "-f", "qcow2", path}, options...)...).CombinedOutput(); err != nil {
+		f.Fatalf("qemu-img: %v\n%s", err, out)
+	}
+	image, err := os.ReadFile(path)
+	// That a file is missing is what tells that it is looked for.
+	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+		f.Fatal(err)
+	}
+	return image
 }
