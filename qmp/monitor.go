@@ -13,6 +13,7 @@ package qmp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -79,7 +80,17 @@ func open(ctx context.Context, conn net.Conn, path string) (*Monitor, error) {
 	return m, nil
 }
 
+// handshake leaves the negotiation mode. No capability is asked for, so the greeting, which lists them, need not be waited
+// for: QEMU reads what is there already once it has greeted, and both come in one exchange.
 func (m *Monitor) handshake(ctx context.Context) error {
+	negotiation, err := m.begin(ctx, request{name: "qmp_capabilities", fields: map[string]json.RawMessage{"execute": []byte(`"qmp_capabilities"`)}})
+	if cause := m.cause(); err != nil && cause != nil {
+		return &failure{m.path, "wait for the greeting", cause}
+	}
+	if err != nil {
+		return &failure{m.path, "qmp_capabilities", err}
+	}
+	defer m.forget(negotiation.id)
 	select {
 	case m.greeted = <-m.greeting:
 	case <-m.done:
@@ -90,7 +101,7 @@ func (m *Monitor) handshake(ctx context.Context) error {
 		}
 		return &failure{m.path, "wait for the greeting", ctx.Err()}
 	}
-	_, err := m.run(ctx, []byte(`{"execute":"qmp_capabilities"}`))
+	_, err = m.finish(ctx, negotiation)
 	return err
 }
 
@@ -143,38 +154,51 @@ func (m *Monitor) run(ctx context.Context, command []byte) ([]byte, error) {
 	if err != nil {
 		return nil, &failure{m.path, "run", err}
 	}
-	msg, err := m.ask(ctx, req)
+	c, err := m.begin(ctx, req)
 	if err != nil {
 		return nil, &failure{m.path, req.name, err}
 	}
-	if msg.Error != nil {
-		return nil, &failure{m.path, req.name, &Error{req.name, msg.Error.Class, msg.Error.Desc}}
-	}
-	return msg.raw, nil
+	defer m.forget(c.id)
+	return m.finish(ctx, c)
 }
 
-// ask sends req and waits for its reply. A caller that gives up leaves no trace but the id: its late reply finds
+// call is a command that was sent. A caller that gives up forgets it, and leaves no trace but the id: its late reply finds
 // nobody and is thrown away, and the connection goes on.
-func (m *Monitor) ask(ctx context.Context, req request) (message, error) {
+type call struct {
+	name  string
+	id    uint64
+	reply <-chan message
+}
+
+// begin sends a command, which the caller must forget in the end.
+func (m *Monitor) begin(ctx context.Context, req request) (call, error) {
 	if err := ctx.Err(); err != nil {
-		return message{}, err
+		return call{}, err
 	}
 	id, reply, err := m.register()
 	if err != nil {
-		return message{}, err
+		return call{}, err
 	}
-	defer m.forget(id)
 	if err := m.send(ctx, req.encode(id)); err != nil {
-		return message{}, err
+		m.forget(id)
+		return call{}, err
 	}
+	return call{req.name, id, reply}, nil
+}
+
+// finish waits for the reply to a command.
+func (m *Monitor) finish(ctx context.Context, c call) ([]byte, error) {
 	select {
-	case msg, ok := <-reply:
+	case msg, ok := <-c.reply:
 		if !ok {
-			return message{}, m.cause()
+			return nil, &failure{m.path, c.name, m.cause()}
 		}
-		return msg, nil
+		if msg.Error != nil {
+			return nil, &failure{m.path, c.name, &Error{c.name, msg.Error.Class, msg.Error.Desc}}
+		}
+		return msg.raw, nil
 	case <-ctx.Done():
-		return message{}, fmt.Errorf("no reply: %w", ctx.Err())
+		return nil, &failure{m.path, c.name, fmt.Errorf("no reply: %w", ctx.Err())}
 	}
 }
 
