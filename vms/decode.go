@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // decoder fills a VM from a decoded TOML tree, and collects what is wrong.
@@ -35,10 +36,11 @@ func (d *decoder) fail(path, format string, args ...any) {
 
 // table decodes the keys of a table into a struct.
 func (d *decoder) table(tree map[string]any, into reflect.Value, path string) {
+	fields := fieldsOf(into.Type())
 	for _, key := range slices.Sorted(maps.Keys(tree)) {
-		field, known := fieldOf(into.Type(), key)
+		field, known := fields[key]
 		if !known {
-			d.unknown(path, key, slices.Sorted(maps.Keys(fieldsOf(into.Type()))))
+			d.unknown(path, key, slices.Sorted(maps.Keys(fields)))
 			continue
 		}
 		d.value(tree[key], into.FieldByIndex(field.Index), field.Tag, join(path, key))
@@ -171,7 +173,7 @@ func (d *decoder) unknown(table, key string, known []string) {
 	if table != "" {
 		text += " in " + header(table)
 	}
-	_, top := fieldOf(reflect.TypeFor[VM](), key)
+	_, top := fieldsOf(reflect.TypeFor[VM]())[key]
 	if near := meant(key, known); near != "" || !top {
 		text += near
 	} else {
@@ -180,25 +182,36 @@ func (d *decoder) unknown(table, key string, known []string) {
 	d.fail(join(table, key), "%s", text)
 }
 
-// fieldOf is the field of a struct whose tag has a key.
-func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
-	for field := range t.Fields() {
-		if field.Tag.Get("toml") == key && key != "-" {
-			return field, true
-		}
-	}
-	return reflect.StructField{}, false
-}
-
 // fieldsOf are the fields of a struct by the keys in their tags.
-func fieldsOf(t reflect.Type) map[string]reflect.StructField {
+func fieldsOf(t reflect.Type) map[string]reflect.StructField { return schema()[t] }
+
+// schema is fieldsOf for every struct of a definition, found out once: a thousand definitions ask it for each of their keys.
+//
+//nolint:gochecknoglobals // a constant, which Go cannot write as one
+var schema = sync.OnceValue(func() map[reflect.Type]map[string]reflect.StructField {
+	all := map[reflect.Type]map[string]reflect.StructField{}
+	addFields(all, reflect.TypeFor[VM]())
+	return all
+})
+
+// addFields adds a struct, and those that are in it, singly or as a list.
+func addFields(all map[reflect.Type]map[string]reflect.StructField, t reflect.Type) {
 	fields := map[string]reflect.StructField{}
+	all[t] = fields
 	for field := range t.Fields() {
-		if key := field.Tag.Get("toml"); key != "-" {
-			fields[key] = field
+		key := field.Tag.Get("toml")
+		if key == "-" {
+			continue
+		}
+		fields[key] = field
+		inner := field.Type
+		if inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct && !isText(inner) {
+			addFields(all, inner)
 		}
 	}
-	return fields
 }
 
 // isText says whether a type reads its own text.

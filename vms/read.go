@@ -1,6 +1,7 @@
 package vms
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
@@ -39,7 +40,7 @@ func ReadFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFile(path, info); err != nil {
+	if err := cmp.Or(checkFile(path, info), checkDir(filepath.Dir(path))); err != nil {
 		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, largest+1))
@@ -66,7 +67,11 @@ func checkFile(path string, info fs.FileInfo) error {
 	if info.Mode().Perm()&0o002 != 0 {
 		return fmt.Errorf("%s: mode %#o: others can write it, and so choose which of your files the VM reads", path, info.Mode().Perm())
 	}
-	dir := filepath.Dir(path)
+	return nil
+}
+
+// checkDir says whether only the user and root can put definitions into a directory.
+func checkDir(dir string) error {
 	above, err := os.Stat(dir)
 	if err != nil {
 		return err
