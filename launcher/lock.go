@@ -185,18 +185,19 @@ func writeLock(path string) (pid int, held bool) {
 	return pid, held || err != nil
 }
 
-// askLock is writeLock for whoever can say why it cannot be told.
+// askLock is writeLock for whoever can say why it cannot be told. It is asked for each VM that there is, several times:
+// os.OpenFile would make two more system calls, to find out that there is nothing to wait for in a file.
 func askLock(path string) (pid int, held bool, err error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		return 0, false, nil
 	}
 	if err != nil {
-		return 0, false, err
+		return 0, false, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 	lock := unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock); err != nil {
+	if err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &lock); err != nil {
 		return 0, false, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return int(lock.Pid), lock.Type != unix.F_UNLCK, nil

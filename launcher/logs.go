@@ -30,6 +30,9 @@ func TrimLogs(vm vms.VM) error {
 }
 
 func trimLog(path string) error {
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Size() <= logMost { // as nearly always
+		return nil
+	}
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
