@@ -139,6 +139,9 @@ func (p *Process) Wait(ctx context.Context) error {
 	return err
 }
 
+// hasEnded tells whether the process has ended by now.
+func (p *Process) hasEnded() bool { return ended(p.pidfd.Fd()) }
+
 func ended(fd uintptr) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 0)
