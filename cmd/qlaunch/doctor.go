@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/netsetup"
@@ -143,7 +142,7 @@ func (s *session) printFindings(findings []finding) error {
 	if s.wantsColours() {
 		w, level = s.ownStdout, coloured // the session's output takes colours for what a guest could have written
 	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	t := newTable(w)
 	oneLine := func(text string) string { return strings.NewReplacer("\n", "; ", "\t", " ").Replace(clean(text)) }
 	fmt.Fprintf(t, "%s\tCHECK\tEVIDENCE\n", level("LEVEL"))
 	for _, f := range findings {

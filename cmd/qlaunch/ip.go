@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/qlaunch/qlaunch/netsetup/leases"
@@ -119,7 +118,7 @@ func (c *ipCmd) explain(s *session, nics []vms.NIC, reports []leases.Report) err
 }
 
 func printReports(w io.Writer, reports []leases.Report) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	t := newTable(w)
 	fmt.Fprintln(t, "SOURCE\tWHERE\tREADABLE\tMATCHED\tAGE\tVERDICT")
 	for _, r := range reports {
 		readable, matched, age := "yes", "no", "-"

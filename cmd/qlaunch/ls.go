@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
@@ -22,17 +21,19 @@ func (lsCmd) Help() string {
 func (lsCmd) Example() string { return "qlaunch ls -o json" }
 
 func (c *lsCmd) Run(ctx context.Context, s *session) error {
-	names, orphans, err := s.namesAndOrphans()
+	there, err := s.census()
 	if err != nil {
 		return fmt.Errorf("ls: %w", err)
 	}
 	if c.Output == "name" {
-		for _, name := range names {
+		for _, name := range there.names {
 			fmt.Fprintln(s.stdout, name)
 		}
 		return nil
 	}
-	all := newVista(s, func() (map[string]launcher.Orphan, error) { return orphans, nil }).lookAtAll(ctx, names)
+	v := newVista(s, func() (map[string]launcher.Orphan, error) { return there.orphans, nil })
+	v.brief = c.Output == "table"
+	all := v.lookAtAll(ctx, there)
 	if c.Output == "json" {
 		return printJSON(s.stdout, all)
 	}
@@ -40,7 +41,7 @@ func (c *lsCmd) Run(ctx context.Context, s *session) error {
 }
 
 func printTable(w io.Writer, all []overview) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	t := newTable(w)
 	fmt.Fprintln(t, "NAME\tSTATE\tADDRESS\tMEMORY\tCPUS\tUPTIME")
 	for _, o := range all {
 		memory, cpus, uptime := o.Memory.String(), fmt.Sprint(o.CPUs), "-"

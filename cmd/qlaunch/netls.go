@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/netip"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/qlaunch/qlaunch/netsetup"
 )
@@ -90,7 +89,7 @@ func whyNot(err error) string {
 }
 
 func printBridges(w io.Writer, all []bridgeView) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	t := newTable(w)
 	fmt.Fprintln(t, "NAME\tSTATE\tADDRESS\tDHCP\tPORTS\tALLOWED")
 	for _, b := range all {
 		state, dhcp, allowed := "down", "-", "yes, "+b.Rule

@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"maps"
-	"os"
-	"slices"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
@@ -49,15 +46,16 @@ func (v *vista) lookAt(ctx context.Context, ref string, vm vms.VM) (overview, er
 	if err != nil {
 		return overview{}, err
 	}
-	o := overview{Name: vm.Name, State: status.State, Reason: status.Reason, Description: vm.Description, Memory: vm.Memory, CPUs: vm.CPUs,
-		PID: status.PID, Started: status.Started, File: vm.File}
+	o := overviewOf(vm, status)
 	if status.PID == 0 {
 		return o.orOrphan(v.orphans)
 	}
-	v.work(func() {
-		o.Unit, _ = unit.Of(status.PID)
-		v.s.compare(&o, ref, vm)
-	})
+	if !v.brief {
+		v.work(func() {
+			o.Unit, _ = unit.Of(status.PID)
+			v.s.compare(&o, ref, vm)
+		})
+	}
 	if status.State == launcher.Starting {
 		return o, nil
 	}
@@ -65,6 +63,11 @@ func (v *vista) lookAt(ctx context.Context, ref string, vm vms.VM) (overview, er
 		o.Address = address.IP.String()
 	}
 	return o, nil
+}
+
+func overviewOf(vm vms.VM, status launcher.Status) overview {
+	return overview{Name: vm.Name, State: status.State, Reason: status.Reason, Description: vm.Description, Memory: vm.Memory, CPUs: vm.CPUs,
+		PID: status.PID, Started: status.Started, File: vm.File}
 }
 
 // orOrphan is the overview of a VM without a QEMU that can be reached: it may have one that cannot.
@@ -125,37 +128,3 @@ func (v *vista) address(ctx context.Context, vm vms.VM, status launcher.Status) 
 
 // stale says that an address is known from before the start only.
 func stale(address leases.Address) bool { return address.Freshness == leases.Older && !address.Live }
-
-// names are the VMs that are defined, and those that run without a definition in its place, as orphans too.
-func (s *session) names() ([]string, error) {
-	names, _, err := s.namesAndOrphans()
-	return names, err
-}
-
-// namesAndOrphans are the names, and those of them that are orphans.
-func (s *session) namesAndOrphans() ([]string, map[string]launcher.Orphan, error) {
-	names, err := s.store.Names()
-	if err != nil {
-		return nil, nil, err
-	}
-	entries, err := os.ReadDir(s.store.Dirs.Runtime)
-	if err != nil && !os.IsNotExist(err) {
-		return nil, nil, err
-	}
-	defined := names
-	for _, entry := range entries {
-		if _, found := slices.BinarySearch(defined, entry.Name()); found {
-			continue
-		}
-		if started, err := s.store.Started(entry.Name()); err == nil && launcher.IsRunning(started) {
-			names = append(names, entry.Name())
-		}
-	}
-	orphans, err := s.orphans()
-	if err != nil {
-		return nil, nil, err
-	}
-	names = slices.AppendSeq(names, maps.Keys(orphans))
-	slices.Sort(names)
-	return slices.Compact(names), orphans, nil
-}

@@ -33,9 +33,9 @@ func chosen(names []string, all bool, command string, every func() ([]string, er
 
 // runningNames are the VMs that run, orphans among them.
 func (s *session) runningNames() ([]string, error) {
-	names, orphans, err := s.namesAndOrphans()
-	return slices.DeleteFunc(names, func(name string) bool {
-		_, orphan := orphans[name]
+	c, err := s.census()
+	return slices.DeleteFunc(c.names, func(name string) bool {
+		_, orphan := c.orphans[name]
 		return !orphan && !launcher.IsRunning(s.bare(name))
 	}), err
 }

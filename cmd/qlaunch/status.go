@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
@@ -53,7 +52,7 @@ func exitOf(state launcher.State) error {
 }
 
 func printStatus(w io.Writer, o overview) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	t := newTable(w)
 	row := func(key, value string) {
 		if value != "" {
 			fmt.Fprintf(t, "%s:\t%s\n", key, strings.ReplaceAll(clean(value), "\n", "\n\t"))

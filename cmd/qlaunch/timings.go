@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -69,7 +68,7 @@ func (all timelines) print(w io.Writer, names []string) {
 	if len(all) == 0 {
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	t := newTable(w)
 	fmt.Fprintln(t, "NAME\tAT\tTOOK\tSTAGE")
 	for _, name := range names {
 		all[name].rows(t)

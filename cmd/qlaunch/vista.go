@@ -18,6 +18,7 @@ type vista struct {
 	s       *session
 	orphans func() (map[string]launcher.Orphan, error) // the VMs whose QEMU cannot be reached
 	turns   chan struct{}
+	brief   bool // what a table has no room for is not looked at: the unit, and what has changed in the definition
 
 	mu       sync.Mutex
 	pictures map[string]func() leases.Picture // by the bridge
@@ -28,13 +29,18 @@ func newVista(s *session, orphans func() (map[string]launcher.Orphan, error)) *v
 }
 
 // lookAtAll reads VMs by turns, and asks those that run side by side, so that one that does not answer delays no other.
-func (v *vista) lookAtAll(ctx context.Context, names []string) []overview {
-	all := make([]overview, len(names))
+func (v *vista) lookAtAll(ctx context.Context, c census) []overview {
+	all := make([]overview, len(c.names))
 	var last atomic.Int64
 	var reading, asking sync.WaitGroup
 	read := func(i int) {
-		vm, err := v.s.managed(names[i])
-		tell := func() { all[i] = v.orInvalid(ctx, names[i], vm, err) }
+		name := c.names[i]
+		if !c.mayRun(name) {
+			all[i] = v.atRest(name)
+			return
+		}
+		vm, err := v.s.managed(name)
+		tell := func() { all[i] = v.orInvalid(ctx, name, vm, err) }
 		if err == nil && launcher.IsRunning(vm) {
 			asking.Go(tell)
 			return
@@ -43,7 +49,7 @@ func (v *vista) lookAtAll(ctx context.Context, names []string) []overview {
 	}
 	for range cap(v.turns) {
 		reading.Go(func() {
-			for i := int(last.Add(1)) - 1; i < len(names); i = int(last.Add(1)) - 1 {
+			for i := int(last.Add(1)) - 1; i < len(all); i = int(last.Add(1)) - 1 {
 				read(i)
 			}
 		})
@@ -60,9 +66,23 @@ func (v *vista) orInvalid(ctx context.Context, name string, vm vms.VM, err error
 		o, err = v.lookAt(ctx, name, vm)
 	}
 	if err != nil {
-		return overview{Name: name, State: invalid, File: v.s.store.Path(name), Error: err.Error()}
+		return v.unusable(name, err)
 	}
 	return o
+}
+
+// atRest is the overview of a VM that does not run.
+func (v *vista) atRest(name string) overview {
+	vm, err := v.s.load(name)
+	if err != nil {
+		return v.unusable(name, err)
+	}
+	return overviewOf(vm, launcher.Status{State: launcher.Stopped})
+}
+
+// unusable is the overview of a VM whose definition cannot be used.
+func (v *vista) unusable(name string, err error) overview {
+	return overview{Name: name, State: invalid, File: v.s.store.Path(name), Error: err.Error()}
 }
 
 // work does what takes a processor. Nothing in it may wait for anybody.
