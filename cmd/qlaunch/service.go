@@ -209,8 +209,21 @@ func (s *session) tellUnit(ctx context.Context, vm vms.VM, verb unit.Verb) (wait
 	done := manager.Begin(ctx, verb, unit.Name(vm.Name))
 	return func() error {
 		defer cancel()
-		return done()
+		if err := done(); err != nil || verb != unit.Stop {
+			return err
+		}
+		return forgive(ctx, manager, unit.Name(vm.Name))
 	}
+}
+
+// forgive leaves no failed unit behind an end that was wanted, were it by SIGKILL. Whether the manager sees the signal is
+// chance: while what started QEMU still waits for the guest's address, the kernel tells that process of the end, not the manager.
+func forgive(ctx context.Context, manager unit.Manager, name string) error {
+	state, err := manager.State(ctx, name)
+	if err != nil || state.Active != "failed" {
+		return err
+	}
+	return manager.ResetFailed(ctx, name)
 }
 
 // awaitUnit waits until the unit of a VM that has ended is at rest. That the
