@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -30,7 +28,7 @@ var (
 	ErrNoVhost      = errors.New("QEMU itself moves the network's packets, which is slower")
 	ErrVhostDenied  = errors.New("this user may not open it: QEMU itself moves the network's packets, which is slower")
 	ErrSpace        = errors.New("less free space than the disks may still need")
-	ErrNoLinger     = errors.New("the VMs' run directories go with the last logout")
+	ErrNoLinger     = errors.New("a logout ends the VMs that systemd runs")
 	ErrNoAccelerate = errors.New("runs under tcg, which is slow")
 )
 
@@ -49,7 +47,7 @@ func Examine(ctx context.Context, vm vms.VM, root string, verbose func(argv []st
 			findings = append(findings, examineVersion(ctx, vm.QEMU.Binary, f.Err, verbose))
 		}
 	}
-	return append(findings, examineSpace(vm), examineVhost(vm, root), examineLinger(root, os.Getuid()))
+	return append(findings, examineSpace(vm), examineVhost(vm, root), examineLinger(vm.RunDir, root, os.Getuid()))
 }
 
 // A check looks at one thing that a start depends on.
@@ -185,36 +183,4 @@ func hasBridge(vm vms.VM) bool {
 		}
 	}
 	return false
-}
-
-// examineLinger asks where logind keeps the users whose services outlive their logins, by the name of the runtime
-// directories' owner: without it, /run/user/UID and all in it goes some seconds after the last logout.
-func examineLinger(root string, uid int) Finding {
-	f := Finding{ID: "linger"}
-	name := userName(uid)
-	mark := "/var/lib/systemd/linger/" + name
-	if uid == 0 {
-		f.Skipped, f.Evidence = true, "VMs are not for root"
-		return f
-	}
-	if _, err := os.Stat(filepath.Join(root, "/run/systemd/system")); err != nil {
-		f.Skipped, f.Evidence = true, "systemd does not run here"
-		return f
-	}
-	if _, err := os.Stat(filepath.Join(root, mark)); err != nil {
-		f.Warning = fmt.Errorf("user %s does not linger: %w", name, ErrNoLinger)
-		f.Evidence = f.Warning.Error()
-		return f
-	}
-	f.Evidence = mark
-	return f
-}
-
-// userName is a user's name, or, without one, the number.
-func userName(uid int) string {
-	id := strconv.Itoa(uid)
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username
-	}
-	return id
 }

@@ -159,19 +159,22 @@ func TestADiskGrowsByWhatItHasNotYet(t *testing.T) {
 
 func TestAUserWhoDoesNotLingerIsWarned(t *testing.T) {
 	root := t.TempDir()
-	const uid = 471100 // nobody's
-	if f := examineLinger(root, uid); !f.Skipped || f.Evidence != "systemd does not run here" {
+	const uid, runtime = 471100, "/run/user/471100/qlaunch" // nobody's
+	if f := examineLinger(runtime, root, uid); !f.Skipped || f.Evidence != "systemd does not run here" {
 		t.Errorf("without systemd: %+v", f)
 	}
 	makeFile(t, root+"/run/systemd/system/x", "")
-	if f := examineLinger(root, uid); !errors.Is(f.Warning, ErrNoLinger) || f.Evidence != "user 471100 does not linger: the VMs' run directories go with the last logout" {
+	if f := examineLinger(runtime, root, uid); !errors.Is(f.Warning, ErrNoLinger) || f.Evidence != "user 471100 does not linger: a logout ends the VMs that systemd runs" {
 		t.Errorf("not lingering: %+v", f)
 	}
-	if f := examineLinger(root, 0); !f.Skipped || f.Evidence != "VMs are not for root" {
+	if f := examineLinger("/run/user/0/qlaunch", root, 0); !f.Skipped || f.Evidence != "VMs are not for root" {
 		t.Errorf("root: %+v", f)
 	}
+	if f := examineLinger("/tmp/run", root, uid); !f.Skipped || f.Evidence != "/tmp/run is not in /run/user/471100" {
+		t.Errorf("run directories elsewhere: %+v", f)
+	}
 	makeFile(t, root+"/var/lib/systemd/linger/471100", "")
-	if f := examineLinger(root, uid); f.Warning != nil || f.Evidence != "/var/lib/systemd/linger/471100" {
+	if f := examineLinger(runtime, root, uid); f.Warning != nil || f.Evidence != "/var/lib/systemd/linger/471100" {
 		t.Errorf("lingering: %+v", f)
 	}
 }

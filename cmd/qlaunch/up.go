@@ -17,6 +17,7 @@ type upCmd struct {
 	All     bool         `short:"a" help:"Every VM that is defined, in place of names."`
 	Wait    goal         `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
 	Timeout vms.Duration `default:"60s" help:"How long to wait for that. The VM keeps running."`
+	Linger  bool         `name:"require-linger" help:"Start nothing unless you linger, so that no logout ends it."`
 	Direct  bool         `help:"Start it outside of systemd, also where it could be a service."`
 	Timings bool         `help:"Say on standard error when the start reached what."`
 	DryRun  bool         `help:"Check all that a start needs, print QEMU's command line, start nothing."`
@@ -33,6 +34,11 @@ func (c *upCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	if c.Linger {
+		if err := launcher.CheckLinger(s.store.Dirs.Runtime, s.root); err != nil {
+			return fmt.Errorf("up: %w", err)
+		}
+	}
 	if c.DryRun {
 		return each(names, func(name string) error { return s.dryRun(ctx, name) }, "up")
 	}
@@ -44,7 +50,22 @@ func (c *upCmd) Run(ctx context.Context, s *session) error {
 		return c.one(ctx, s.forStart(times[name], c.Wait), name, times[name].staged(stage))
 	})
 	times.print(s.stderr, names)
+	s.warnOfLogout(names)
 	return err
+}
+
+// warnOfLogout tells a user who does not linger of the one thing that ends VMs unasked. One that was started outside of systemd
+// runs on: logind leaves a login's processes alone (KillUserProcesses=no of logind.conf(5), as Debian has it).
+func (s *session) warnOfLogout(names []string) {
+	if launcher.CheckLinger(s.store.Dirs.Runtime, s.root) == nil {
+		return
+	}
+	for _, ref := range names {
+		if name, _, err := s.store.Locate(ref); err == nil && inUnit(s.bare(name)) {
+			s.notice("a logout ends your VMs, as you do not linger: loginctl enable-linger")
+			return
+		}
+	}
 }
 
 // bringAllUp makes VMs run, all side by side, and prints their addresses.
