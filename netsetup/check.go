@@ -125,6 +125,7 @@ func checks() []check {
 		{"dhcp", later, ofBridge, checkDHCP},
 		{"leases", later, ofBridge, checkLeases},
 		{"listeners", later, ofBridge, checkListeners},
+		{"input-policy", later, ofBridge, checkInputPolicy},
 		{"forwarding", later, ofBridge, checkForwarding},
 		{"forward-policy", later, ofBridge, checkForwardPolicy},
 		{"bridge-netfilter", later, ofHost, checkNetfilter},

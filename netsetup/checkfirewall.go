@@ -2,9 +2,9 @@ package netsetup
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -43,7 +43,7 @@ func checkNetfilter(_ context.Context, q CheckQuery, _ *Report) Result {
 	}
 }
 
-// checkForwardPolicy asks the firewalls: an accept in a table of ours never overrides a policy of drop in another's.
+// checkForwardPolicy asks the firewalls: an accept in a table of ours never overrides what another's drops.
 func checkForwardPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 	switch {
 	case r.Bridge.Name == "":
@@ -51,94 +51,77 @@ func checkForwardPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 	case os.Geteuid() != 0:
 		return skipped(needsRoot)
 	}
+	from := slices.DeleteFunc(slices.Clone(r.Bridge.Addrs), func(a netip.Prefix) bool { return !a.Addr().Is4() })
+	p := packet{in: r.Bridge.Name, from: from, out: waysOut(r.Bridge)}
+	return r.askFirewalls(ctx, q, p, "forward", ErrForwardDropped, ok("no policy drops what guests send"))
+}
+
+// checkInputPolicy asks the same for a guest's question for an address: a DHCP server that listens hears nothing of what a firewall drops.
+func checkInputPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
+	switch {
+	case r.Bridge.Name == "":
+		return skipped("no bridge")
+	case r.Server.Kind == "":
+		return skipped("no DHCP server of this host's is known")
+	case os.Geteuid() != 0:
+		return skipped(needsRoot)
+	}
+	return r.askFirewalls(ctx, q, dhcpRequest(r.Bridge.Name), "input", ErrInputDropped, ok("no policy drops what guests ask the DHCP server"))
+}
+
+// waysOut are the links of the default routes.
+func waysOut(b Bridge) []string {
+	links, _ := defaultLinks(b) // where they cannot be listed, there is none
+	names := make([]string, len(links))
+	for i, l := range links {
+		names[i] = l.Attrs().Name
+	}
+	return names
+}
+
+// askFirewalls says what becomes of a packet at a hook: passed, or, where a firewall drops it, an error of that cause.
+func (r *Report) askFirewalls(ctx context.Context, q CheckQuery, p packet, hook string, cause error, passed Result) Result {
 	rules, err := q.run(ctx, "iptables", "-S")
 	if err != nil && !errors.Is(err, errNotInstalled) {
-		return warn(r.wrong(ErrForwardUnknown, err.Error()))
+		return warn(r.wrong(ErrFirewallUnknown, err.Error()))
 	}
-	if verdict := forwardVerdict(rules, r.Bridge.Name); verdict == dropped {
-		return fail(r.wrong(ErrForwardDropped, "iptables: FORWARD has the policy DROP, and no rule accepts what comes from "+r.Bridge.Name))
+	sawIPTables := err == nil
+	if f := readIPTables(rules, p).at(hook); f.verdict == drops {
+		e := r.wrong(cause, fmt.Sprintf("iptables: %s has the policy DROP, and no rule accepts what comes from %s", f.chain, p.in))
+		if f.why != "" {
+			e.Detail = "iptables: " + f.why
+		}
+		return f.result(e)
 	}
-	sawIptables := err == nil
-	chains, err := q.run(ctx, "nft", "-j", "list", "chains")
-	if err != nil && !errors.Is(err, errNotInstalled) {
-		return warn(r.wrong(ErrForwardUnknown, err.Error()))
+	list, err := q.run(ctx, "nft", "-j", "-t", "list", "ruleset")
+	if errors.Is(err, errNotInstalled) {
+		return passed
 	}
-	if chain := droppingChain([]byte(chains), sawIptables); chain != "" {
-		e := r.wrong(ErrForwardUnknown, "nft chain "+chain+" has the policy drop")
-		e.Chain = chain
+	var tables ruleset
+	if err == nil {
+		tables, err = readNft([]byte(list), p, sawIPTables)
+	}
+	if err != nil {
+		return warn(r.wrong(ErrFirewallUnknown, err.Error()))
+	}
+	if f := tables.at(hook); f.verdict == drops {
+		e := r.wrong(cause, fmt.Sprintf("nft chain %s has the policy drop", f.chain))
+		if f.why != "" {
+			e.Detail = fmt.Sprintf("nft chain %s has a %s for what comes from %s", f.chain, f.why, p.in)
+		}
+		e.Chain = f.chain
+		return f.result(e)
+	}
+	return passed
+}
+
+// result is a failure, or a warning where a rule that could not be judged may save the packet.
+func (f fate) result(e *Error) Result {
+	if f.unsure {
+		e.Cause = ErrFirewallUnknown
 		return warn(e)
 	}
-	return ok("no policy drops what guests send")
-}
-
-// The verdicts on what comes from a bridge.
-const (
-	passed  = "passed"
-	dropped = "dropped"
-)
-
-// forwardVerdict reads what `iptables -S` prints: under a policy of DROP, a rule must accept what comes in from the
-// bridge, in FORWARD or in a chain that it jumps to, such as ours, libvirt's or Docker's.
-func forwardVerdict(rules, bridge string) string {
-	chains, policy := []string{"FORWARD"}, passed
-	var appended [][]string
-	for line := range strings.Lines(rules) {
-		switch words := strings.Fields(line); {
-		case slices.Equal(words, []string{"-P", "FORWARD", "DROP"}):
-			policy = dropped
-		case len(words) > 2 && words[0] == "-A":
-			appended = append(appended, words)
-			if words[1] == "FORWARD" {
-				chains = append(chains, after(words, "-j"))
-			}
-		}
-	}
-	for _, words := range appended {
-		if slices.Contains(chains, words[1]) && accepts(words, bridge) {
-			return passed
-		}
-	}
-	return policy
-}
-
-// accepts says whether a rule lets all pass that comes from the bridge, as far as its words can tell.
-func accepts(rule []string, bridge string) bool {
-	for i, word := range rule {
-		if word == "-p" || word == "!" || word == "-m" && after(rule[i:], "-m") != "comment" {
-			return false
-		}
-	}
-	all := after(rule, "-i") == "" && after(rule, "-o") == "" && after(rule, "-s") == "" && after(rule, "-d") == ""
-	return after(rule, "-j") == "ACCEPT" && (all || after(rule, "-i") == bridge)
-}
-
-// after is the word behind another, or "".
-func after(words []string, word string) string {
-	if i := slices.Index(words, word); i >= 0 && i+1 < len(words) {
-		return words[i+1]
-	}
-	return ""
-}
-
-// droppingChain is the first chain on the forward hook whose policy is drop, as `nft -j list chains` tells: its family,
-// table and name. That of iptables is left out where iptables itself was asked.
-func droppingChain(data []byte, sawIptables bool) string {
-	var list struct {
-		Nftables []struct {
-			Chain struct{ Family, Table, Name, Hook, Policy string }
-		}
-	}
-	if json.Unmarshal(data, &list) != nil {
-		return ""
-	}
-	for _, entry := range list.Nftables {
-		c := entry.Chain
-		seen := sawIptables && c.Family == "ip" && c.Table == "filter" && c.Name == "FORWARD"
-		if c.Hook == "forward" && c.Policy == "drop" && !seen && slices.Contains([]string{"ip", "inet"}, c.Family) {
-			return fmt.Sprintf("%s %s %s", c.Family, c.Table, c.Name)
-		}
-	}
-	return ""
+	return fail(e)
 }
 
 // checkNAT: root sees the table itself, others whether the unit that makes it is active.

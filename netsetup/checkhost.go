@@ -51,18 +51,11 @@ func checkMTU(_ context.Context, _ CheckQuery, r *Report) Result {
 	case len(r.Bridge.Uplinks) > 0:
 		return skipped("guests are on the network behind " + strings.Join(r.Bridge.Uplinks, ", "))
 	}
-	routes, err := again(func() ([]netlink.Route, error) { return netlink.RouteList(nil, unix.AF_INET) })
+	links, err := defaultLinks(r.Bridge)
 	if err != nil {
-		return warn(fmt.Errorf("list routes: %w", err))
+		return warn(err)
 	}
-	for _, route := range routes {
-		if to := destination(route); to.IsValid() && to.Bits() > 0 || route.LinkIndex == r.Bridge.Index {
-			continue
-		}
-		link, err := netlink.LinkByIndex(route.LinkIndex)
-		if err != nil {
-			continue // a route of several links, or one that has just gone
-		}
+	for _, link := range links {
 		mtu := link.Attrs().MTU
 		if mtu < r.Bridge.MTU && r.own {
 			return ok(fmt.Sprintf("%s has %d, %s %d, and TCP is told", r.Bridge.Name, r.Bridge.MTU, link.Attrs().Name, mtu))
@@ -74,6 +67,24 @@ func checkMTU(_ context.Context, _ CheckQuery, r *Report) Result {
 		}
 	}
 	return ok(fmt.Sprintf("%s has %d", r.Bridge.Name, r.Bridge.MTU))
+}
+
+// defaultLinks are the links of the default routes, but for a bridge.
+func defaultLinks(bridge Bridge) ([]netlink.Link, error) {
+	routes, err := again(func() ([]netlink.Route, error) { return netlink.RouteList(nil, unix.AF_INET) })
+	if err != nil {
+		return nil, fmt.Errorf("list routes: %w", err)
+	}
+	var links []netlink.Link
+	for _, route := range routes {
+		if to := destination(route); to.IsValid() && to.Bits() > 0 || route.LinkIndex == bridge.Index {
+			continue
+		}
+		if link, err := netlink.LinkByIndex(route.LinkIndex); err == nil { // else a route of several links, or one that has just gone
+			links = append(links, link)
+		}
+	}
+	return links, nil
 }
 
 // checkMACs looks for the MACs of a guest in the bridge's forwarding table: who has sent a frame with one of them in the

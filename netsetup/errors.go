@@ -66,8 +66,10 @@ var (
 	ErrForwardingOff = errors.New("forwarding is off, guests reach this host alone")
 	// ErrForwardDropped says that a firewall drops what guests send to other networks.
 	ErrForwardDropped = errors.New("the firewall lets guests reach this host alone")
-	// ErrForwardUnknown says that a firewall's chain drops what it does not know, and may know the bridge.
-	ErrForwardUnknown = errors.New("a firewall drops what it does not know")
+	// ErrInputDropped says that a firewall drops what guests ask the DHCP server of this host.
+	ErrInputDropped = errors.New("the firewall keeps guests from this host's DHCP server")
+	// ErrFirewallUnknown says that a firewall drops what it does not know, and may know the bridge; or could not be asked.
+	ErrFirewallUnknown = errors.New("a firewall drops what it does not know")
 	// ErrNoNAT says that our own table of rules is not there: something has flushed it, or the unit has failed.
 	ErrNoNAT = errors.New("qlaunch's firewall rules are not in force")
 

@@ -155,8 +155,9 @@ func networkCauses() []aCause {
 		{netsetup.ErrLeasesUnreadable, func(e *netsetup.Error) string { return "sudo chmod o+r " + shellLine([]string{e.File}) }},
 		{netsetup.ErrPortTaken, func(e *netsetup.Error) string { return fmt.Sprintf("sudo ss -lntup sport = :%d", e.Port) }},
 		{netsetup.ErrForwardingOff, setUp},
-		{netsetup.ErrForwardDropped, setUp},
-		{netsetup.ErrForwardUnknown, func(e *netsetup.Error) string {
+		{netsetup.ErrForwardDropped, firewallHint},
+		{netsetup.ErrInputDropped, firewallHint},
+		{netsetup.ErrFirewallUnknown, func(e *netsetup.Error) string {
 			if e.Chain == "" {
 				return "sudo nft list ruleset"
 			}
@@ -212,6 +213,25 @@ func setUp(e *netsetup.Error) string {
 		return "sudo qlaunch net setup"
 	}
 	return "sudo qlaunch net setup --bridge " + shellLine([]string{e.Bridge})
+}
+
+// firewallHint lets guests through a firewall. On a bridge of our own setup does, as far as a table of nft's own lets it;
+// around another's bridge it changes nothing.
+func firewallHint(e *netsetup.Error) string {
+	table, bridge := strings.Fields(e.Chain), shellLine([]string{e.Bridge})
+	ofFirewalld := len(table) > 1 && table[1] == "firewalld"
+	switch {
+	case e.Chain != "" && !ofFirewalld:
+		return "sudo nft list chain " + e.Chain
+	case e.Own:
+		return setUp(e)
+	case ofFirewalld:
+		return "sudo firewall-cmd --zone=trusted --add-interface=" + bridge + " # and with --permanent, for the next boot"
+	case errors.Is(e.Cause, netsetup.ErrInputDropped):
+		return "sudo iptables -I INPUT -i " + bridge + " -p udp --dport 67 -j ACCEPT"
+	}
+	return "sudo iptables -I FORWARD -i " + bridge + " -j ACCEPT && " +
+		"sudo iptables -I FORWARD -o " + bridge + " -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 }
 
 func bridgeDownHint(e *netsetup.Error) string {
