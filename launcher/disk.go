@@ -68,6 +68,9 @@ func makeDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
 	said, err := cmd.CombinedOutput()
 	if err != nil {
 		_ = os.Remove(part)
+		if ctx.Err() != nil { // which ended it, and whose words are not its own
+			return context.Cause(ctx)
+		}
 		return fmt.Errorf("create: %w: %s", err, strings.TrimSpace(string(said)))
 	}
 	// A link, unlike a rename, never replaces a disk that another start made meanwhile.
