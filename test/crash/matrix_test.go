@@ -38,11 +38,16 @@ type blow struct {
 	files  []string // of the home: only calls on these; none: all
 }
 
+// interrupted is the blow after which a VM that runs is as good as one that does not: status knows.
+const interrupted = "interrupted"
+
 // The calls by which a command changes what others see. Go makes them by these names on every Linux that it runs on.
 func blows() []blow {
 	return []blow{
 		{name: "killed", inject: "signal=KILL", calls: []string{"openat", "write", "pwrite64", "ftruncate", "fsync", "renameat", "unlinkat",
 			"mkdirat", "linkat", "fchmodat", "bind", "listen", "connect", "clone", "pidfd_send_signal"}},
+		{name: interrupted, inject: "signal=INT", calls: []string{"openat", "write", "pwrite64", "ftruncate", "renameat", "unlinkat",
+			"mkdirat", "linkat", "bind", "connect", "clone", "pidfd_send_signal"}},
 		// Not the execve that is strace's own.
 		{name: "killed", inject: "signal=KILL", calls: []string{"execve"}, files: []string{programs.fakeQEMU}},
 		{name: "no space", inject: "error=ENOSPC", calls: []string{"openat", "pwrite64", "fsync", "renameat", "mkdirat", "linkat", "bind"}},
@@ -131,7 +136,7 @@ func (s scene) set(t *testing.T) *home {
 func (s scene) play(t *testing.T, b blow, call string, n int) {
 	h := s.set(t)
 	e, _ := h.traced(b, call, n, s.args)
-	if err := s.isTruthful(h, e); err != nil {
+	if err := s.isTruthful(h, b, e); err != nil {
 		t.Fatal(err)
 	}
 	h.holds(h.fakeQEMU())
@@ -171,12 +176,19 @@ func (h *home) strace(trace string, b blow, call string, n int, args []string) [
 func (s scene) starts() bool { return s.args[0] == "up" || s.args[0] == "restart" }
 
 // isTruthful judges a command that ended by itself: what it says is what is.
-func (s scene) isTruthful(h *home, e ended) error {
-	if e.signal == unix.SIGKILL {
+func (s scene) isTruthful(h *home, b blow, e ended) error {
+	if e.signal == unix.SIGKILL || e.signal == unix.SIGINT {
 		return nil
 	}
+	e.err = regexp.MustCompile(`(?m)^strace: .*\n`).ReplaceAllString(e.err, "")
 	running := len(h.settled(web))
 	switch {
+	case b.name == interrupted && e.code == 130:
+		if want := "qlaunch: error: " + s.args[0] + " web: interrupted\n"; e.err != want {
+			return fmt.Errorf("interrupted, and said\n%swant\n%s", e.err, want)
+		}
+	case b.name == interrupted && e.code != 0:
+		return fmt.Errorf("interrupted, and exit code %d\n%s", e.code, e.err)
 	case e.code == 0 && s.starts() != (running == 1):
 		return fmt.Errorf("exit code 0, and %d QEMUs", running)
 	case e.code != 0 && s.args[0] == "up" && running != 0:
