@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // searched are the directories that root's programs are taken from, whatever PATH says.
@@ -26,8 +28,10 @@ func program(name string) string {
 	return ""
 }
 
-// patience bounds every command: the slowest, a unit's start, takes seconds.
-const patience = 90 * time.Second
+const (
+	patience = 90 * time.Second // bounds every command: the slowest, a unit's start, takes seconds
+	grace    = time.Second      // after a command's end, for whoever else holds its output
+)
 
 // A commandError is a command of the system's that ended badly.
 type commandError struct {
@@ -47,7 +51,8 @@ func (e *commandError) Error() string {
 func (e *commandError) Unwrap() error { return e.err }
 
 // run runs a program of the system's with an environment of its own, in "/", and gives what it printed. Nothing of the
-// caller's environment reaches it. Its error has the program's own words.
+// caller's environment reaches it. Its error has the program's own words. A program that ends well and leaves another
+// behind has ended well; with one that takes too long, its whole process group goes.
 func run(ctx context.Context, stdin string, argv ...string) (string, error) {
 	path := program(argv[0])
 	if path == "" {
@@ -60,8 +65,11 @@ func run(ctx context.Context, stdin string, argv ...string) (string, error) {
 	cmd.Stdin = strings.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	cmd.WaitDelay = grace
 	err := cmd.Run()
-	if err == nil {
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
 		return stdout.String(), nil
 	}
 	if ctx.Err() != nil {
