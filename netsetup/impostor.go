@@ -53,7 +53,7 @@ func seenOn(bridge int, mac net.HardwareAddr) (port string, err error) {
 	return "", nil
 }
 
-// Taps are the taps that a process of this user holds: each open file of /dev/net/tun has its interface's name in fdinfo,
+// Taps are the taps that a process holds: each open file of /dev/net/tun has its interface's name in fdinfo,
 // as "iff:", since Linux 3.13 (drivers/net/tun.c, tun_chr_show_fdinfo). Of a process that cannot be looked at there are none.
 func Taps(pid int) []string {
 	infos, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid)) // the pattern is no malformed one

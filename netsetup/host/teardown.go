@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/qlaunch/qlaunch/netsetup"
@@ -117,30 +118,22 @@ func guestsOn(want netsetup.Want) []Guest {
 	return guests
 }
 
-// tapHolders are the processes that hold taps, by the tap: each open file of /dev/net/tun has its interface's name in
-// fdinfo, as "iff:", since Linux 3.13 (drivers/net/tun.c, tun_chr_show_fdinfo).
+// tapHolders are the processes that hold taps, by the tap.
 func tapHolders() map[string]Guest {
 	holders := map[string]Guest{}
-	infos, _ := filepath.Glob("/proc/[0-9]*/fdinfo/*") // the pattern is a constant
-	for _, info := range infos {
-		data, err := os.ReadFile(info)
-		if err != nil {
-			continue // closed, or ended
+	processes, _ := filepath.Glob("/proc/[0-9]*") // the pattern is a constant
+	for _, dir := range processes {
+		pid, _ := strconv.Atoi(filepath.Base(dir)) // digits, by the pattern
+		for _, tap := range netsetup.Taps(pid) {
+			holders[tap] = holder(dir, pid)
 		}
-		_, rest, ok := strings.Cut(string(data), "iff:\t")
-		if !ok {
-			continue
-		}
-		tap, _, _ := strings.Cut(rest, "\n")
-		holders[tap] = holder(filepath.Dir(filepath.Dir(info)))
 	}
 	return holders
 }
 
 // holder is what a process's directory in /proc tells of it.
-func holder(dir string) Guest {
-	var g Guest
-	_, _ = fmt.Sscanf(filepath.Base(dir), "%d", &g.PID) // digits
+func holder(dir string, pid int) Guest {
+	g := Guest{PID: pid}
 	if state, err := lookMode(dir); err == nil {
 		_, owners, _ := strings.Cut(state, " ")
 		g.User, _, _ = strings.Cut(owners, ":")
