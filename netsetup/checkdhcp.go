@@ -88,7 +88,7 @@ func checkListeners(_ context.Context, q CheckQuery, r *Report) Result {
 	}{{"udp", dhcp}, {"udp", dns}, {"udp6", dns}, {"tcp", dns}, {"tcp6", dns}} {
 		if uid, taken := wildcard(string(readSome(q.at("/proc/net/"+p.table), 8<<20)), p.port); taken {
 			e := &Error{What: fmt.Sprintf("%s port %d", strings.TrimSuffix(p.table, "6"), p.port), Cause: ErrPortTaken, Bridge: r.Bridge.Name, Port: int(p.port),
-				Detail: "by a process of user " + userName(uid)}
+				Detail: "by a process of user " + UserName(uid)}
 			return warn(e)
 		}
 	}

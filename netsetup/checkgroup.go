@@ -28,10 +28,10 @@ func checkGroup(_ context.Context, _ CheckQuery, r *Report) Result {
 		return skipped("no group is needed")
 	}
 	if inGroup(gid) {
-		return ok("this process is in group " + groupName(gid))
+		return ok("this process is in group " + GroupName(gid))
 	}
 	e := &Error{What: "bridge helper " + r.Helper, Cause: ErrHelperForbidden, Bridge: r.Bridge.Name, Helper: r.Helper,
-		Detail: "this process is not in group " + groupName(gid)}
+		Detail: "this process is not in group " + GroupName(gid)}
 	e.closedTo(r.Helper)
 	return fail(e)
 }
@@ -54,13 +54,13 @@ func checkManager(_ context.Context, q CheckQuery, r *Report) Result {
 	case pid == 0:
 		return skipped("no systemd of this user's runs")
 	case !inGroup(gid) && !joinedLater(gid):
-		return skipped("this user is not in group " + groupName(gid))
+		return skipped("this user is not in group " + GroupName(gid))
 	}
 	status := string(readSome(q.at(fmt.Sprintf("/proc/%d/status", pid)), 1<<16))
 	if slices.Contains(groupsIn(status), strconv.FormatUint(uint64(gid), 10)) {
-		return ok(fmt.Sprintf("systemd --user, pid %d, is in group %s", pid, groupName(gid)))
+		return ok(fmt.Sprintf("systemd --user, pid %d, is in group %s", pid, GroupName(gid)))
 	}
-	return warn(&Error{What: fmt.Sprintf("systemd --user, pid %d", pid), Cause: ErrStaleManager, Group: groupName(gid), Detail: "group " + groupName(gid)})
+	return warn(&Error{What: fmt.Sprintf("systemd --user, pid %d", pid), Cause: ErrStaleManager, Group: GroupName(gid), Detail: "group " + GroupName(gid)})
 }
 
 // groupsIn are the groups in a process's status, proc_pid_status(5): the supplementary ones, and the effective one.

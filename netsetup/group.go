@@ -16,7 +16,7 @@ func (e *Error) closedTo(path string) {
 	if unix.Stat(path, &st) != nil {
 		return // in a directory that is closed itself
 	}
-	e.Group, e.LogInAgain = groupName(st.Gid), joinedLater(st.Gid)
+	e.Group, e.LogInAgain = GroupName(st.Gid), joinedLater(st.Gid)
 }
 
 // joinedLater says whether the user database has this process's user in a group that the process itself does not have:
@@ -35,10 +35,11 @@ func joinedLater(gid uint32) bool {
 
 // describeMode is owner and mode as ls and chmod write them: "root:kvm 4750".
 func describeMode(st unix.Stat_t) string {
-	return fmt.Sprintf("%s:%s %04o", userName(st.Uid), groupName(st.Gid), st.Mode&0o7777)
+	return fmt.Sprintf("%s:%s %04o", UserName(st.Uid), GroupName(st.Gid), st.Mode&0o7777)
 }
 
-func userName(uid uint32) string {
+// UserName is the name of a user; the number, where there is none.
+func UserName(uid uint32) string {
 	id := strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(id); err == nil {
 		return u.Username
@@ -46,7 +47,8 @@ func userName(uid uint32) string {
 	return id
 }
 
-func groupName(gid uint32) string {
+// GroupName is the name of a group; the number, where there is none.
+func GroupName(gid uint32) string {
 	id := strconv.FormatUint(uint64(gid), 10)
 	if g, err := user.LookupGroupId(id); err == nil {
 		return g.Name

@@ -66,23 +66,7 @@ func modeOf(f *os.File) (string, error) {
 
 func stateOf(info fs.FileInfo) string {
 	st, _ := info.Sys().(*syscall.Stat_t)
-	return netsetup.ModeState(info.Mode(), userName(st.Uid), groupName(st.Gid))
-}
-
-func userName(uid uint32) string {
-	id := strconv.FormatUint(uint64(uid), 10)
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username
-	}
-	return id
-}
-
-func groupName(gid uint32) string {
-	id := strconv.FormatUint(uint64(gid), 10)
-	if g, err := user.LookupGroupId(id); err == nil {
-		return g.Name
-	}
-	return id
+	return netsetup.ModeState(info.Mode(), netsetup.UserName(st.Uid), netsetup.GroupName(st.Gid))
 }
 
 // An access is the mode and the owners that a state begins with.
