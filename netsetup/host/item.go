@@ -13,57 +13,30 @@ import (
 
 // Look is the state of an item now.
 func Look(ctx context.Context, item netsetup.Item) (string, error) {
-	state, err := look(ctx, item)
+	h, err := handlerOf(item.Kind)
+	state := ""
+	if err == nil {
+		state, err = h.look(ctx, item.Name)
+	}
 	if err != nil {
 		return "", fmt.Errorf("look at %s: %w", item, err)
 	}
 	return state, nil
 }
 
-func look(ctx context.Context, item netsetup.Item) (string, error) {
-	name := item.Name
-	switch item.Kind {
-	case netsetup.KindFile, netsetup.KindShared:
-		return lookFile(name)
-	case netsetup.KindDirectory, netsetup.KindMode:
-		return lookMode(name)
-	case netsetup.KindProgram:
-		return lookProgram(name)
-	case netsetup.KindOverride:
-		return lookOverride(ctx, name)
-	case netsetup.KindGroup:
-		return lookGroup(name)
-	case netsetup.KindMember:
-		return lookMember(name)
-	case netsetup.KindSysctl:
-		return lookSysctl(name)
-	case netsetup.KindBridge:
-		return lookBridge(name)
-	case netsetup.KindTable:
-		return lookTable(ctx, name)
-	case netsetup.KindFilter:
-		return lookFilter(ctx, name)
-	case netsetup.KindChain:
-		return lookChain(ctx, name)
-	case netsetup.KindZone:
-		return lookZone(ctx, name)
-	case netsetup.KindUnit:
-		return lookUnit(ctx, name)
-	case netsetup.KindDaemon:
-		return lookDaemon(name), nil
-	}
-	return "", errors.New("not known")
-}
-
 // set makes an item what a state says, and what runs take notice of it.
 func set(ctx context.Context, step netsetup.Step) error {
-	if err := setItem(ctx, step.Item, step.To); err != nil || len(step.Then) == 0 {
+	h, err := handlerOf(step.Kind)
+	if err == nil {
+		err = h.set(ctx, step.Name, step.To)
+	}
+	if err != nil || len(step.Then) == 0 {
 		return err
 	}
 	if program(step.Then[0]) == "" {
 		return nil // gone since: nothing runs that could take notice
 	}
-	_, err := run(ctx, "", step.Then...)
+	_, err = run(ctx, "", step.Then...)
 	if ended, ok := errors.AsType[*exec.ExitError](err); ok && step.Then[0] == "firewall-cmd" && ended.ExitCode() == notRunning {
 		return nil
 	}
@@ -73,41 +46,51 @@ func set(ctx context.Context, step netsetup.Step) error {
 // notRunning is firewall-cmd's exit code when no firewalld is there to be told: firewall-cmd(1), NOT_RUNNING.
 const notRunning = 252
 
-func setItem(ctx context.Context, item netsetup.Item, state string) error {
-	name := item.Name
-	switch item.Kind {
-	case netsetup.KindFile, netsetup.KindShared:
-		return setFile(name, state)
-	case netsetup.KindDirectory:
-		return setDirectory(name, state)
-	case netsetup.KindMode:
-		return setMode(name, state)
-	case netsetup.KindProgram:
-		return setProgram(name, state)
-	case netsetup.KindOverride:
-		return setOverride(ctx, name, state)
-	case netsetup.KindGroup:
-		return setGroup(ctx, name, state)
-	case netsetup.KindMember:
-		return setMember(ctx, name, state)
-	case netsetup.KindSysctl:
-		return setSysctl(name, state)
-	case netsetup.KindBridge:
-		return setBridge(name, state)
-	case netsetup.KindTable:
-		return setTable(ctx, name, state)
-	case netsetup.KindFilter:
-		return setFilter(ctx, name, state)
-	case netsetup.KindChain:
-		return setChain(ctx, name, state)
-	case netsetup.KindZone:
-		return setZone(ctx, name, state)
-	case netsetup.KindUnit:
-		return setUnit(ctx, name, state)
-	case netsetup.KindDaemon:
-		return setDaemon(ctx, name, state)
+// A handler is how a kind of item is looked at, and set.
+type handler struct {
+	look func(ctx context.Context, name string) (string, error)
+	set  func(ctx context.Context, name, state string) error
+}
+
+// handlers are all kinds of items.
+func handlers() map[netsetup.Kind]handler {
+	return map[netsetup.Kind]handler{
+		netsetup.KindFile:      {prompt(lookFile), promptly(setFile)},
+		netsetup.KindShared:    {prompt(lookFile), promptly(setFile)},
+		netsetup.KindDirectory: {prompt(lookMode), promptly(setDirectory)},
+		netsetup.KindProgram:   {prompt(lookProgram), promptly(setProgram)},
+		netsetup.KindMode:      {prompt(lookMode), promptly(setMode)},
+		netsetup.KindOverride:  {lookOverride, setOverride},
+		netsetup.KindGroup:     {prompt(lookGroup), setGroup},
+		netsetup.KindMember:    {prompt(lookMember), setMember},
+		netsetup.KindSysctl:    {prompt(lookSysctl), promptly(setSysctl)},
+		netsetup.KindBridge:    {prompt(lookBridge), promptly(setBridge)},
+		netsetup.KindTable:     {lookTable, setTable},
+		netsetup.KindFilter:    {lookFilter, setFilter},
+		netsetup.KindChain:     {lookChain, setChain},
+		netsetup.KindZone:      {lookZone, setZone},
+		netsetup.KindUnit:      {lookUnit, setUnit},
+		netsetup.KindDaemon:    {prompt(lookDaemon), setDaemon},
 	}
-	return errors.New("not known")
+}
+
+// handlerOf is that of one kind. A newer version's journal can have others.
+func handlerOf(kind netsetup.Kind) (handler, error) {
+	h, ok := handlers()[kind]
+	if !ok {
+		return h, errors.New("not known")
+	}
+	return h, nil
+}
+
+// prompt is a look that waits for nobody, and so takes no ctx.
+func prompt(look func(name string) (string, error)) func(context.Context, string) (string, error) {
+	return func(_ context.Context, name string) (string, error) { return look(name) }
+}
+
+// promptly is the same of a set.
+func promptly(set func(name, state string) error) func(context.Context, string, string) error {
+	return func(_ context.Context, name, state string) error { return set(name, state) }
 }
 
 // LookAll fills in the states of items. What only root may look at is noted as unseen when somebody else looks.

@@ -115,11 +115,11 @@ func lastWords(ctx context.Context, name string) string {
 const running = "running"
 
 // lookDaemon finds the dnsmasq that runs with a configuration, on a host without systemd.
-func lookDaemon(config string) string {
+func lookDaemon(config string) (string, error) {
 	if daemonOf(config) == 0 {
-		return ""
+		return "", nil
 	}
-	return running
+	return running, nil
 }
 
 // daemonOf is the pid of the dnsmasq with that configuration, 0 for none.
