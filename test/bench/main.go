@@ -66,6 +66,7 @@ func groups() []group {
 		{"guest", world.Options{}, (*bench).guest},
 		{"crowd", world.Options{}, (*bench).crowd},
 		{"scale", world.Options{DHCP: "off", Setup: leaseFile}, (*bench).scale},
+		{"disk", world.Options{}, (*bench).disk},
 		{"binary", world.Options{DHCP: "off"}, (*bench).binary},
 	}
 }
