@@ -35,8 +35,12 @@ func (p *power) obey(order string) error {
 	case boot:
 		return p.on()
 	case cut:
+		leader := int(p.leader.Swap(0))
+		if leader == 0 { // to kill(2), everybody in the caller's own process group
+			return errors.New("the host is off")
+		}
 		// With process 1 the kernel ends all others of the host's.
-		return unix.Kill(int(p.leader.Swap(0)), unix.SIGKILL)
+		return unix.Kill(leader, unix.SIGKILL)
 	}
 	return errors.New("unknown order")
 }
@@ -96,7 +100,8 @@ func (p *power) listen(socket *net.UnixConn) {
 
 // wait tells when the host is off, or switches it on again when it reboots.
 func (p *power) wait(cmd *exec.Cmd, socket *net.UnixConn) {
-	_ = cmd.Wait() // its exit code is what counts
+	_ = cmd.Wait()    // its exit code is what counts
+	p.leader.Store(0) // the number may be another's from here on
 	_ = socket.Close()
 	if cmd.ProcessState.ExitCode() != exitReboot {
 		p.tell(event{Down: true})
