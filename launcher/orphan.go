@@ -55,7 +55,10 @@ func orphans(runtime string, wanted func(name string) bool) ([]Orphan, error) {
 	var lost []Orphan
 	err := eachQEMU(runtime, func(name string, pid int) {
 		path := filepath.Join(runtime, name, pidName)
-		if holder, held := writeLock(path); !wanted(name) || held && holder == pid {
+		if !wanted(name) {
+			return
+		}
+		if holder, held := writeLock(path); held && holder == pid {
 			return // the file at its path is its own: nearly all of them, without a look at all their files
 		}
 		if started, ok := lostPIDFile(pid, path); ok {

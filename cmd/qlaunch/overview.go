@@ -117,7 +117,9 @@ func (v *vista) address(ctx context.Context, vm vms.VM, status launcher.Status) 
 	if len(nics) == 0 || status.State != launcher.Running {
 		return leases.Address{}, false
 	}
-	t := hear(ctx, vm)
+	asking, cancel := context.WithTimeout(ctx, guestsWord)
+	defer cancel()
+	t := hear(asking, vm)
 	for _, nic := range nics {
 		if address, ok := leases.Best([]leases.Report{t.report(v.s.query(nic, status.Started))}); ok {
 			return address, true
@@ -125,6 +127,9 @@ func (v *vista) address(ctx context.Context, vm vms.VM, status launcher.Status) 
 	}
 	return leases.Address{}, false
 }
+
+// guestsWord is how long a guest's agent may take where many are looked at, and QEMU had a second already.
+const guestsWord = time.Second
 
 // stale says that an address is known from before the start only.
 func stale(address leases.Address) bool { return address.Freshness == leases.Older && !address.Live }
