@@ -29,34 +29,49 @@ func newVista(s *session, orphans func() (map[string]launcher.Orphan, error)) *v
 }
 
 // lookAtAll reads VMs by turns, and asks those that run side by side, so that one that does not answer delays no other.
+// Those that may run come first, and one processor is left to their answers, if there are any: the runtime looks for
+// what has come only when it has nothing else to do, or after 10 ms.
 func (v *vista) lookAtAll(ctx context.Context, c census) []overview {
 	all := make([]overview, len(c.names))
-	var last atomic.Int64
-	var reading, asking sync.WaitGroup
-	read := func(i int) {
-		name := c.names[i]
-		if !c.mayRun(name) {
-			all[i] = v.atRest(name)
-			return
+	var known, rest []int
+	for i, name := range c.names {
+		if c.mayRun(name) {
+			known = append(known, i)
+		} else {
+			rest = append(rest, i)
 		}
-		vm, err := v.s.managed(name)
-		tell := func() { all[i] = v.orInvalid(ctx, name, vm, err) }
-		if err == nil && launcher.IsRunning(vm) {
-			asking.Go(tell)
-			return
-		}
-		tell()
 	}
-	for range cap(v.turns) {
-		reading.Go(func() {
-			for i := int(last.Add(1)) - 1; i < len(all); i = int(last.Add(1)) - 1 {
-				read(i)
+	var asking sync.WaitGroup
+	readers := cap(v.turns)
+	if len(known) > 0 {
+		readers = max(1, readers-1)
+	}
+	share(readers, known, func(i int) {
+		vm, err := v.s.managed(c.names[i])
+		tell := func() { all[i] = v.orInvalid(ctx, c.names[i], vm, err) }
+		if err != nil || !launcher.IsRunning(vm) {
+			tell()
+			return
+		}
+		asking.Go(tell)
+	})
+	share(readers, rest, func(i int) { all[i] = v.atRest(c.names[i]) })
+	asking.Wait()
+	return all
+}
+
+// share has some workers do something with each element of a list.
+func share(workers int, list []int, do func(int)) {
+	var last atomic.Int64
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for i := int(last.Add(1)) - 1; i < len(list); i = int(last.Add(1)) - 1 {
+				do(list[i])
 			}
 		})
 	}
-	reading.Wait()
-	asking.Wait()
-	return all
+	all.Wait()
 }
 
 // orInvalid is the overview of a VM, be it that its definition cannot be used.
