@@ -93,6 +93,10 @@ func newNetwork(t *testing.T) *network {
 	ip(t, "link add virbr0 address 52:54:00:00:00:01 type bridge")
 	ip(t, "addr add 192.168.122.1/24 dev virbr0")
 	ip(t, "link set virbr0 up")
+	// A bridge whose last port goes loses its carrier, up to a second late, and then all of its neighbours: one stays.
+	ip(t, "link add stays type veth peer name other")
+	ip(t, "link set stays master virbr0 up")
+	ip(t, "link set other up")
 	h.startDnsmasq(t)
 	return h
 }
