@@ -47,6 +47,7 @@ type aCause struct {
 func causes() []aCause {
 	return append([]aCause{
 		{isA[*usageError], exitUsage, hintOf((*usageError).hint)},
+		{isA[*sudoError], exitUsage, hintOf((*sudoError).hint)},
 		{isA[vms.Errors], exitUsage, nil},
 		{isA[*definitionError], exitUsage, nil},
 		{isA[*lossError], exitUsage, hintOf((*lossError).hint)},

@@ -55,6 +55,9 @@ func (s *session) main(ctx context.Context, argv []string) int {
 		return s.report(&usageError{err, commandOf(err)})
 	}
 	s.verbose = verbose
+	if err := s.notBySudo(wordsOf(call.Selected()), argv); err != nil {
+		return s.report(err)
+	}
 	call.BindTo(ctx, (*context.Context)(nil))
 	return s.report(call.Run())
 }

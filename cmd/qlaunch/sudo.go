@@ -1,0 +1,31 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// sudoError says that root, by sudo, does what is an ordinary user's: root would have VMs of its own, or leave what is
+// root's in the user's directories.
+type sudoError struct {
+	command string
+	line    []string // as it should have been typed
+}
+
+func (e *sudoError) Error() string {
+	return fmt.Sprintf("%s: run it as yourself: only net setup and net teardown need root", e.command)
+}
+
+func (e *sudoError) hint() string { return shellLine(e.line) }
+
+// notBySudo refuses a command that was called by sudo (its SUDO_UID, sudo(8)), unless it is about the host.
+func (s *session) notBySudo(command string, argv []string) error {
+	if caller := s.getenv("SUDO_UID"); s.store.UID != 0 || caller == "" || caller == "0" {
+		return nil
+	}
+	switch first, _, _ := strings.Cut(command, " "); first {
+	case "net", "doctor", "completion", "version":
+		return nil
+	}
+	return &sudoError{command, append([]string{"qlaunch"}, argv...)}
+}
