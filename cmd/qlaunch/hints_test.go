@@ -38,6 +38,7 @@ func wrongs() []struct {
 	}{
 		{&usageError{errors.New("unknown flag --x"), ""}, 2, "qlaunch --help"},
 		{&usageError{errors.New("unknown flag --x"), "up"}, 2, "qlaunch up --help"},
+		{&sudoError{"up", []string{"qlaunch", "up", "web"}}, 2, "qlaunch up web"},
 		{vms.Errors{{File: "/vms/web.toml", Line: 1, Column: 1, Text: "cpus = 0"}}, 2, ""},
 		{&definitionError{errors.New("not a regular file")}, 2, ""},
 		{&lossError{"web", []string{"/data/disk0.qcow2"}}, 2, "qlaunch rm web --yes"},
