@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -24,24 +25,33 @@ const (
 // answers are what the guest sends, line by line.
 type answers struct{ r *bufio.Reader }
 
-// sync throws away all that comes before the answer to the synchronisation of that number.
+// sync throws away all that comes before the answer to the synchronisation of
+// that number. A peer that keeps sending other data is no agent: it is so called
+// after mostStale bytes, or, on a host too busy to read that much, at the
+// deadline, if it has sent more by then than a single answer has.
 func (a answers) sync(id int64) error {
-	for left := mostStale; ; {
-		skipped, err := a.skip(left)
+	for stale := 0; ; {
+		skipped, err := a.skip(mostStale - stale)
+		stale += skipped
+		if errors.Is(err, os.ErrDeadlineExceeded) && stale > mostAnswer {
+			return errOtherData
+		}
 		if err != nil {
 			return err
 		}
-		left -= skipped
 		line, err := a.line(mostAnswer)
 		if err != nil {
 			return err
 		}
-		left -= len(line)
+		stale += len(line)
 		if got, err := parseSync(line); err == nil && got == id {
 			return nil
 		}
 	}
 }
+
+// errOtherData means that a peer sends, but not what it was asked for.
+var errOtherData = notAgent("it sends other data and does not answer the synchronisation")
 
 // skip reads to behind the next delimiter, and says how much that was.
 func (a answers) skip(most int) (int, error) {
@@ -55,7 +65,7 @@ func (a answers) skip(most int) (int, error) {
 			return n, err
 		}
 	}
-	return 0, notAgent("no answer to the synchronisation in the first %d MiB", mostStale>>20)
+	return 0, errOtherData
 }
 
 // next is what the agent returns: the answer to the command just given.

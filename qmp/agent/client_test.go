@@ -146,8 +146,8 @@ func TestOpenEndsWhateverTheGuestDoes(t *testing.T) {
 		text string
 	}{
 		"goes":                   {func(g *guest) { g.receive() }, ErrEnded, "the guest agent's channel ended: EOF"},
-		"floods":                 {endless(strings.Repeat("x", 1<<20)), ErrNotAgent, "not a guest agent's answer: no answer to the synchronisation in the first 96 MiB"},
-		"floods with delimiters": {endless("\xff" + strings.Repeat("y", 1<<16) + "\n"), ErrNotAgent, "not a guest agent's answer: no answer to the synchronisation in the first 96 MiB"},
+		"floods":                 {endless(strings.Repeat("x", 1<<20)), ErrNotAgent, "not a guest agent's answer: it sends other data and does not answer the synchronisation"},
+		"floods with delimiters": {endless("\xff" + strings.Repeat("y", 1<<16) + "\n"), ErrNotAgent, "not a guest agent's answer: it sends other data and does not answer the synchronisation"},
 		"a line without an end":  {endless("\xff" + strings.Repeat("z", 1<<21)), ErrNotAgent, "not a guest agent's answer: a line of more than 1024 KiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -179,6 +179,26 @@ func TestNobodyThereIsToldAtTheDeadline(t *testing.T) {
 		})
 	}
 }
+
+// A host that is too busy to read all that is allowed must not call a flood silence.
+func TestAFloodIsNoSilenceAtTheDeadline(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	conn := meet(t, func(g *guest) {
+		g.receive()
+		_, _ = io.WriteString(g.conn, strings.Repeat("x", mostAnswer+2<<16)) // all but one buffer of it has been read when this returns
+		cancel(context.DeadlineExceeded)
+		_, _ = io.Copy(io.Discard, g.conn)
+	})
+	if _, err := Open(expiring{ctx}, conn); !errors.Is(err, ErrNotAgent) || errors.Is(err, ErrSilent) {
+		t.Errorf("%v, want %v", err, errOtherData)
+	}
+}
+
+// expiring is a context whose deadline passes when it is cancelled.
+type expiring struct{ context.Context }
+
+func (e expiring) Err() error { return context.Cause(e.Context) }
 
 func TestAnEndOfTheContextIsItsCause(t *testing.T) {
 	because := errors.New("because")
