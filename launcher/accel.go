@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,16 @@ var (
 	ErrNoKVM     = errors.New("the kvm module is not loaded, or the CPU's virtualization is switched off in the firmware")
 	ErrKVMDenied = errors.New("this user may not open it")
 )
+
+// ErrArchCapabilities says that KVM refused the register of the CPU feature
+// arch-capabilities, as a nested KVM may, and that QEMU therefore ended at its start.
+var ErrArchCapabilities = errors.New("KVM refuses the CPU feature arch-capabilities")
+
+// lacksArchCapabilities recognises what QEMU says then (kvm_buf_set_msrs in its
+// target/i386/kvm/kvm.c): 0x10a is IA32_ARCH_CAPABILITIES.
+func lacksArchCapabilities(words string) bool {
+	return strings.Contains(words, "failed to set MSR 0x10a ")
+}
 
 // KVMError says why KVM cannot be used.
 type KVMError struct {

@@ -54,10 +54,13 @@ func (e *DiedError) Error() string {
 	}
 }
 
-// Unwrap is ErrEnded, and ErrDiskInUse or ErrNoSpice where that is what QEMU says.
+// Unwrap is ErrEnded, and ErrDiskInUse, ErrNoSpice or ErrArchCapabilities where that is what QEMU says.
 func (e *DiedError) Unwrap() []error {
 	if lacksSpice(e.Words) {
 		return []error{ErrEnded, ErrNoSpice}
+	}
+	if lacksArchCapabilities(e.Words) {
+		return []error{ErrEnded, ErrArchCapabilities}
 	}
 	if strings.Contains(e.Words, `Failed to get "write" lock`) {
 		return []error{ErrEnded, ErrDiskInUse}

@@ -232,3 +232,23 @@ func TestADiskThatAnotherVMHasOpenIsNamedAsSuch(t *testing.T) {
 		t.Errorf("error %v, want ErrDiskInUse", err)
 	}
 }
+
+func TestWhatQEMUSaysOfItsEndIsACause(t *testing.T) {
+	for words, want := range map[string]error{
+		"qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69":                        ErrArchCapabilities,
+		"qemu-system-x86_64: error: failed to set MSR 0x345 to 0x0":                         nil,
+		`qemu-system-x86_64: -device virtio-blk-pci: Failed to get "write" lock`:            ErrDiskInUse,
+		"qemu-system-x86_64: -spice: There is no option group 'spice'":                      ErrNoSpice,
+		"qemu-system-x86_64: -device nonsense: 'nonsense' is not a valid device model name": nil,
+	} {
+		died := &DiedError{Words: words}
+		for _, cause := range []error{ErrArchCapabilities, ErrDiskInUse, ErrNoSpice} {
+			if got := errors.Is(died, cause); got != (cause == want) {
+				t.Errorf("%s: is %q: %v", words, cause, got)
+			}
+		}
+		if !errors.Is(died, ErrEnded) {
+			t.Errorf("%s: QEMU has not ended", words)
+		}
+	}
+}

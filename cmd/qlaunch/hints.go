@@ -93,6 +93,7 @@ func causes() []aCause {
 		{isA[*launcher.NotPrivateError], exitHost, hintOf(privateHint)},
 		{is(launcher.ErrDiskInUse), exitBusy, nil},
 		{is(launcher.ErrNoSpice), exitHost, fixed("sudo apt install qemu-system-modules-spice")},
+		{is(launcher.ErrArchCapabilities), exitQEMU, fixed(`cpu = "host,-arch-capabilities" in the definition`)},
 		{isA[*launcher.DiedError], exitQEMU, nil},
 		{is(launcher.ErrEnded), exitQEMU, nil},
 		{isA[*startError], exitQEMU, nil},

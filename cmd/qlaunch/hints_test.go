@@ -101,6 +101,8 @@ func wrongs() []struct {
 		{&launcher.DiedError{Words: `Failed to get "write" lock`}, 7, ""},
 		{&launcher.DiedError{Words: "-spice: There is no option group 'spice'"}, 5, "sudo apt install qemu-system-modules-spice"},
 		{&launcher.DiedError{Words: "-spice: spice support is disabled"}, 5, "sudo apt install qemu-system-modules-spice"},
+		{&launcher.DiedError{Words: "error: failed to set MSR 0x10a to 0x69"}, 6, `cpu = "host,-arch-capabilities" in the definition`},
+		{&launcher.DiedError{Words: "error: failed to set MSR 0x10a0 to 0x69"}, 6, ""},
 		{&launcher.DiedError{Status: "exit status 1"}, 6, ""},
 		{launcher.ErrEnded, 6, ""},
 		{&startError{context.DeadlineExceeded}, 6, ""},

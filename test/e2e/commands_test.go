@@ -19,6 +19,7 @@ import (
 	goqmp "github.com/digitalocean/go-qemu/qmp"
 
 	"github.com/qlaunch/qlaunch/qmp"
+	"github.com/qlaunch/qlaunch/test/kvm"
 	"github.com/qlaunch/qlaunch/test/world"
 )
 
@@ -141,16 +142,8 @@ func askQMP(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // boot-sector FILE TEXT: makes a disk image whose boot sector writes the text to
-// the first serial port and halts: 16-bit code, the least that is a guest.
+// the first serial port and halts.
 func bootSector(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) != 2 || len(args[1]) > 64, "boot-sector FILE TEXT")
-	code := []byte{0xfa, 0xba, 0xf8, 0x03} // cli; mov dx, 0x3f8
-	for _, c := range []byte(args[1] + "\r\n") {
-		code = append(code, 0xb0, c, 0xee) // mov al, c; out dx, al
-	}
-	code = append(code, 0xf4, 0xeb, 0xfd) // hlt; jmp to it
-	disk := make([]byte, 1<<20)           // SeaBIOS does not boot from a disk of one sector
-	copy(disk, code)
-	disk[510], disk[511] = 0x55, 0xaa // by which a BIOS knows it
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), disk, 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), kvm.BootSector(args[1]), 0o644))
 }

@@ -57,12 +57,18 @@ func TestScripts(t *testing.T) {
 	b := built(t)
 	free := make(chan struct{}, sideBySide)
 	for _, file := range files {
-		t.Run(nameOf(file), func(t *testing.T) {
-			t.Parallel()
-			free <- struct{}{}
-			defer func() { <-free }()
-			b.run(t, file)
-		})
+		o, err := worldOf(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, o := range o.each(nameOf(file)) {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				free <- struct{}{}
+				defer func() { <-free }()
+				b.run(t, file, o)
+			})
+		}
 	}
 }
 
@@ -71,17 +77,18 @@ func TestScripts(t *testing.T) {
 func TestStartCost(t *testing.T) {
 	b := built(t)
 	b.qlaunch = b.plain
-	b.run(t, "testdata/alone/what-a-start-costs-over-raw-qemu.txtar")
+	const file = "testdata/alone/what-a-start-costs-over-raw-qemu.txtar"
+	o, err := worldOf(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.run(t, file, o)
 }
 
 func nameOf(file string) string { return strings.TrimSuffix(filepath.Base(file), ".txtar") }
 
 // run runs a script in a fresh world.
-func (b build) run(t *testing.T, file string) {
-	o, err := worldOf(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+func (b build) run(t *testing.T, file string, o options) {
 	if o.Root && os.Geteuid() != 0 {
 		t.Skip("only root can make such a world")
 	}

@@ -1,18 +1,18 @@
 package e2e
 
 import (
+	"context"
 	_ "embed"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/test/kvm"
 	"github.com/qlaunch/qlaunch/test/world"
 )
 
@@ -81,15 +81,11 @@ func condition(name string) (bool, error) {
 	case "root": // root made this world, so that setuid works in it
 		return os.Getuid() == world.User, nil
 	case "kvm": // /dev/kvm can be opened
-		return launcher.CheckKVM() == nil, nil
-	case "kvm-node": // /dev/kvm is there
-		_, err := os.Stat("/dev/kvm")
-		return err == nil, nil
-	case "cpu-host-aborts": // so does QEMU 7.2 under a KVM that lacks an MSR of the CPU that it shows
-		cmd := exec.Command("qemu-system-x86_64", "-nodefaults", "-display", "none", "-accel", "kvm", "-cpu", "host", "-qmp", "stdio")
-		cmd.Stdin = strings.NewReader(`{"execute": "qmp_capabilities"} {"execute": "quit"}`)
-		err := cmd.Run()
-		return launcher.CheckKVM() == nil && err != nil, nil
+		return kvm.Opens() == nil, nil
+	case "kvm-starts": // QEMU starts with KVM and its default CPU
+		return kvm.HostCPUStarts(context.Background()) == nil, nil
+	case "kvm-runs": // a guest of 16-bit code runs under KVM
+		return kvm.Runs(context.Background()) == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 
 	"github.com/pelletier/go-toml/v2"
@@ -16,10 +17,27 @@ import (
 // that was set up well; its keys are the fields of options.
 const worldFile = "world.toml"
 
-// options are the world's, and whether root has to make it.
+// options are the world's, and what the script asks of who makes it.
 type options struct {
 	world.Options
-	Root bool // what is tried means something only where setuid and other users' files are real
+	Root     bool     // what is tried means something only where setuid and other users' files are real
+	HostCPUs []string // the script runs once in a world with each of these; none given: in one world
+}
+
+// each gives a script's worlds, each with the name of its test.
+func (o options) each(name string) iter.Seq2[string, options] {
+	return func(yield func(string, options) bool) {
+		if len(o.HostCPUs) == 0 {
+			yield(name, o)
+		}
+		for _, cpu := range o.HostCPUs {
+			one := o
+			one.HostCPU = cpu
+			if !yield(name+"/"+cpu, one) {
+				return
+			}
+		}
+	}
 }
 
 // sudo makes a program of that name for root's worlds. Whoever calls it becomes

@@ -38,7 +38,7 @@ func (m *maker) identity() *syscall.SysProcAttr {
 		return &syscall.SysProcAttr{AmbientCaps: []uintptr{unix.CAP_NET_ADMIN}}
 	}
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{
-		Uid: uint32(m.uid), Gid: uint32(m.gid), Groups: []uint32{uint32(m.gid), uint32(m.kvm)},
+		Uid: uint32(m.uid), Gid: uint32(m.gid), Groups: []uint32{uint32(m.gid), uint32(m.kvmGroup)},
 	}}
 }
 

@@ -18,13 +18,10 @@ func (m *maker) dev() error {
 		if err := common(at); err != nil {
 			return err
 		}
-		if err := m.node(at, "net/tun", unix.Mkdev(10, 200), m.Tun); err != nil {
+		if err := m.node(at, "net/tun", "/dev/net/tun", unix.Mkdev(10, 200), m.Tun); err != nil {
 			return err
 		}
-		if unix.Access("/dev/kvm", unix.F_OK) != nil {
-			m.KVM = "absent" // from the machine, so from the world
-		}
-		return m.node(at, "kvm", unix.Mkdev(10, 232), m.KVM)
+		return m.kvm(at)
 	})
 }
 
@@ -49,18 +46,18 @@ func common(at string) error {
 	return errors.Join(errs...)
 }
 
-// node makes one device node; the numbers are those of the kernel's
-// Documentation/admin-guide/devices.txt.
-func (m *maker) node(at, name string, device uint64, state string) error {
+// node makes one device node, which a user namespace binds from the host's; the
+// numbers are those of the kernel's Documentation/admin-guide/devices.txt.
+func (m *maker) node(at, name, host string, device uint64, state string) error {
 	if state == "absent" {
 		return nil
 	}
 	file := filepath.Join(at, name)
 	if !m.asRoot {
-		if err := unix.Access("/dev/"+name, unix.R_OK|unix.W_OK); err != nil && name != "kvm" {
-			return fmt.Errorf("/dev/%s: %w: a user namespace cannot change that, root can", name, err)
+		if err := unix.Access(host, unix.R_OK|unix.W_OK); err != nil && name != "kvm" {
+			return fmt.Errorf("%s: %w: a user namespace cannot change that, root can", host, err)
 		}
-		return bind("/dev/"+name, file)
+		return bind(host, file)
 	}
 	mode := uint32(0o666)
 	if state == "closed" {

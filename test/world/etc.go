@@ -80,20 +80,20 @@ func (m *maker) accounts(old, at string) error {
 		}
 	}
 	groups := []string{fmt.Sprintf("user:x:%d:", m.gid)}
-	m.kvm = User + 1
+	m.kvmGroup = User + 1
 	for line := range strings.Lines(string(group)) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
 		switch {
 		case len(f) != 4 || f[0] == "user" || f[2] == strconv.Itoa(m.gid):
 		case f[0] == "kvm":
-			if m.kvm, err = strconv.Atoi(f[2]); err != nil {
+			if m.kvmGroup, err = strconv.Atoi(f[2]); err != nil {
 				return err
 			}
 		default:
 			groups = append(groups, strings.Join(f, ":"))
 		}
 	}
-	groups = append(groups, fmt.Sprintf("kvm:x:%d:user", m.kvm))
+	groups = append(groups, fmt.Sprintf("kvm:x:%d:user", m.kvmGroup))
 	if err := writeLines(filepath.Join(at, "passwd"), users); err != nil {
 		return err
 	}

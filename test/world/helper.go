@@ -24,7 +24,7 @@ func (m *maker) helper() error {
 		if !m.asRoot || m.Helper == "plain" {
 			return os.Chmod(to, 0o755)
 		}
-		if err := os.Chown(to, 0, m.kvm); err != nil {
+		if err := os.Chown(to, 0, m.kvmGroup); err != nil {
 			return err
 		}
 		if err := unix.Chmod(to, 0o4750); err != nil { // chown took the bit, so it comes after

@@ -16,7 +16,7 @@ type maker struct {
 	Options
 	asRoot   bool
 	uid, gid int
-	kvm      int         // the gid of the group kvm, which may run the helper
+	kvmGroup int         // the gid of the group kvm, which may run the helper
 	std      [3]*os.File // the command's
 	sources  map[string]*os.File
 }
@@ -60,6 +60,7 @@ func (m *maker) run(options string, argv []string) (int, error) {
 		{"make /etc", m.etc},
 		{"install the bridge helper", m.helper},
 		{"copy", m.copySources},
+		{"stand in for KVM", m.standIn},
 		{"make the bridges", m.bridges},
 		{"start dnsmasq", func() (err error) { dhcp, err = m.dhcp(); return err }},
 		{"run the set-up script", m.setup},

@@ -60,6 +60,7 @@ type Options struct {
 	Helper     string            `help:"The helper is setuid (root's worlds), plain, missing, or on a nosuid mount." placeholder:"setuid|plain|missing|nosuid"`
 	Tun        string            `help:"/dev/net/tun is open (0666), closed (0600) or absent." placeholder:"open|closed|absent"`
 	KVM        string            `name:"kvm" help:"/dev/kvm is open (0666, when the machine has one), closed (0600) or absent." placeholder:"open|closed|absent"`
+	HostCPU    string            `name:"host-cpu" help:"With -cpu host, KVM does what it does on this machine, starts, or aborts because it refuses a register of that CPU. The last two need no KVM: TCG stands in for it." placeholder:"machine|starts|aborts"`
 	DHCP       string            `name:"dhcp" help:"dnsmasq runs, runs later (echo start >$WORLD_DIR/dhcp), or is off." placeholder:"on|later|off"`
 	NoNewPrivs bool              `help:"The command runs with no_new_privs."`
 	Copy       map[string]string `help:"Copy the file or directory PATH to NAME in the world's directory, owned by the user; bin/ there is the first in PATH." placeholder:"NAME=PATH"`
@@ -139,6 +140,7 @@ func (o Options) complete(asRoot bool) (Options, error) {
 		{"helper", &o.Helper, []string{helper, "setuid", "plain", "missing", "nosuid"}, []string{"setuid", "nosuid"}},
 		{"tun", &o.Tun, []string{"open", "closed", "absent"}, []string{"closed"}},
 		{"kvm", &o.KVM, []string{"open", "closed", "absent"}, []string{"closed"}},
+		{"host-cpu", &o.HostCPU, []string{"machine", "starts", "aborts"}, nil},
 		{"dhcp", &o.DHCP, []string{"on", "later", "off"}, nil},
 	} {
 		if err := choose(c.key, c.value, c.allow); err != nil {
