@@ -31,17 +31,35 @@ func WaitRunning(ctx context.Context, vm vms.VM) error {
 		if !errors.Is(err, ErrNotRunning) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case _, ok := <-watch.Events:
-			if !ok {
-				return fmt.Errorf("watch %s: %w", vm.RunDir, fsnotify.ErrClosed)
-			}
-		case err := <-watch.Errors:
-			return fmt.Errorf("watch %s: %w", vm.RunDir, err)
+		if err := nextChange(ctx, watch, vm.RunDir); err != nil {
+			return err
 		}
 	}
+}
+
+// nextChange waits until something has changed in a watched directory, or until events were lost, which means that
+// something may have. A directory that is removed takes its watch along: nothing would ever be heard of it again.
+func nextChange(ctx context.Context, watch *fsnotify.Watcher, dir string) error {
+	var err error
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case event, ok := <-watch.Events:
+		switch {
+		case !ok:
+			err = fsnotify.ErrClosed
+		case event.Name == dir && event.Has(fsnotify.Remove):
+			err = fs.ErrNotExist
+		}
+	case err = <-watch.Errors:
+		if errors.Is(err, fsnotify.ErrEventOverflow) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", dir, err)
+	}
+	return nil
 }
 
 // answers tells whether QEMU answers; one that ends instead does not run.

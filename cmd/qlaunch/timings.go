@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -107,7 +108,7 @@ func (s *session) watchConsole(ctx context.Context, ref string) (wait func()) {
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		defer watcher.Close()
-		if written(ctx, watcher.Events, launcher.ConsoleLog(vm)) {
+		if written(ctx, watcher, launcher.ConsoleLog(vm)) {
 			s.timeline.reach("first byte on the console")
 		}
 	})
@@ -115,14 +116,18 @@ func (s *session) watchConsole(ctx context.Context, ref string) (wait func()) {
 }
 
 // written waits until a file is written to, or ctx ends.
-func written(ctx context.Context, events <-chan fsnotify.Event, file string) bool {
+func written(ctx context.Context, watcher *fsnotify.Watcher, file string) bool {
 	for {
 		select {
 		case <-ctx.Done():
 			return false
-		case e, ok := <-events:
+		case e, ok := <-watcher.Events:
 			if !ok || e.Name == file && e.Has(fsnotify.Write) {
 				return ok
+			}
+		case err := <-watcher.Errors: // one that nobody reads holds up all events behind it
+			if !errors.Is(err, fsnotify.ErrEventOverflow) { // after lost events the next byte tells
+				return false
 			}
 		}
 	}

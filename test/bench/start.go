@@ -128,6 +128,8 @@ func (q *rawQEMU) start(ctx context.Context) error {
 				q.monitor, err = qmp.Dial(ctx, q.vm.socket())
 			}
 			return err
+		case err := <-q.events.Errors:
+			return fmt.Errorf("QEMU by hand: watch %s: %w", q.vm.dir, err)
 		case <-ctx.Done():
 			return fmt.Errorf("QEMU by hand: %w", context.Cause(ctx))
 		}
