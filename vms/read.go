@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 )
 
@@ -15,7 +13,7 @@ import (
 const largest = 1 << 20
 
 // ReadFile reads a definition: a regular file of at most 1 MiB that nobody else
-// can write. Whoever writes a definition chooses which of the user's files the
+// can write or replace; else the error is a [*WritableError]. Whoever writes a definition chooses which of the user's files the
 // guest can read, so it is kept as ssh keeps its configuration (StrictModes in
 // sshd_config(5)).
 //
@@ -40,7 +38,7 @@ func ReadFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(checkFile(path, info), checkDir(filepath.Dir(path))); err != nil {
+	if err := cmp.Or(checkFile(path, info), checkAbove(path)); err != nil {
 		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, largest+1))
@@ -51,33 +49,4 @@ func ReadFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: larger than 1 MiB", path)
 	}
 	return data, nil
-}
-
-// checkFile says whether a file can be a definition of this user's.
-func checkFile(path string, info fs.FileInfo) error {
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: not a regular file", path)
-	}
-	if info.Size() > largest {
-		return fmt.Errorf("%s: larger than 1 MiB", path)
-	}
-	if owner := info.Sys().(*syscall.Stat_t).Uid; owner != 0 && int(owner) != os.Geteuid() {
-		return fmt.Errorf("%s: belongs to user %d: must be your own or root's", path, owner)
-	}
-	if info.Mode().Perm()&0o002 != 0 {
-		return fmt.Errorf("%s: mode %#o: others can write it, and so choose which of your files the VM reads", path, info.Mode().Perm())
-	}
-	return nil
-}
-
-// checkDir says whether only the user and root can put definitions into a directory.
-func checkDir(dir string) error {
-	above, err := os.Stat(dir)
-	if err != nil {
-		return err
-	}
-	if above.Mode().Perm()&0o002 != 0 && above.Mode()&fs.ModeSticky == 0 {
-		return fmt.Errorf("%s: mode %#o: others can replace the definitions in it", dir, above.Mode().Perm())
-	}
-	return nil
 }

@@ -49,6 +49,7 @@ func causes() []aCause {
 		{isA[*usageError], exitUsage, hintOf((*usageError).hint)},
 		{isA[*sudoError], exitUsage, hintOf((*sudoError).hint)},
 		{isA[vms.Errors], exitUsage, nil},
+		{isA[*vms.WritableError], exitUsage, hintOf(closeHint)},
 		{isA[*definitionError], exitUsage, nil},
 		{isA[*lossError], exitUsage, hintOf((*lossError).hint)},
 		{isA[*noVMError], exitNoVM, fixed("qlaunch ls")},
@@ -207,6 +208,19 @@ func clashHint(e *vms.ClashError) string {
 		return ownMAC
 	}
 	return "a VM has the name of its file"
+}
+
+// closeHint takes from others what they could change a definition by. Who owns something else than this user or root has
+// to be asked.
+func closeHint(e *vms.WritableError) string {
+	command := "chmod go-w " + shellLine([]string{e.Path})
+	switch {
+	case !e.Chmod:
+		return ""
+	case !e.Own:
+		return "sudo " + command
+	}
+	return command
 }
 
 // setUp makes the host ready: for the bridge that was named, or for one that qlaunch finds or makes.
