@@ -41,7 +41,7 @@ type commandLine struct {
 	Rm       rmCmd       `cmd:"" aliases:"delete" help:"Remove a VM: its definition, its disks, its logs."`
 
 	Doctor doctorCmd `cmd:"" help:"Say what of all that a VM needs is there, and how to get the rest."`
-	Net    netCmd    `cmd:"" help:"List the host's bridges."`
+	Net    netCmd    `cmd:"" help:"Set up the host's network, undo that, list its bridges."`
 
 	UnitStart unitStartCmd `cmd:"" hidden:"" help:"Start a VM as what a systemd unit runs."`
 	UnitStop  unitStopCmd  `cmd:"" hidden:"" help:"Shut down the VM of a systemd unit."`

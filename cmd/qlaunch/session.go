@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,9 @@ func (s *session) main(ctx context.Context, argv []string) int {
 	flush := s.guard()
 	defer flush()
 	call, verbose, err := s.parse(argv)
+	if group := groupAlone(err, argv); group != nil {
+		return s.report(group.PrintUsage(false))
+	}
 	if err != nil {
 		return s.report(&usageError{err, commandOf(err)})
 	}
@@ -234,6 +238,20 @@ func commandOf(err error) string {
 		return ""
 	}
 	return wordsOf(wrong.Context.Selected())
+}
+
+// groupAlone is the parsed line when that has the name of a group of commands and nothing else but -v, and nil otherwise.
+// Such a line is a question for the commands in the group, as docker, gh and kubectl take it: its answer is the help.
+func groupAlone(err error, argv []string) *kong.Context {
+	wrong, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || wrong.Context.Selected() == nil || wrong.Context.Selected().Leaf() {
+		return nil
+	}
+	words := slices.DeleteFunc(slices.Clone(argv), func(word string) bool { return word == "-v" || word == "--verbose" })
+	if len(words) != len(strings.Fields(wordsOf(wrong.Context.Selected()))) {
+		return nil
+	}
+	return wrong.Context
 }
 
 // exitError is an exit code that says it all: no text goes with it.
