@@ -23,6 +23,7 @@ type editCmd struct {
 
 func (editCmd) Help() string {
 	return "Opens a copy of the definition in $VISUAL, $EDITOR, vi or nano, and puts it in place when there is no mistake in it. " +
+		"The variables may have options and quotes, as for git. " +
 		"Otherwise the definition stays as it is, and your text in a file that is named."
 }
 
@@ -125,7 +126,7 @@ func (e *edit) round(ctx context.Context) error {
 
 // openEditor runs the editor. A Ctrl-C in it is the editor's, however often: it does not end the editing.
 func (e *edit) openEditor(ctx context.Context) error {
-	argv, err := e.s.editor()
+	argv, name, err := e.s.editor()
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (e *edit) openEditor(ctx context.Context) error {
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = e.s.stdin, e.s.ownStdout, e.s.ownStderr, e.s.environ
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w", argv[0], err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
@@ -206,23 +207,31 @@ func (e *edit) again(ctx context.Context, why error) (bool, error) {
 	return err == nil && !slices.Contains([]string{"n", "no", noAnswer}, answer), err
 }
 
-// editor is the user's editor, with its options if there are any.
-func (s *session) editor() ([]string, error) {
+// editor is the user's editor as a command line to which the file is added, with the name by which errors are told. What
+// $VISUAL or $EDITOR says is a shell's word list, as to git and crontab: quotes and variables in it mean what they mean
+// there. Plain words need no shell, and a value that is the path of a program is that program, blanks and all.
+func (s *session) editor() (argv []string, name string, err error) {
 	for _, variable := range []string{"VISUAL", "EDITOR"} {
 		value := s.getenv(variable)
 		if _, err := exec.LookPath(value); err == nil {
-			return []string{value}, nil // blanks and all
+			return []string{value}, value, nil
 		}
-		if words := strings.Fields(value); len(words) > 0 {
-			return words, nil
+		const special = "|&;<>()$`\\\"'*?[]{}#~=%!"
+		switch words := strings.Fields(value); {
+		case len(words) == 0:
+		case !strings.ContainsAny(value, special):
+			return words, words[0], nil
+		default:
+			// A shell that does not trap a Ctrl-C ends by it when the editor has ended well.
+			return []string{"sh", "-c", "trap : INT; " + value + ` "$@"`, "sh"}, value, nil
 		}
 	}
 	for _, name := range []string{"vi", "nano"} {
 		if _, err := exec.LookPath(name); err == nil {
-			return []string{name}, nil
+			return []string{name}, name, nil
 		}
 	}
-	return nil, errors.New("no editor: neither $VISUAL nor $EDITOR is set, and there is no vi and no nano")
+	return nil, "", errors.New("no editor: neither $VISUAL nor $EDITOR is set, and there is no vi and no nano")
 }
 
 // getenv is a variable of the environment that the user started this program with.
