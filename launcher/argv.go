@@ -132,6 +132,9 @@ func (a *args) machine() {
 		a.uefi()
 		machine = append(machine, prop{"pflash0", "uefi-code"}, prop{"pflash1", "uefi-vars"})
 	}
+	if a.biosOnSerial() {
+		machine = append(machine, prop{"graphics", "off"})
+	}
 	a.add("-machine", list(a.vm.Machine, machine...))
 	if a.vm.Accel == vms.AccelAuto {
 		a.add("-accel", "kvm", "-accel", "tcg") // QEMU takes the first that works
@@ -141,6 +144,14 @@ func (a *args) machine() {
 	a.add("-cpu", a.vm.CPU)
 	a.add("-smp", fmt.Sprint(a.vm.CPUs))
 	a.add("-m", list("", prop{"size", fmt.Sprintf("%dk", uint64(a.vm.Memory)/1024)}))
+}
+
+// biosOnSerial says that the PC's BIOS is to write to the serial console, and so to the log: a machine without a display
+// adapter shows its "No bootable device" nowhere else. SeaBIOS does so where QEMU says that there are no graphics
+// (its src/fw/paravirt.c, qemu_cfg_legacy). With a kernel it has nothing to say, and OVMF always uses the serial port.
+func (a *args) biosOnSerial() bool {
+	vm := a.vm
+	return vm.Arch == "x86_64" && !a.microvm() && vm.Firmware == vms.BIOS && vm.Kernel.Image == "" && vm.Display.Type == vms.DisplayNone
 }
 
 // uefi gives the firmware's code, which all VMs share, and its variables, which are this VM's own.
