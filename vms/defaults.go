@@ -21,6 +21,7 @@ func (d *decoder) fill(vm *VM) {
 	or(&vm.Firmware, defaultFirmware(*vm))
 	or(&vm.Display.Type, DisplayNone)
 	or(&vm.SSH.Port, 22)
+	or(&vm.SSH.NIC, AnyNIC)
 	or(&vm.Shutdown.Timeout, Duration(90*time.Second))
 	or(&vm.Systemd.Restart, RestartNo)
 	or(&vm.QEMU.Binary, "qemu-system-"+vm.Arch)

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func (r random) vm(env Env) VM {
 		CPU:         pick(r, "host", "max", "qemu64", "host,-arch-capabilities"),
 		Firmware:    pick(r, BIOS, UEFI),
 		Display:     Display{Type: pick(r, DisplayNone, DisplayVNC, DisplaySpice)},
-		SSH:         SSH{User: pick(r, "", "debian", `CORP\j`), Port: uint16(1 + r.IntN(65535)), Identity: r.maybePath()},
+		SSH:         SSH{User: pick(r, "", "debian", `CORP\j`), Port: uint16(1 + r.IntN(65535)), Identity: r.maybePath(), NIC: AnyNIC},
 		Shutdown:    Shutdown{Timeout: Duration(1 + r.Int64N(int64(24*time.Hour)))},
 		Systemd:     Systemd{Restart: pick(r, RestartNo, RestartOnFailure)},
 		QEMU:        QEMU{Binary: pick(r, "qemu-kvm", r.path()), Helper: r.maybePath()},
@@ -56,6 +57,7 @@ func (r random) vm(env Env) VM {
 	for i := range r.IntN(6) {
 		switch pick(r, NICBridge, NICUser, NICNone) {
 		case NICBridge:
+			vm.SSH.NIC = pick(r, AnyNIC, NICChoice(strconv.Itoa(i)))
 			vm.NICs = append(vm.NICs, NIC{Index: i, Type: NICBridge, Bridge: pick(r, "auto", "br0", "a'b\"c\\d#"), MAC: r.mac(i), Model: "e1000"})
 		case NICUser:
 			vm.NICs = append(vm.NICs, NIC{Index: i, Type: NICUser, MAC: r.mac(i), Model: "virtio-net-pci", Forwards: r.forwards(i)})

@@ -17,7 +17,7 @@ func defaultVM() VM {
 		Memory: 2 * GiB, CPUs: 2, Arch: "x86_64", Machine: "q35", Accel: KVM, CPU: "host", Firmware: BIOS,
 		NICs:     []NIC{{Type: NICBridge, Bridge: "auto", MAC: MAC{0x52, 0x54, 0, 0xef, 0xc1, 0xaa}, Model: "virtio-net-pci"}},
 		Display:  Display{Type: DisplayNone},
-		SSH:      SSH{Port: 22},
+		SSH:      SSH{Port: 22, NIC: AnyNIC},
 		Shutdown: Shutdown{Timeout: Duration(90 * time.Second)},
 		Systemd:  Systemd{Restart: RestartNo},
 		QEMU:     QEMU{Binary: "qemu-system-x86_64"},
@@ -86,6 +86,9 @@ func TestParse(t *testing.T) {
 		{"an empty list of NICs is none too", "nic = []", func(vm *VM) { vm.NICs = nil }},
 		{"a program with a slash is a path", "[qemu]\nbinary = \"./build/qemu\"\nhelper = \"/h\"\nargs = [\"-append\", \"\"]\n", func(vm *VM) {
 			vm.QEMU = QEMU{Binary: here + "build/qemu", Helper: "/h", Args: []string{"-append", ""}}
+		}},
+		{"the NIC that ssh goes to", "[ssh]\nnic = 2\n[[nic]]\ntype = \"none\"\n[[nic]]\ntype = \"none\"\n[[nic]]\n", func(vm *VM) {
+			vm.SSH.NIC, vm.NICs[0].Index, vm.NICs[0].MAC = "2", 2, StableMAC(hostEnv().MachineID, hostEnv().UID, hostEnv().Name, 2)
 		}},
 		{"a user of a Windows domain", `ssh.user = 'CORP\jane@example.org'`, func(vm *VM) {
 			vm.SSH.User = `CORP\jane@example.org`

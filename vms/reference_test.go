@@ -67,7 +67,7 @@ func TestTheReferenceIsAVM(t *testing.T) {
 			},
 		},
 		Display:  Display{Type: DisplayNone},
-		SSH:      SSH{User: "debian", Port: 22, Identity: "/home/u/.ssh/id_ed25519"},
+		SSH:      SSH{User: "debian", Port: 22, Identity: "/home/u/.ssh/id_ed25519", NIC: AnyNIC},
 		Shutdown: Shutdown{Timeout: Duration(90 * time.Second)},
 		Systemd:  Systemd{Restart: RestartNo},
 		QEMU:     QEMU{Binary: "qemu-system-x86_64"},

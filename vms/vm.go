@@ -81,6 +81,8 @@ type SSH struct {
 	User     string `toml:"user" is:"user"` // empty: ssh's own choice
 	Port     uint16 `toml:"port" min:"1" max:"65535"`
 	Identity string `toml:"identity" is:"path"` // empty: ssh's own choice
+	// NIC is the one whose address is the guest's, for ssh and for all that print the address.
+	NIC NICChoice `toml:"nic"`
 }
 
 // Shutdown is how the guest is stopped.
