@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/leases"
 	"github.com/qlaunch/qlaunch/qmp/agent"
 	"github.com/qlaunch/qlaunch/vms"
@@ -43,7 +42,7 @@ func (s *session) await(ctx context.Context, g *guest, until goal, timeout time.
 	}
 	address, err := g.address(waiting, stage)
 	if err == nil && until == goalSSH {
-		err = s.awaitSSH(waiting, g.vm, address)
+		address, err = g.awaitSSH(waiting, address)
 		if err == nil {
 			stage("ssh answers")
 		}
@@ -51,9 +50,9 @@ func (s *session) await(ctx context.Context, g *guest, until goal, timeout time.
 	return address, deadline(err, g.vm, timeout)
 }
 
-// address waits for the address of the guest's first bridged NIC, if it has one.
+// address waits for the guest's address, if a NIC of its can have one.
 func (g *guest) address(ctx context.Context, stage func(string)) (netip.Addr, error) {
-	if g.waiter == nil {
+	if len(g.waiters) == 0 {
 		return netip.Addr{}, nil
 	}
 	waiting, stop := context.WithCancel(ctx)
@@ -64,7 +63,7 @@ func (g *guest) address(ctx context.Context, stage func(string)) (netip.Addr, er
 			stop()
 		}
 	})
-	found, err := g.waiter.Wait(waiting, func(reached leases.Stage) {
+	found, err := leases.WaitAny(waiting, g.waiters, func(reached leases.Stage) {
 		if reached < leases.Addressed { // else the address itself says it
 			stage(reached.String())
 		}
@@ -99,7 +98,7 @@ func (g *guest) claim(ctx context.Context) netip.Addr {
 		if t.interfaces, t.err = interfaces(ctx, g.vm); t.err != nil {
 			return netip.Addr{} // ctx has ended, or what is there is no agent
 		}
-		best, ok := leases.Best([]leases.Report{t.report(g.query)})
+		best, ok := t.best(g.queries)
 		if ok {
 			pause = claimSettles
 		}
@@ -121,15 +120,6 @@ func awaitAgent(ctx context.Context, vm vms.VM) error {
 		return err
 	}
 	return a.Close()
-}
-
-// awaitSSH waits until the guest's sshd answers, at its address or at the host's end of a forward.
-func (s *session) awaitSSH(ctx context.Context, vm vms.VM, address netip.Addr) error {
-	at, err := sshEndpoint(vm, address)
-	if err != nil {
-		return err
-	}
-	return netsetup.WaitSSH(ctx, at)
 }
 
 // errNoSSHPath says that nothing leads from the host to the guest's sshd.
@@ -159,11 +149,11 @@ type deadlineError struct {
 }
 
 func (e *deadlineError) Error() string {
-	if _, ofLease := errors.AsType[*leases.WaitError](e.err); !ofLease {
+	wait, ofLease := errors.AsType[*leases.WaitError](e.err)
+	if !ofLease {
 		return fmt.Sprintf("%v, after %s; the VM keeps running", e.err, e.timeout)
 	}
-	nic := bridged(e.vm)[0]
-	return fmt.Sprintf("no address for %s on %s after %s: %s; the VM keeps running", nic.MAC, nic.Bridge, e.timeout, e.stage)
+	return fmt.Sprintf("no address for %s on %s after %s: %s; the VM keeps running", wait.Query.MAC, wait.Query.Bridge, e.timeout, e.stage)
 }
 
 func (e *deadlineError) Unwrap() error { return e.err }

@@ -19,17 +19,17 @@ import (
 type guest struct {
 	vm      vms.VM // as it was started
 	process *launcher.Process
-	waiter  *leases.Waiter // nil for a VM without a bridged NIC
-	query   leases.Query   // what the waiter waits for
-	started bool           // by this process
+	queries []leases.Query   // for the NICs that can have its address, in the definition's order
+	waiters []*leases.Waiter // one for each of them
+	started bool             // by this process
 }
 
 func (g *guest) close() {
 	if g.process != nil {
 		g.process.Close()
 	}
-	if g.waiter != nil {
-		_ = g.waiter.Close()
+	for _, w := range g.waiters {
+		_ = w.Close()
 	}
 }
 
@@ -203,24 +203,31 @@ func (s *session) settle(ctx context.Context, vm vms.VM) (_ vms.VM, helper strin
 	return vm, helper, nil
 }
 
-// watched gives a guest with a bridged NIC the waiter for its address, unless nobody will wait for that.
+// watched gives a guest the waiters for its address, one for each NIC that can have it, unless nobody will wait for that.
 func (s *session) watched(g *guest, since time.Time) (*guest, error) {
-	nics := bridged(g.vm)
-	if len(nics) == 0 || s.unwatched {
+	if s.unwatched {
 		return g, nil
 	}
-	g.query = s.query(nics[0], since)
-	waiter, err := leases.NewWaiter(g.query)
-	if err != nil && g.process != nil {
-		g.process.Close()
+	for _, nic := range addressed(g.vm) {
+		q := s.query(nic, since)
+		waiter, err := leases.NewWaiter(q)
+		if err != nil {
+			g.close()
+			return g, err
+		}
+		g.queries, g.waiters = append(g.queries, q), append(g.waiters, waiter)
 	}
-	g.waiter = waiter
-	return g, err
+	return g, nil
 }
 
 // query asks for the address of a NIC of a VM that was started at a time.
 func (s *session) query(nic vms.NIC, since time.Time) leases.Query {
 	return leases.Query{Root: s.root, Bridge: nic.Bridge, MAC: nic.MAC.HardwareAddr(), Since: since}
+}
+
+// addressed are the NICs whose address can be the guest's: the bridged ones, or the one of them that [ssh] nic names.
+func addressed(vm vms.VM) []vms.NIC {
+	return slices.DeleteFunc(bridged(vm), func(nic vms.NIC) bool { return !vm.SSH.NIC.Takes(nic) })
 }
 
 // bridged are the NICs that have an address to be found.

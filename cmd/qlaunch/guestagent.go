@@ -60,3 +60,13 @@ func (t told) report(q leases.Query) leases.Report {
 	}
 	return leases.Hear(q, claim)
 }
+
+// best is the likeliest of the addresses that the guest tells for the NICs that are asked about. The first that has one decides.
+func (t told) best(queries []leases.Query) (leases.Address, bool) {
+	for _, q := range queries {
+		if best, ok := leases.Best([]leases.Report{t.report(q)}); ok {
+			return best, true
+		}
+	}
+	return leases.Address{}, false
+}

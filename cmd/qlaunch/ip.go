@@ -45,37 +45,68 @@ func (c *ipCmd) run(ctx context.Context, s *session) error {
 		return errNoBridgedNIC
 	}
 	if !c.All {
-		nics = nics[:1]
-	}
-	var queries []leases.Query
-	for _, nic := range nics {
-		queries = append(queries, s.query(nic, process.Started))
+		nics = addressed(vm)
 	}
 	if c.Explain {
 		s.noticeImpostors(vm, process.PID)
 	}
-	return c.print(s, nics, c.ask(ctx, vm, queries))
+	return c.print(s, vm, c.ask(ctx, vm, s.asked(nics, process.Started)))
+}
+
+// An askedNIC is a NIC with what the sources say of it.
+type askedNIC struct {
+	vms.NIC
+	query   leases.Query
+	reports []leases.Report
+}
+
+func (s *session) asked(nics []vms.NIC, started time.Time) []askedNIC {
+	asked := make([]askedNIC, len(nics))
+	for i, nic := range nics {
+		asked[i] = askedNIC{NIC: nic, query: s.query(nic, started)}
+	}
+	return asked
 }
 
 // ask asks all who may know. The guest itself is one of them where somebody wants to know what each says, or nobody else has an answer.
-func (c *ipCmd) ask(ctx context.Context, vm vms.VM, queries []leases.Query) []leases.Report {
-	var reports []leases.Report
-	for _, q := range queries {
-		reports = append(reports, leases.Look(ctx, q)...)
+func (c *ipCmd) ask(ctx context.Context, vm vms.VM, nics []askedNIC) []askedNIC {
+	for i, nic := range nics {
+		nics[i].reports = leases.Look(ctx, nic.query)
 	}
-	if best, ok := leases.Best(reports); ok && !stale(best) && !c.All && !c.Explain {
-		return reports
+	if best, ok := likeliest(vm, nics); ok && !stale(best) && !c.All && !c.Explain {
+		return nics
 	}
 	t := hear(ctx, vm)
-	for _, q := range queries {
-		reports = append(reports, t.report(q))
+	for i, nic := range nics {
+		nics[i].reports = append(nic.reports, t.report(nic.query))
 	}
-	return reports
+	return nics
 }
 
-func (c *ipCmd) print(s *session, nics []vms.NIC, reports []leases.Report) error {
+// likeliest is the address of the guest: that of its first NIC that has one, where one of this start counts more than any other.
+func likeliest(vm vms.VM, nics []askedNIC) (leases.Address, bool) {
+	var old leases.Address
+	found := false
+	for _, nic := range nics {
+		best, ok := leases.Best(nic.reports)
+		switch {
+		case !ok || !vm.SSH.NIC.Takes(nic.NIC):
+		case !stale(best):
+			return best, true
+		case !found:
+			old, found = best, true
+		}
+	}
+	return old, found
+}
+
+func (c *ipCmd) print(s *session, vm vms.VM, nics []askedNIC) error {
+	var reports []leases.Report
+	for _, nic := range nics {
+		reports = append(reports, nic.reports...)
+	}
 	addresses := leases.All(reports)
-	best, ok := leases.Best(reports)
+	best, ok := likeliest(vm, nics)
 	if !c.All && ok {
 		addresses = []leases.Address{best}
 	}
@@ -86,7 +117,7 @@ func (c *ipCmd) print(s *session, nics []vms.NIC, reports []leases.Report) error
 	case c.Explain && c.Output == "json":
 		return printJSON(s.stdout, reports)
 	case c.Explain:
-		return c.explain(s, nics, reports)
+		return c.explain(s, nics, reports, best)
 	case !ok && (!c.All || len(addresses) == 0):
 		return errNoAddress
 	case c.Output == "json":
@@ -98,15 +129,14 @@ func (c *ipCmd) print(s *session, nics []vms.NIC, reports []leases.Report) error
 	return nil
 }
 
-func (c *ipCmd) explain(s *session, nics []vms.NIC, reports []leases.Report) error {
+func (c *ipCmd) explain(s *session, nics []askedNIC, reports []leases.Report, best leases.Address) error {
 	for _, nic := range nics {
 		fmt.Fprintf(s.stdout, "%s on %s\n\n", nic.MAC, nic.Bridge)
 	}
 	if err := printReports(s.stdout, reports); err != nil {
 		return err
 	}
-	best, ok := leases.Best(reports)
-	if !ok {
+	if !best.IP.IsValid() {
 		fmt.Fprintln(s.stdout, "\nno address")
 		return nil
 	}

@@ -108,7 +108,7 @@ func (s *session) compare(o *overview, ref string, started vms.VM) {
 // start that nothing confirms is none: it may be another's by now. The guest
 // itself is asked when nobody else has one.
 func (v *vista) address(ctx context.Context, vm vms.VM, status launcher.Status) (leases.Address, bool) {
-	nics := bridged(vm)
+	nics := addressed(vm)
 	for _, nic := range nics {
 		if address, ok := leases.Best(v.picture(ctx, nic.Bridge).Look(v.s.query(nic, status.Started))); ok && !stale(address) {
 			return address, true
@@ -120,12 +120,11 @@ func (v *vista) address(ctx context.Context, vm vms.VM, status launcher.Status) 
 	asking, cancel := context.WithTimeout(ctx, guestsWord)
 	defer cancel()
 	t := hear(asking, vm)
-	for _, nic := range nics {
-		if address, ok := leases.Best([]leases.Report{t.report(v.s.query(nic, status.Started))}); ok {
-			return address, true
-		}
+	queries := make([]leases.Query, len(nics))
+	for i, nic := range nics {
+		queries[i] = v.s.query(nic, status.Started)
 	}
-	return leases.Address{}, false
+	return t.best(queries)
 }
 
 // guestsWord is how long a guest's agent may take where many are looked at, and QEMU had a second already.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -94,6 +95,24 @@ func (w *Waiter) Wait(ctx context.Context, progress func(Stage)) (Address, error
 	return Address{}, &WaitError{Query: w.query, Stage: stage.reached, Reports: seen.reports, Err: context.Cause(ctx)}
 }
 
+// Follow tells the addresses that are believed, at once and after each change, until ctx ends: a guest may take another
+// one after its first. They are in the order of [All]; those that the sources do not hold any more are left out. The
+// error says what broke the watch; the end of ctx is none.
+func (w *Waiter) Follow(ctx context.Context, tell func([]Address)) error {
+	for ctx.Err() == nil {
+		seen, err := w.look(ctx)
+		if err != nil {
+			return w.failure(err)
+		}
+		tell(seen.believed)
+		w.nudge(ctx, seen.reports)
+		if _, err := w.next(ctx, nil); err != nil {
+			return w.failure(err)
+		}
+	}
+	return nil
+}
+
 func (w *Waiter) failure(err error) error {
 	return fmt.Errorf("wait for the address of %s: %w", w.query.MAC, err)
 }
@@ -104,6 +123,8 @@ type sight struct {
 	stage   Stage
 	address Address // the one to believe first
 	belief  belief
+
+	believed []Address // all that can be believed, now or later
 }
 
 // look reads the sources, and picks the address to believe first. The watches are set before the files are read: what
@@ -117,7 +138,9 @@ func (w *Waiter) look(ctx context.Context) (sight, error) {
 	s := sight{reports: judge(w.query, v, w.base)}
 	sends := w.base.sends(w.query, v.sighting)
 	s.stage = stageOf(s.reports, sends)
-	s.address, s.belief = pick(All(s.reports), sends)
+	all := All(s.reports)
+	s.address, s.belief = pick(all, sends)
+	s.believed = slices.DeleteFunc(all, func(a Address) bool { return believe(a, sends) == never })
 	return s, nil
 }
 

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+
+	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// awaitSSH waits until the guest's sshd answers, at an address of the guest or at the host's end of a forward, and gives
+// that address. The address found first need not be the one that sshd answers at: a guest may ask for one in its
+// initramfs and for another once it has booted. So every address that the sources come to hold is tried beside it.
+func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, error) {
+	if !first.IsValid() {
+		at, err := sshEndpoint(g.vm, first)
+		if err != nil {
+			return first, err
+		}
+		return first, netsetup.WaitSSH(ctx, at)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	t := &sshTrial{vm: g.vm, stop: stop, tried: map[netip.Addr]bool{}}
+	t.try(ctx, first)
+	for _, w := range g.waiters {
+		t.all.Go(func() { // a watch that breaks leaves the addresses that it has told
+			_ = w.Follow(ctx, func(believed []leases.Address) { t.tryAll(ctx, believed) })
+		})
+	}
+	t.all.Wait()
+	if t.answered.IsValid() {
+		return t.answered, nil
+	}
+	return first, t.err
+}
+
+// An sshTrial waits for an sshd at several addresses.
+type sshTrial struct {
+	vm   vms.VM
+	stop context.CancelFunc // ends the trial
+	all  sync.WaitGroup
+
+	mu       sync.Mutex
+	tried    map[netip.Addr]bool
+	answered netip.Addr
+	err      error // of the first address, or of what ended the wait
+}
+
+// tryAll tries the addresses of the better family: IPv6 alone where there is no IPv4.
+func (t *sshTrial) tryAll(ctx context.Context, believed []leases.Address) {
+	for _, a := range believed {
+		if a.IP.BitLen() == believed[0].IP.BitLen() {
+			t.try(ctx, a.IP)
+		}
+	}
+}
+
+// try begins to wait at an address, once.
+func (t *sshTrial) try(ctx context.Context, address netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.tried[address] {
+		return
+	}
+	first := len(t.tried) == 0
+	t.tried[address] = true
+	t.all.Go(func() {
+		err := netsetup.WaitSSH(ctx, netip.AddrPortFrom(address, t.vm.SSH.Port))
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		switch {
+		case err == nil && !t.answered.IsValid():
+			t.answered = address
+			t.stop()
+		case first:
+			t.err = err
+		}
+	})
+}
