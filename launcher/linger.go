@@ -9,13 +9,24 @@ import (
 	"strings"
 )
 
-// CheckLinger tells whether the services of this user, with VMs' run directories in runtime, outlive the last logout: the
-// error wraps ErrNoLinger where they do not. root is where the host's files are, "/".
-func CheckLinger(runtime, root string) error {
-	return examineLinger(runtime, root, os.Getuid()).Warning
+// A LingerError says that the services of a user end with the last logout; it wraps ErrNoLinger.
+type LingerError struct{ User string }
+
+func (e *LingerError) Error() string {
+	return fmt.Sprintf("user %s does not linger: %v", e.User, ErrNoLinger)
 }
 
-// examineLinger asks where logind keeps the users whose manager outlives their logins, by their names: of another's,
+// Unwrap is ErrNoLinger.
+func (e *LingerError) Unwrap() error { return ErrNoLinger }
+
+// CheckLinger tells whether the services of a user, with VMs' run directories in runtime, outlive the last logout: the
+// error is a [*LingerError] where they do not. root is where the host's files are, "/". It is what every command goes by.
+func CheckLinger(runtime, root string, uid int) error {
+	return examineLinger(runtime, root, uid).Warning
+}
+
+// examineLinger looks where logind keeps the users whose manager outlives their logins, by their names, and what its own
+// property Linger is made of; logind itself answers only for users who are logged in or linger. Of another's manager,
 // all services end some seconds after the last logout, and /run/user/UID goes (loginctl(1), user@.service(5)). A process
 // that a login left behind keeps both.
 func examineLinger(runtime, root string, uid int) Finding {
@@ -32,7 +43,7 @@ func examineLinger(runtime, root string, uid int) Finding {
 		name := userName(uid)
 		f.Evidence = "/var/lib/systemd/linger/" + name
 		if !exists(root, f.Evidence) {
-			f.Warning = fmt.Errorf("user %s does not linger: %w", name, ErrNoLinger)
+			f.Warning = &LingerError{name}
 			f.Evidence = f.Warning.Error()
 		}
 	}

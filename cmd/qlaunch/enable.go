@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
-	"os/user"
-	"strings"
 	"time"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/unit"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -106,29 +105,23 @@ func (s *session) installUnits(ctx context.Context, manager unit.Manager, name s
 	return nil
 }
 
+// checkLinger says whether this user's services end with the last logout: with a [*launcher.LingerError] if so.
+func (s *session) checkLinger() error {
+	return launcher.CheckLinger(s.store.Dirs.Runtime, s.root, s.store.UID)
+}
+
 // linger lets this user's manager run without a login, where polkit lets that
 // through without a question, and else says what a logout does and the command.
 func (s *session) linger(ctx context.Context) {
-	me, err := user.Current()
-	if err != nil || s.lingers(ctx, me.Username) {
+	if s.checkLinger() == nil {
 		return
 	}
 	_ = s.loginctl(ctx, "--no-ask-password", "enable-linger")
-	if s.lingers(ctx, me.Username) {
-		s.notice("you linger now: VMs start at boot, and a logout ends none")
+	if no, ok := errors.AsType[*launcher.LingerError](s.checkLinger()); ok {
+		s.notice("VMs start when you log in, and are shut down when you log out: to start them at boot, sudo loginctl enable-linger %s", no.User)
 		return
 	}
-	s.notice("VMs start when you log in, and are shut down when you log out: to start them at boot, sudo loginctl enable-linger %s", me.Username)
-}
-
-// lingers asks logind, which keeps that as a file of the user's name.
-func (s *session) lingers(ctx context.Context, name string) bool {
-	ctx, cancel := context.WithTimeout(ctx, lingerDeadline)
-	defer cancel()
-	argv := []string{"loginctl", "show-user", name, "--property=Linger"}
-	s.showCommand(argv)
-	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).Output()
-	return err == nil && strings.TrimSpace(string(out)) == "Linger=yes"
+	s.notice("you linger now: VMs start at boot, and a logout ends none")
 }
 
 // lingerDeadline is how long logind may take to answer.

@@ -35,7 +35,7 @@ func (c *upCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	if c.Linger {
-		if err := launcher.CheckLinger(s.store.Dirs.Runtime, s.root); err != nil {
+		if err := s.checkLinger(); err != nil {
 			return fmt.Errorf("up: %w", err)
 		}
 	}
@@ -57,7 +57,7 @@ func (c *upCmd) Run(ctx context.Context, s *session) error {
 // warnOfLogout tells a user who does not linger of the one thing that ends VMs unasked. One that was started outside of systemd
 // runs on: logind leaves a login's processes alone (KillUserProcesses=no of logind.conf(5), as Debian has it).
 func (s *session) warnOfLogout(names []string) {
-	if launcher.CheckLinger(s.store.Dirs.Runtime, s.root) == nil {
+	if s.checkLinger() == nil {
 		return
 	}
 	for _, ref := range names {
