@@ -5,11 +5,12 @@
 
 GO = "$$(sh test/go)"
 LINT = $(GO) tool -modfile=.ci/tools/go.mod golangci-lint
-FUZZTIME = 1m
-PREFIX = /usr/local
-PAIRS = 11
+# What the environment may set, as the command line may: PAIRS=7 make bench.
+FUZZTIME ?= 1m
+PREFIX ?= /usr/local
+PAIRS ?= 11
 
-.PHONY: all demo test test-host bench lint fuzz install clean packages
+.PHONY: all demo test test-host bench lint fuzz install clean packages preflight
 
 all: packages
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/qlaunch ./cmd/qlaunch
@@ -19,7 +20,7 @@ demo: all
 	sh test/guest/build build/guest
 	sh test/demo
 
-test: packages
+test: packages preflight
 	@# -count=1: Go's cache of results does not know that some tests run what they build.
 	$(GO) test -race -count=1 -timeout 30m ./...
 	@# Says what a start costs over QEMU by hand; go test is silent about what passes.
@@ -63,3 +64,8 @@ clean:
 
 packages:
 	@sh test/packages
+
+# What the tests need of the kernel, in one line instead of in each that fails without it.
+preflight: packages
+	@CGO_ENABLED=0 $(GO) build -o build/preflight ./test/preflight/cmd
+	@build/preflight

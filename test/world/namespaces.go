@@ -22,7 +22,7 @@ func namespaces(asRoot bool) error {
 	if asRoot {
 		return rootNamespaces()
 	}
-	return userNamespaces("/")
+	return UserNamespaces()
 }
 
 // rootNamespaces says whether root is root enough.
@@ -37,6 +37,10 @@ func rootNamespaces() error {
 	}
 	return nil
 }
+
+// UserNamespaces is an error that names the setting that keeps an ordinary user of
+// this machine from making user namespaces, and wraps ErrNoUserNamespaces.
+func UserNamespaces() error { return userNamespaces("/") }
 
 // userNamespaces looks for what keeps an ordinary user from making a namespace
 // that is good for something. With AppArmor's restriction (Ubuntu since 24.04)
