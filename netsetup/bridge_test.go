@@ -96,7 +96,7 @@ func TestAutoPicksTheFirstBridgeThatIsUpAndAllowed(t *testing.T) {
 				v := judge(rules, name)
 				v.ACL = "ACL"
 				return v, err
-			})
+			}, func(string) bool { return false })
 			got := b.Name
 			if err != nil {
 				got = fmt.Sprint(err)

@@ -155,7 +155,7 @@ func (r *Report) wrong(cause error, detail string) *Error {
 func checkBridge(_ context.Context, q CheckQuery, r *Report) Result {
 	var err error
 	if q.Bridge == Auto {
-		r.Bridge, err = PickBridge(q.ACL)
+		r.Bridge, err = PickBridge(q.Root, q.ACL)
 	} else {
 		r.Bridge, err = FindBridge(q.Bridge)
 	}
@@ -196,18 +196,18 @@ func checkUp(_ context.Context, _ CheckQuery, r *Report) Result {
 	if r.Bridge.Name == "" {
 		return skipped("no bridge")
 	}
-	if err := upError(r.Bridge); err != nil {
+	if err := upError(r.Bridge, r.own); err != nil {
 		return fail(err)
 	}
 	return ok(r.Bridge.Name + " is up")
 }
 
-// upError is [ErrBridgeDown] for a bridge that is down.
-func upError(b Bridge) error {
+// upError is [ErrBridgeDown] for a bridge that is down; one of our own has another cure.
+func upError(b Bridge, own bool) error {
 	if b.Up {
 		return nil
 	}
-	return &Error{What: fmt.Sprintf("bridge %q", b.Name), Cause: ErrBridgeDown, Bridge: b.Name, Own: own("/", b.Name)}
+	return &Error{What: fmt.Sprintf("bridge %q", b.Name), Cause: ErrBridgeDown, Bridge: b.Name, Own: own}
 }
 
 // checkAddress warns alone: a bridge onto a LAN needs no address of the host's, one with the host's own DHCP does.

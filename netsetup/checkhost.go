@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // checkRoutes looks for routes that share addresses with the bridge's subnet: those of a VPN, a LAN or of Docker. The
@@ -18,28 +16,16 @@ func checkRoutes(_ context.Context, _ CheckQuery, r *Report) Result {
 	if r.Bridge.Name == "" {
 		return skipped("no bridge")
 	}
-	routes, err := again(func() ([]netlink.Route, error) { return netlink.RouteList(nil, unix.AF_INET) })
+	routes, err := Routes()
 	if err != nil {
-		return warn(fmt.Errorf("list routes: %w", err))
+		return warn(err)
 	}
 	for _, subnet := range r.Bridge.Addrs {
-		for _, route := range routes {
-			to := destination(route)
-			if route.LinkIndex != r.Bridge.Index && to.IsValid() && to.Bits() > 0 && to.Overlaps(subnet) {
-				return warn(r.wrong(ErrRouteCollides, fmt.Sprintf("%s has %s, and another link %s", r.Bridge.Name, subnet, to)))
-			}
+		if route, taken := takenBy(subnet, r.Bridge.Name, routes); taken {
+			return warn(r.wrong(ErrRouteCollides, fmt.Sprintf("%s has %s, and another link %s", r.Bridge.Name, subnet, route.To)))
 		}
 	}
 	return ok("none collides")
-}
-
-func destination(route netlink.Route) netip.Prefix {
-	if route.Dst == nil {
-		return netip.Prefix{}
-	}
-	ip, _ := netip.AddrFromSlice(route.Dst.IP)
-	ones, _ := route.Dst.Mask.Size()
-	return netip.PrefixFrom(ip.Unmap(), ones)
 }
 
 // checkMTU compares the bridge with the links of the default routes. Where those take less, as a VPN's do, large packets
@@ -71,16 +57,18 @@ func checkMTU(_ context.Context, _ CheckQuery, r *Report) Result {
 
 // defaultLinks are the links of the default routes, but for a bridge.
 func defaultLinks(bridge Bridge) ([]netlink.Link, error) {
-	routes, err := again(func() ([]netlink.Route, error) { return netlink.RouteList(nil, unix.AF_INET) })
+	routes, err := Routes()
 	if err != nil {
-		return nil, fmt.Errorf("list routes: %w", err)
+		return nil, err
 	}
 	var links []netlink.Link
+	seen := map[string]bool{bridge.Name: true}
 	for _, route := range routes {
-		if to := destination(route); to.IsValid() && to.Bits() > 0 || route.LinkIndex == bridge.Index {
+		if !route.isDefault() || seen[route.Dev] {
 			continue
 		}
-		if link, err := netlink.LinkByIndex(route.LinkIndex); err == nil { // else a route of several links, or one that has just gone
+		seen[route.Dev] = true
+		if link, err := netlink.LinkByName(route.Dev); err == nil { // else it has just gone
 			links = append(links, link)
 		}
 	}

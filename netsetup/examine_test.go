@@ -2,6 +2,7 @@ package netsetup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -208,6 +209,68 @@ func TestTheExaminationLooksAtTheKernelsTables(t *testing.T) {
 	} {
 		if !strings.Contains(got, want+"\n") {
 			t.Errorf("want %s in\n%s", want, got)
+		}
+	}
+}
+
+func TestAVPNThatTakesAllTrafficIsAWayOut(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	write(t, DefaultACL, "allow virbr0\n")
+	address(t, addBridge(t, "virbr0", true), "192.168.122.1/24")
+	link := func(name, own string, mtu int) int {
+		l := addLink(t, &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name, MTU: mtu}, PeerName: name + "-peer"}, true)
+		address(t, l, own)
+		return l.Attrs().Index
+	}
+	route := func(link int, to string, table int) {
+		_, dst, err := net.ParseCIDR(to)
+		must(t, err)
+		must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link, Dst: dst, Table: table}))
+	}
+	lan, half := link("lan0", "10.0.0.2/24", 1500), link("half0", "10.8.0.2/24", 1400)
+	route(lan, "0.0.0.0/0", unix.RT_TABLE_MAIN)
+	route(half, "0.0.0.0/1", unix.RT_TABLE_MAIN)
+	route(half, "128.0.0.0/1", unix.RT_TABLE_MAIN)
+	examine := func() string { return table(Examine(t.Context(), CheckQuery{Root: t.TempDir()})) }
+	for _, want := range []string{
+		"ok routes: none collides",
+		`warn mtu: bridge "virbr0": larger packets than the way out takes: virbr0 has an MTU of 1500, half0 one of 1400`,
+	} {
+		if got := examine(); !strings.Contains(got, want+"\n") {
+			t.Errorf("want %s in\n%s", want, got)
+		}
+	}
+
+	must(t, netlink.LinkDel(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "half0", Index: half}}))
+	const ofItsOwn = 51820 // as wg-quick(8) has it
+	other := link("wg0", "10.9.0.2/24", 1420)
+	route(other, "0.0.0.0/0", ofItsOwn)
+	want := `warn mtu: bridge "virbr0": larger packets than the way out takes: virbr0 has an MTU of 1500, wg0 one of 1420`
+	if got := examine(); !strings.Contains(got, want+"\n") {
+		t.Errorf("want %s in\n%s", want, got)
+	}
+	route(other, "192.168.0.0/16", ofItsOwn)
+	want = `warn routes: bridge "virbr0": another route has addresses of its subnet: virbr0 has 192.168.122.1/24, and another link 192.168.0.0/16`
+	if got := examine(); !strings.Contains(got, want+"\n") {
+		t.Errorf("want %s in\n%s", want, got)
+	}
+}
+
+func TestWhichBridgesAreOursIsLookedUpBelowTheRoot(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	write(t, DefaultACL, "allow all\n")
+	addBridge(t, "guests0", false)
+	ours := plant(t, map[string]string{DNSConfig("guests0"): "interface=guests0\n"})
+	for _, bridge := range []string{"guests0", Auto} {
+		for root, own := range map[string]bool{ours: true, t.TempDir(): false} {
+			e, ok := errors.AsType[*Error](Check(t.Context(), CheckQuery{Bridge: bridge, Root: root}).Err())
+			if !ok || !errors.Is(e, ErrBridgeDown) || e.Own != own {
+				t.Errorf("%s: got %+v, want own %v", bridge, e, own)
+			}
 		}
 	}
 }

@@ -38,5 +38,10 @@ func findHelper(places []string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", &Error{What: "bridge helper", Cause: ErrNoHelper, Helper: places[0], Detail: "looked for " + strings.Join(places, ", ")}
+	return "", noHelper(places)
+}
+
+// noHelper says that the helper is in none of these places.
+func noHelper(places []string) error {
+	return &Error{What: "bridge helper", Cause: ErrNoHelper, Helper: places[0], Detail: "looked for " + strings.Join(places, ", ")}
 }

@@ -1,9 +1,5 @@
 package netsetup
 
-import (
-	"net/netip"
-)
-
 // A Host is what was found on a host: what [Settle] and [Plan] decide by.
 type Host struct {
 	States map[Item]string // what each item is like now; absent is the empty state
@@ -36,12 +32,6 @@ type Host struct {
 type HostBridge struct {
 	Bridge
 	DHCP Server // who serves DHCP on it from this host
-}
-
-// A Route is a destination that the host knows a way to, its own addresses' subnets among them.
-type Route struct {
-	To  netip.Prefix
-	Dev string
 }
 
 func (h Host) bridge(name string) (HostBridge, bool) {

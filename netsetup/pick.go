@@ -13,12 +13,13 @@ const Auto = "auto"
 // PickBridge is the bridge for a NIC that names none: the first of virbr0 (libvirt's), qlbr0 (our own), then the
 // others by name, that is up and that the ACL allows. Without a bridge on the host the error is an [*Error] with
 // [ErrNoBridge]; when none fits it is a [*NoneFits]; an ACL that allows nothing at all is its own error, as from [Allowed].
-func PickBridge(acl string) (Bridge, error) {
+// root is where the host's files are, normally "/": they tell which bridges `net setup` has made.
+func PickBridge(root, acl string) (Bridge, error) {
 	bridges, err := Bridges()
 	if err != nil {
 		return Bridge{}, err
 	}
-	return pick(bridges, func(name string) (Verdict, error) { return Allowed(acl, name) })
+	return pick(bridges, func(name string) (Verdict, error) { return Allowed(acl, name) }, func(name string) bool { return own(root, name) })
 }
 
 // NoneFits says of each bridge of the host why a guest cannot use it, in the order in which they were tried.
@@ -47,8 +48,8 @@ func (e *NoneFits) Nearest() error {
 // Unwrap are the reasons.
 func (e *NoneFits) Unwrap() []error { return e.Reasons }
 
-// pick is the choice among bridges that are sorted by name.
-func pick(bridges []Bridge, allowed func(name string) (Verdict, error)) (Bridge, error) {
+// pick is the choice among bridges that are sorted by name. own says of one whether it is ours.
+func pick(bridges []Bridge, allowed func(name string) (Verdict, error), own func(name string) bool) (Bridge, error) {
 	if len(bridges) == 0 {
 		return Bridge{}, &Error{What: "bridge " + Auto, Cause: ErrNoBridge, Bridge: Auto, Auto: true, Detail: "no bridge on this host"}
 	}
@@ -58,7 +59,7 @@ func pick(bridges []Bridge, allowed func(name string) (Verdict, error)) (Bridge,
 		if err != nil {
 			return Bridge{}, anyBridge(err) // the same for every bridge
 		}
-		if err = cmp.Or(v.Err(), upError(b)); err == nil {
+		if err = cmp.Or(v.Err(), upError(b, own(b.Name))); err == nil {
 			return b, nil
 		}
 		none.Reasons = append(none.Reasons, anyBridge(err))

@@ -250,7 +250,14 @@ func TestWhatSetupRefuses(t *testing.T) {
 			`bridge "virbr0": refused: it is not qlaunch's, and its subnet and its guests' isolation are left to whoever made it`},
 		{"no nft and no dnsmasq", Request{}, with(debian(), func(h *Host) { h.Nft, h.Dnsmasq = "", "" }), ErrNoProgram, "dnsmasq and nft: not installed"},
 		{"a user who is not there", Request{Users: []string{"bob"}}, debian(), ErrRequest, `user "bob": refused: no such user on this host`},
-		{"no helper", Request{}, with(debian(), func(h *Host) { h.Helper = "" }), ErrNoHelper, ""},
+		{"no helper", Request{}, with(debian(), func(h *Host) { h.Helper = "" }), ErrNoHelper, "bridge helper: no qemu-bridge-helper: looked for " +
+			"/usr/lib/qemu/qemu-bridge-helper, /usr/libexec/qemu-bridge-helper, /usr/libexec/qemu/qemu-bridge-helper, /run/wrappers/bin/qemu-bridge-helper"},
+		{"a subnet's last address", Request{Subnet: netip.MustParsePrefix("10.9.0.255/24")}, debian(), ErrRequest,
+			"subnet 10.9.0.255/24: refused: its last address is for broadcasts"},
+		{"a subnet of loopback", Request{Subnet: netip.MustParsePrefix("127.9.0.0/24")}, debian(), ErrRequest,
+			"subnet 127.9.0.0/24: refused: no host can have an address of 127.0.0.0/8 (RFC 6890)"},
+		{"a subnet for multicast", Request{Subnet: netip.MustParsePrefix("239.1.2.1/24")}, debian(), ErrRequest,
+			"subnet 239.1.2.1/24: refused: no host can have an address of 224.0.0.0/4 (RFC 6890)"},
 		{"an image of a system", Request{}, with(debian(), func(h *Host) { h.ReadOnly = true }), ErrReadOnly,
 			"bridge helper /usr/lib/qemu/qemu-bridge-helper: /usr is read-only: its mode comes with the system's image, which must have it setuid root"},
 		{"an ACL with a junk line", Request{}, with(debian(), func(h *Host) {
@@ -292,6 +299,54 @@ func TestTheFirstSubnetThatIsFree(t *testing.T) {
 	h.Routes = append(h.Routes, Route{netip.MustParsePrefix("10.0.0.0/8"), "tun0"})
 	if _, err = Settle(Request{}, h); !errors.Is(err, ErrSubnetTaken) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// vpn is one that takes all traffic and leaves the default route in its place: openvpn(8), --redirect-gateway def1.
+func vpn(h *Host) {
+	h.Routes = append(h.Routes, Route{netip.MustParsePrefix("0.0.0.0/1"), "tun0"}, Route{netip.MustParsePrefix("128.0.0.0/1"), "tun0"},
+		Route{netip.MustParsePrefix("10.8.0.0/24"), "tun0"})
+}
+
+func TestBothHalvesOfADefaultRouteAreOne(t *testing.T) {
+	want, err := Settle(Request{}, with(debian(), vpn))
+	if err != nil || want.Subnet.String() != "192.168.123.1/24" {
+		t.Errorf("got %s, %v", want.Subnet, err)
+	}
+	asked := netip.MustParsePrefix("172.30.0.1/16")
+	if want, err = Settle(Request{Subnet: asked}, with(debian(), vpn)); err != nil || want.Subnet != asked {
+		t.Errorf("got %s, %v", want.Subnet, err)
+	}
+	if _, err = Settle(Request{Subnet: netip.MustParsePrefix("10.8.0.0/16")}, with(debian(), vpn)); !errors.Is(err, ErrSubnetTaken) {
+		t.Errorf("got %v, want that the VPN's own subnet is taken", err)
+	}
+}
+
+func TestTheHostsAddressIsNeverInThePool(t *testing.T) {
+	for subnet, want := range map[string]string{
+		"192.168.123.0/24":   "192.168.123.2 192.168.123.254", // the host has the first
+		"192.168.123.1/24":   "192.168.123.2 192.168.123.254",
+		"192.168.123.254/24": "192.168.123.1 192.168.123.253",
+		"192.168.123.100/24": "192.168.123.101 192.168.123.254",
+		"192.168.123.200/24": "192.168.123.1 192.168.123.199",
+		"10.9.0.3/29":        "10.9.0.4 10.9.0.6",
+		"10.9.0.12/29":       "10.9.0.9 10.9.0.11",
+		"10.0.0.1/8":         "10.0.0.2 10.255.255.254",
+		"10.255.255.254/8":   "10.0.0.1 10.255.255.253",
+	} {
+		asked := netip.MustParsePrefix(subnet)
+		settled, err := Settle(Request{Subnet: asked}, with(debian(), func(h *Host) { h.Routes = nil }))
+		if err != nil {
+			t.Errorf("%s: %v", subnet, err)
+			continue
+		}
+		first, last := settled.pool()
+		if got := first.String() + " " + last.String(); got != want {
+			t.Errorf("%s: got %s, want %s", subnet, got, want)
+		}
+		if a := settled.Subnet.Addr(); !asked.Masked().Contains(first) || !asked.Masked().Contains(last) || first.Compare(a) <= 0 && a.Compare(last) <= 0 {
+			t.Errorf("%s: the host's %s is in %s to %s, or that is outside of the subnet", subnet, a, first, last)
+		}
 	}
 }
 

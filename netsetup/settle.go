@@ -142,6 +142,11 @@ func hostIn(p netip.Prefix) (netip.Prefix, error) {
 	if !p.Addr().Is4() || p.Bits() < 8 || p.Bits() > 29 {
 		return p, fmt.Errorf("subnet %s: %w: must be IPv4, from /8 to /29", p, ErrRequest)
 	}
+	for _, special := range notForHosts() {
+		if p.Overlaps(special) {
+			return p, fmt.Errorf("subnet %s: %w: no host can have an address of %s (RFC 6890)", p, ErrRequest, special)
+		}
+	}
 	if p.Addr() == p.Masked().Addr() {
 		return netip.PrefixFrom(p.Addr().Next(), p.Bits()), nil
 	}
@@ -149,6 +154,13 @@ func hostIn(p netip.Prefix) (netip.Prefix, error) {
 		return p, fmt.Errorf("subnet %s: %w: its last address is for broadcasts", p, ErrRequest)
 	}
 	return p, nil
+}
+
+// notForHosts are the networks whose addresses a bridge cannot have, or guests cannot: this network, loopback, link-local,
+// multicast, and what is reserved behind it.
+func notForHosts() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
+		netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("240.0.0.0/4")}
 }
 
 // freeSubnet is the first /24 to which the host has no route: 192.168.123 to 192.168.254, then 10.123.0 to 10.254.0.
@@ -170,10 +182,10 @@ func freeSubnet(bridge string, routes []Route) (netip.Prefix, error) {
 	return netip.Prefix{}, fmt.Errorf("a subnet for %s: %w: the host has routes to all that were tried; --subnet names one", bridge, ErrSubnetTaken)
 }
 
-// takenBy is the route of another link that overlaps with a subnet. A default route overlaps with everything and counts not.
+// takenBy is the route of another link that overlaps with a subnet. A default route overlaps with everything, and does not count.
 func takenBy(p netip.Prefix, bridge string, routes []Route) (Route, bool) {
 	for _, r := range routes {
-		if r.Dev != bridge && r.To.Bits() > 0 && r.To.Overlaps(p) {
+		if r.Dev != bridge && !r.isDefault() && r.To.Overlaps(p) {
 			return r, true
 		}
 	}
@@ -213,11 +225,7 @@ func checkUsers(users []string, have Host) error {
 // checkHelperPlace refuses a host without the helper, and one where its mode cannot be set.
 func checkHelperPlace(have Host) error {
 	if have.Helper == "" {
-		_, err := findHelper(HelperPlaces())
-		if err == nil {
-			err = &Error{What: "bridge helper", Cause: ErrNoHelper}
-		}
-		return err
+		return noHelper(HelperPlaces())
 	}
 	mode := have.States[Item{KindMode, have.Helper}]
 	if have.ReadOnly && !strings.HasPrefix(mode, "4") {

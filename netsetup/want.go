@@ -68,23 +68,24 @@ func (w Want) values(have Host) map[string]any {
 	}
 }
 
-// pool are the first and the last address for guests: all of the subnet but its own, the broadcast's, and the host's,
-// which is next to one end.
+// pool are the first and the last address for guests: all of the subnet but its own and the broadcast's, on that side of
+// the host's address that has more of them. The host's is never among them: a guest that had it would be the gateway.
 func (w Want) pool() (first, last netip.Addr) {
-	first = w.Subnet.Masked().Addr().Next()
-	last = broadcast(w.Subnet).Prev()
-	if first == w.Subnet.Addr() {
-		first = first.Next()
+	host := w.Subnet.Addr()
+	first, last = w.Subnet.Masked().Addr().Next(), broadcast(w.Subnet).Prev()
+	if number(host)-number(first) <= number(last)-number(host) {
+		return host.Next(), last
 	}
-	if last == w.Subnet.Addr() {
-		last = last.Prev()
-	}
-	return first, last
+	return first, host.Prev()
+}
+
+func number(a netip.Addr) uint32 {
+	four := a.As4()
+	return binary.BigEndian.Uint32(four[:])
 }
 
 func broadcast(p netip.Prefix) netip.Addr {
-	base := p.Masked().Addr().As4()
-	n := binary.BigEndian.Uint32(base[:]) | (1<<(32-p.Bits()) - 1)
+	n := number(p.Masked().Addr()) | (1<<(32-p.Bits()) - 1)
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, n)))
 }
 

@@ -57,7 +57,7 @@ func (s *session) argv(name string) ([]string, error) {
 		if nic.Type != vms.NICBridge || nic.Bridge != netsetup.Auto {
 			continue
 		}
-		bridge, err := netsetup.PickBridge(netsetup.DefaultACL)
+		bridge, err := netsetup.PickBridge(s.root, netsetup.DefaultACL)
 		if err != nil {
 			return nil, err
 		}

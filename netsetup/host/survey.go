@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"net/netip"
 	"os"
 	"os/user"
 	"strings"
@@ -84,9 +83,7 @@ func surveyLinks(h *netsetup.Host) error {
 	if err != nil {
 		return err
 	}
-	names := map[int]string{}
 	for _, l := range links {
-		names[l.Attrs().Index] = l.Attrs().Name
 		if l.Type() != "bridge" {
 			h.Links = append(h.Links, l.Attrs().Name)
 		}
@@ -98,21 +95,6 @@ func surveyLinks(h *netsetup.Host) error {
 	for _, b := range bridges {
 		h.Bridges = append(h.Bridges, netsetup.HostBridge{Bridge: b, DHCP: netsetup.DHCPServer("/", b.Name)})
 	}
-	return surveyRoutes(h, names)
-}
-
-func surveyRoutes(h *netsetup.Host, names map[int]string) error {
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
-	if err != nil {
-		return err
-	}
-	for _, r := range routes {
-		if r.Dst == nil {
-			continue
-		}
-		if p, err := netip.ParsePrefix(r.Dst.String()); err == nil {
-			h.Routes = append(h.Routes, netsetup.Route{To: p, Dev: names[r.LinkIndex]})
-		}
-	}
-	return nil
+	h.Routes, err = netsetup.Routes()
+	return err
 }
