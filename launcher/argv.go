@@ -67,7 +67,8 @@ func QEMULog(vm vms.VM) string { return filepath.Join(vm.StateDir, qemuLogName) 
 // nothing: the same VM and files give the same line.
 //
 // Nothing that QEMU would add by itself is left (-nodefaults, -no-user-config:
-// QEMU's qemu-options.hx), so the line says all that the guest has.
+// QEMU's qemu-options.hx), so the line says all that the guest has. Each device
+// has an address of its own (pci.go) and an id.
 func Args(vm vms.VM, f Files) []string {
 	a := args{vm: vm, files: f}
 	a.add(vm.QEMU.Binary)
@@ -76,10 +77,10 @@ func Args(vm vms.VM, f Files) []string {
 	a.monitor()
 	a.console()
 	a.kernel()
+	a.ports()
 	a.disks()
 	a.nics()
-	a.add("-object", object{{"qom-type", "rng-random"}, {"id", "rng0"}, {"filename", "/dev/urandom"}}.String())
-	a.device(object{{"driver", a.virtio("rng")}, {"rng", "rng0"}})
+	a.rng()
 	a.agent()
 	a.display()
 	return append(a.list, vm.QEMU.Args...)
@@ -94,7 +95,11 @@ type args struct {
 
 func (a *args) add(words ...string) { a.list = append(a.list, words...) }
 
-func (a *args) device(o object) { a.add("-device", o.String()) }
+// device adds a device. It is written as a list and not in JSON: QEMU makes the
+// devices of the first form before all those of the second, and each form's in
+// the line's order. So what a user has in [qemu] args comes after ours, and
+// without an address of its own gets one that is free.
+func (a *args) device(driver string, props ...prop) { a.add("-device", list(driver, props...)) }
 
 // microvm says that the machine has no PCI bus: its virtio devices are on the
 // memory-mapped transport (QEMU's docs/system/i386/microvm.rst).
@@ -110,6 +115,7 @@ func (a *args) virtio(kind string) string {
 
 func (a *args) base() {
 	a.add("-name", list("", prop{"guest", a.vm.Name}))
+	a.add("-uuid", a.vm.UUID.String())
 	a.add("-nodefaults", "-no-user-config", "-display", "none")
 	if a.files.Taps != nil || !a.bridged() {
 		a.add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
@@ -181,13 +187,17 @@ const (
 	agentChardev = "qga"
 )
 
+func (a *args) rng() {
+	a.add("-object", object{{"qom-type", "rng-random"}, {"id", "rng0"}, {"filename", "/dev/urandom"}}.String())
+	a.device(a.virtio("rng"), append([]prop{{"id", "rng0-device"}, {"rng", "rng0"}}, a.onRoot("rng")...)...)
+}
+
 // agent gives every guest the channel that an agent in it looks for. It costs a
-// start one millisecond, and a guest without an agent nothing. It comes last:
-// a guest's NICs are named after their slots, which devices get in the line's order.
+// start one millisecond, and a guest without an agent nothing.
 func (a *args) agent() {
 	a.add("-chardev", list("socket", prop{"id", agentChardev}, a.listen(a.files.Agent, AgentSocket(a.vm)), prop{"server", "on"}, prop{"wait", "off"}))
-	a.device(object{{"driver", a.virtio("serial")}, {"id", "serial"}})
-	a.device(object{{"driver", "virtserialport"}, {"bus", "serial.0"}, {"chardev", agentChardev}, {"name", agentChannel}})
+	a.device(a.virtio("serial"), append([]prop{{"id", "serial"}}, a.onRoot("serial")...)...)
+	a.device("virtserialport", prop{"id", "qga-device"}, prop{"bus", "serial.0"}, prop{"nr", 1}, prop{"chardev", agentChardev}, prop{"name", agentChannel})
 }
 
 // listen is where a socket chardev listens: on an inherited descriptor, or else on a path.
@@ -219,7 +229,7 @@ func (a *args) disks() {
 	for i, d := range a.vm.Disks {
 		node := "disk" + strconv.Itoa(i)
 		a.add("-blockdev", blockdev(d, node))
-		a.device(a.diskDevice(d, node, i))
+		a.diskDevice(d, node, i)
 	}
 }
 
@@ -240,24 +250,26 @@ func (a *args) controllers() {
 		sata = sata || d.Bus == vms.BusSATA
 	}
 	if scsi {
-		a.device(object{{"driver", a.virtio("scsi")}, {"id", "scsi"}})
+		a.device(a.virtio("scsi"), append([]prop{{"id", "scsi"}}, a.onRoot("scsi")...)...)
 	}
 	if sata {
-		a.device(object{{"driver", "ich9-ahci"}, {"id", "sata"}})
+		a.device("ich9-ahci", append([]prop{{"id", "sata"}}, a.onRoot("sata")...)...)
 	}
 }
 
-func (a *args) diskDevice(d vms.Disk, node string, i int) object {
-	common := object{{"drive", node}, {"id", node + "-device"}, a.bootIndex(i)}
+// diskDevice adds the i-th disk's device. Its serial number is by what the guest
+// can tell disks apart, whatever their bus (/dev/disk/by-id).
+func (a *args) diskDevice(d vms.Disk, node string, i int) {
+	common := []prop{{"id", node + "-device"}, {"drive", node}, {"serial", node}, a.bootIndex(i)}
 	switch d.Bus {
 	case vms.BusSCSI:
-		return append(object{{"driver", "scsi-hd"}, {"bus", "scsi.0"}}, common...)
+		a.device("scsi-hd", append(common, prop{"bus", "scsi.0"}, prop{"scsi-id", i}, prop{"lun", 0})...)
 	case vms.BusSATA:
-		return append(object{{"driver", "ide-hd"}, {"bus", fmt.Sprintf("sata.%d", a.sataPort(i))}}, common...)
+		a.device("ide-hd", append(common, prop{"bus", fmt.Sprintf("sata.%d", a.sataPort(i))})...)
 	case vms.BusNVMe:
-		return append(object{{"driver", "nvme"}, {"serial", node}}, common...)
+		a.device("nvme", append(common, a.diskAddress(i)...)...)
 	default:
-		return append(object{{"driver", a.virtio("blk")}}, common...)
+		a.device(a.virtio("blk"), append(common, a.diskAddress(i)...)...)
 	}
 }
 
@@ -283,8 +295,8 @@ func (a *args) sataPort(i int) int {
 
 func (a *args) nics() {
 	taps := a.files.Taps
-	for i, n := range a.vm.NICs {
-		id := "net" + strconv.Itoa(i)
+	for _, n := range a.vm.NICs {
+		id := "net" + strconv.Itoa(n.Index)
 		if n.Type == vms.NICUser {
 			a.add("-netdev", userNetdev(n, id))
 		} else {
@@ -294,7 +306,7 @@ func (a *args) nics() {
 			}
 			a.add("-netdev", a.tapNetdev(n, id, tap))
 		}
-		a.device(a.nicDevice(n, id))
+		a.nicDevice(n, id)
 	}
 }
 
@@ -329,10 +341,10 @@ func userNetdev(n vms.NIC, id string) string {
 // nicDevice leaves the boot ROM of a virtio NIC out unless the network is all
 // there is to boot from: it costs the start time and memory. A model that the
 // user chose may have no such property, and is left as QEMU has it.
-func (a *args) nicDevice(n vms.NIC, id string) object {
-	o := object{{"driver", n.Model}, {"netdev", id}, {"mac", n.MAC.String()}}
+func (a *args) nicDevice(n vms.NIC, id string) {
+	props := append([]prop{{"id", id + "-device"}, {"netdev", id}, {"mac", n.MAC.String()}}, a.nicAddress(n.Model, n.Index)...)
 	if n.Model == "virtio-net-pci" && (a.vm.Kernel.Image != "" || len(a.vm.Disks) > 0) {
-		o = append(o, prop{"romfile", ""})
+		props = append(props, prop{"romfile", ""})
 	}
-	return o
+	a.device(n.Model, props...)
 }

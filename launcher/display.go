@@ -29,7 +29,6 @@ func DisplaySocket(vm vms.VM) string { return filepath.Join(vm.RunDir, displayNa
 // viewer's is, and a keyboard, and a socket for a viewer.
 //
 // Neither -vnc nor -spice takes a descriptor, so QEMU makes this socket itself.
-// It comes last on the line, as agent does, and for the same reason.
 func (a *args) display() {
 	switch a.vm.Display.Type {
 	case vms.DisplayVNC:
@@ -40,7 +39,7 @@ func (a *args) display() {
 		a.add("-spice", list("", prop{"unix", "on"}, prop{"addr", a.displayPath()}, prop{"disable-ticketing", "on"}))
 		// The guest's spice agent, for the clipboard and the screen's size.
 		a.add("-chardev", list("spicevmc", prop{"id", "vdagent"}, prop{"name", "vdagent"}))
-		a.device(object{{"driver", "virtserialport"}, {"bus", "serial.0"}, {"chardev", "vdagent"}, {"name", "com.redhat.spice.0"}})
+		a.device("virtserialport", prop{"id", "vdagent-device"}, prop{"bus", "serial.0"}, prop{"nr", 2}, prop{"chardev", "vdagent"}, prop{"name", "com.redhat.spice.0"})
 	case vms.DisplayNone:
 	}
 }
@@ -48,18 +47,18 @@ func (a *args) display() {
 func (a *args) screen() {
 	switch {
 	case a.microvm():
-		a.device(object{{"driver", "virtio-gpu-device"}})
-		a.device(object{{"driver", "virtio-tablet-device"}})
-		a.device(object{{"driver", "virtio-keyboard-device"}})
+		a.device("virtio-gpu-device", prop{"id", "display"})
+		a.device("virtio-tablet-device", prop{"id", "tablet"})
+		a.device("virtio-keyboard-device", prop{"id", "keyboard"})
 		return
-	case a.vm.Arch == "x86_64":
-		a.device(object{{"driver", "virtio-vga"}}) // a VGA too, for firmware and guests that know no other
+	case a.vm.Arch == "x86_64": // a VGA too, for firmware and guests that know no other
+		a.device("virtio-vga", append([]prop{{"id", "display"}}, a.onRoot("display")...)...)
 	default:
-		a.device(object{{"driver", "virtio-gpu-pci"}})
+		a.device("virtio-gpu-pci", append([]prop{{"id", "display"}}, a.onRoot("display")...)...)
 	}
-	a.device(object{{"driver", "qemu-xhci"}, {"id", "usb"}})
-	a.device(object{{"driver", "usb-tablet"}, {"bus", "usb.0"}})
-	a.device(object{{"driver", "usb-kbd"}, {"bus", "usb.0"}})
+	a.device("qemu-xhci", append([]prop{{"id", "usb"}}, a.onRoot("usb")...)...)
+	a.device("usb-tablet", prop{"id", "tablet"}, prop{"bus", "usb.0"}, prop{"port", 1})
+	a.device("usb-kbd", prop{"id", "keyboard"}, prop{"bus", "usb.0"}, prop{"port", 2})
 }
 
 // displayPath is the socket as QEMU is told to make it.

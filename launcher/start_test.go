@@ -61,6 +61,15 @@ func start(t *testing.T, vm vms.VM) *Process {
 
 const noNIC = "[[nic]]\ntype = \"none\"\n"
 
+// full is a definition with as many disks and NICs as there can be, and with every bus and device that takes a slot.
+var full = strings.Repeat("[[disk]]\nsize = \"1MiB\"\n", 13) +
+	"[[disk]]\nbus = \"scsi\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"sata\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"nvme\"\nsize = \"1MiB\"\n" +
+	strings.Repeat("[[nic]]\ntype = \"user\"\n", 6) + "[[nic]]\ntype = \"user\"\nmodel = \"e1000\"\n[[nic]]\ntype = \"user\"\nmodel = \"rtl8139\"\n" +
+	"[display]\ntype = \"vnc\"\n"
+
+// beside is what a user has QEMU make beside our devices: of both forms, and what comes before all devices.
+const beside = "[qemu]\nargs = [\"-device\", \"virtio-balloon-pci\", \"-device\", '{\"driver\":\"i6300esb\"}', \"-vga\", \"std\"]\n"
+
 func TestARealQEMUTakesEveryKindOfLine(t *testing.T) {
 	for name, text := range map[string]string{
 		"q35":               noNIC,
@@ -72,8 +81,12 @@ func TestARealQEMUTakesEveryKindOfLine(t *testing.T) {
 		"uefi":              "firmware = \"uefi\"\n" + noNIC,
 		"disks": "[[disk]]\nsize = \"1MiB\"\n[[disk]]\nformat = \"raw\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"scsi\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"scsi\"\nreadonly = true\nsize = \"1MiB\"\n" +
 			"[[disk]]\nbus = \"nvme\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"sata\"\nsize = \"1MiB\"\n[[disk]]\nbus = \"sata\"\nsize = \"1MiB\"\n" + noNIC,
-		"nics":      "[[nic]]\ntype = \"user\"\n[[nic]]\ntype = \"user\"\nmodel = \"e1000e\"\n[[nic]]\ntype = \"user\"\nmodel = \"rtl8139\"\n",
-		"odd-paths": "[[disk]]\npath = \"a,b=c/it's \\\"ü\\\" <&> $(id).qcow2\"\nsize = \"1MiB\"\n[[disk]]\npath = \"json:{}/nbd:x\"\nformat = \"raw\"\nsize = \"1MiB\"\n" + noNIC,
+		"nics": "[[nic]]\ntype = \"user\"\n[[nic]]\ntype = \"user\"\nmodel = \"e1000e\"\n[[nic]]\ntype = \"user\"\nmodel = \"rtl8139\"\n",
+		// As much of everything as a definition takes, and what [qemu] args add without an address.
+		"full":       full + beside,
+		"full-pc":    "machine = \"pc\"\n" + full,
+		"args-on-pc": "machine = \"pc\"\n" + noNIC + beside,
+		"odd-paths":  "[[disk]]\npath = \"a,b=c/it's \\\"ü\\\" <&> $(id).qcow2\"\nsize = \"1MiB\"\n[[disk]]\npath = \"json:{}/nbd:x\"\nformat = \"raw\"\nsize = \"1MiB\"\n" + noNIC,
 	} {
 		t.Run(name, func(t *testing.T) {
 			vm := testVM(t, text)

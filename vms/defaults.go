@@ -9,6 +9,9 @@ import (
 
 // fill puts the default where the file says nothing.
 func (d *decoder) fill(vm *VM) {
+	if vm.UUID == (UUID{}) {
+		vm.UUID = StableUUID(d.env.MachineID, d.env.UID, d.env.Name)
+	}
 	or(&vm.Memory, 2*GiB)
 	or(&vm.CPUs, 2)
 	or(&vm.Arch, d.env.Arch)

@@ -29,6 +29,7 @@ func (r random) vm(env Env) VM {
 	vm := VM{
 		Name: env.Name, File: env.File, DataDir: env.DataDir, StateDir: env.StateDir, RunDir: env.RunDir,
 		Description: r.text(),
+		UUID:        UUID{byte(r.IntN(256)), byte(1 + r.IntN(255)), 15: byte(r.IntN(256))},
 		Memory:      Size(1+r.IntN(1<<20)) * MiB,
 		CPUs:        1 + r.IntN(4096),
 		Arch:        "x86_64",

@@ -14,6 +14,7 @@ func defaultVM() VM {
 	env := hostEnv()
 	return VM{
 		Name: env.Name, File: env.File, DataDir: env.DataDir, StateDir: env.StateDir, RunDir: env.RunDir,
+		UUID:   UUID{0x5e, 0xc0, 0xc1, 0x0e, 0x64, 0x27, 0x89, 0x93, 0x96, 0x8d, 0x39, 0xca, 0xa1, 0x18, 0x8a, 0x4d},
 		Memory: 2 * GiB, CPUs: 2, Arch: "x86_64", Machine: "q35", Accel: KVM, CPU: "host", Firmware: BIOS,
 		NICs:     []NIC{{Type: NICBridge, Bridge: "auto", MAC: MAC{0x52, 0x54, 0, 0xef, 0xc1, 0xaa}, Model: "virtio-net-pci"}},
 		Display:  Display{Type: DisplayNone},

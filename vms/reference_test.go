@@ -48,6 +48,7 @@ func TestTheReferenceIsAVM(t *testing.T) {
 	}
 	want := VM{
 		Name: env.Name, File: env.File, DataDir: env.DataDir, StateDir: env.StateDir, RunDir: env.RunDir,
+		UUID:   UUID{0x1f, 0x8a, 0x5b, 0x6c, 0x0d, 0x2e, 0x4f, 0x3a, 0x8b, 0x7c, 0x9d, 0x0e, 0x1f, 0x2a, 0x3b, 0x4c},
 		Memory: 2 * GiB, CPUs: 2, Arch: "x86_64", Machine: "q35", Accel: KVM, CPU: "host", Firmware: BIOS,
 		Kernel: Kernel{
 			Image:   "/home/u/.config/qlaunch/vms/vmlinuz",
@@ -149,6 +150,7 @@ func TestTheReferenceShowsTheDefaults(t *testing.T) {
 	}
 	// What the reference says is not the default, by its own words.
 	shown.Kernel, shown.Disks, shown.SSH.User, shown.SSH.Identity = Kernel{}, nil, "", ""
+	shown.UUID = StableUUID(hostEnv().MachineID, 1000, "guestvm")
 	shown.NICs = shown.NICs[:1]
 	shown.NICs[0].MAC = StableMAC(hostEnv().MachineID, 1000, "guestvm", 0)
 	if diff := cmp.Diff(shown, got, cmp.Comparer(sameForward)); diff != "" {

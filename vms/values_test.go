@@ -93,6 +93,34 @@ func TestAStableMACFollowsItsRecipe(t *testing.T) {
 	}
 }
 
+func TestAUUIDIsReadAndWritten(t *testing.T) {
+	const want = "1f8a5b6c-0d2e-4f3a-8b7c-9d0e1f2a3b4c"
+	for _, text := range []string{want, "1F8A5B6C-0D2E-4F3A-8B7C-9D0E1F2A3B4C"} {
+		if id, err := ParseUUID(text); err != nil || id.String() != want {
+			t.Errorf("%s: got %v, %v; want %s", text, id, err, want)
+		}
+	}
+}
+
+// The hashes are those of `printf 'qlaunch uuid\n…' | sha256sum`, with 8 for the version and two bits for the variant.
+func TestAStableUUIDFollowsItsRecipe(t *testing.T) {
+	const id = "0123456789abcdef0123456789abcdef"
+	for _, test := range []struct {
+		id   string
+		uid  int
+		name string
+		want string
+	}{
+		{id, 1000, "guestvm", "5ec0c10e-6427-8993-968d-39caa1188a4d"},
+		{id, 1000, "guestvm2", "5dab3cdf-8219-89d9-943f-33eb2b8c5c5a"},
+		{id, 1001, "guestvm", "da8b79b9-054c-8c13-bcbe-081869412b2f"},
+	} {
+		if got := StableUUID(test.id, test.uid, test.name).String(); got != test.want {
+			t.Errorf("%v: got %s", test, got)
+		}
+	}
+}
+
 func TestAForwardIsReadAndWritten(t *testing.T) {
 	for text, want := range map[string]Forward{
 		"127.0.0.1:2222:22": {netip.MustParseAddrPort("127.0.0.1:2222"), 22},

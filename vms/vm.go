@@ -20,6 +20,7 @@ type VM struct {
 	RunDir   string `toml:"-"` // this VM's sockets and pid file
 
 	Description string `toml:"description"`
+	UUID        UUID   `toml:"uuid"`
 	Memory      Size   `toml:"memory"`
 	// CPUs is the number of virtual processors. 4096 is the most that any
 	// machine of QEMU has (q35 since QEMU 9.0, hw/i386/pc_q35.c); QEMU itself

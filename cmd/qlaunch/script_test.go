@@ -292,6 +292,7 @@ var masks = []struct{ pattern, word string }{
 	{`("started": )"[^"]+"`, "${1}TIME"},
 	{`\bpid \d+`, "pid PID"},
 	{`\bMAINPID=\d+`, "MAINPID=PID"},
+	{`(-uuid"?,?\s+"?)[0-9a-f-]{36}`, "${1}UUID"},
 	{`\bshow-user \S+`, "show-user USER"},
 	{`\bkill -CONT \d+`, "kill -CONT PID"},
 	{`(\.edit-)\d+`, "${1}N"},

@@ -133,40 +133,34 @@ func (b *bench) defineDisks(dir string, list []variant) error {
 // Where QEMU's line, as argv prints it, has the disk.
 var (
 	backendPattern = regexp.MustCompile(`-blockdev '(.*)'`)
-	devicePattern  = regexp.MustCompile(`-device '(\{"driver":"virtio-blk-pci".*\})'`)
+	devicePattern  = regexp.MustCompile(`-device (virtio-blk-pci,\S*)`)
 )
 
 // arguments are QEMU's for the variant's disk, as elements of a TOML list.
 func (v variant) arguments(line string) (string, error) {
-	var backend, device map[string]any
-	for _, part := range []struct {
-		pattern *regexp.Regexp
-		into    *map[string]any
-	}{{backendPattern, &backend}, {devicePattern, &device}} {
-		found := part.pattern.FindStringSubmatch(line)
-		if found == nil {
-			return "", errors.New("the default's line has no disk")
-		}
-		if err := json.Unmarshal([]byte(found[1]), part.into); err != nil {
-			return "", err
-		}
+	var backend map[string]any
+	node, device := backendPattern.FindStringSubmatch(line), devicePattern.FindStringSubmatch(line)
+	if node == nil || device == nil {
+		return "", errors.New("the default's line has no disk")
+	}
+	if err := json.Unmarshal([]byte(node[1]), &backend); err != nil {
+		return "", err
 	}
 	file, ok := backend["file"].(map[string]any)
 	if !ok {
 		return "", errors.New("the default's disk is no file")
 	}
-	v.change(backend, file, device)
-	args := slices.Clone(v.args)
-	for _, option := range []struct {
-		name  string
-		value map[string]any
-	}{{"-blockdev", backend}, {"-device", device}} {
-		value, err := json.Marshal(option.value)
-		if err != nil {
-			return "", err
-		}
-		args = append(args, option.name, string(value))
+	more := map[string]any{}
+	v.change(backend, file, more)
+	value, err := json.Marshal(backend)
+	if err != nil {
+		return "", err
 	}
+	disk := device[1]
+	for key, value := range more {
+		disk += fmt.Sprintf(",%s=%v", key, value)
+	}
+	args := append(slices.Clone(v.args), "-blockdev", string(value), "-device", disk)
 	for i, arg := range args {
 		args[i] = strconv.Quote(arg)
 	}
