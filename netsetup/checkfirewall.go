@@ -81,7 +81,7 @@ func waysOut(b Bridge) []string {
 
 // askFirewalls says what becomes of a packet at a hook: passed, or, where a firewall drops it, an error of that cause.
 func (r *Report) askFirewalls(ctx context.Context, q CheckQuery, p packet, hook string, cause error, passed Result) Result {
-	rules, err := q.run(ctx, "iptables", "-S")
+	rules, err := q.run(ctx, "iptables", "--wait", "-S") // others may be changing the rules: iptables(8)
 	if err != nil && !errors.Is(err, errNotInstalled) {
 		return warn(r.wrong(ErrFirewallUnknown, err.Error()))
 	}

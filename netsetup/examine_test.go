@@ -48,7 +48,7 @@ func readyFiles() map[string]string {
 func readyHost(t *testing.T) (root string) {
 	t.Helper()
 	root = plant(t, readyFiles())
-	program(t, root, "iptables", "echo '-P FORWARD ACCEPT'")
+	program(t, root, "iptables", `[ "$1" = --wait ] || { echo "Another app is currently holding the xtables lock." >&2; exit 4; }; echo '-P FORWARD ACCEPT'`)
 	program(t, root, "nft", `echo '{"nftables": []}'`)
 	return root
 }
@@ -90,7 +90,7 @@ skipped networkmanager: it does not run here
 	if diff := cmp.Diff(want, table(r)); diff != "" {
 		t.Errorf("report, - want, + got:\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"iptables -S", "nft -j -t list ruleset", "iptables -S", "nft -j -t list ruleset", "nft list table ip qlaunch"}, ran); diff != "" {
+	if diff := cmp.Diff([]string{"iptables --wait -S", "nft -j -t list ruleset", "iptables --wait -S", "nft -j -t list ruleset", "nft list table ip qlaunch"}, ran); diff != "" {
 		t.Errorf("programs, - want, + got:\n%s", diff)
 	}
 	must(t, r.Err())
