@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -76,6 +77,9 @@ COMMIT
 		{"broadcasts", nftHead + "drop; fib daddr type broadcast meta pkttype broadcast accept; }\n}", accepts},
 		{"by addresses", nftHead + "accept; ip saddr 0.0.0.0/8 ip daddr 255.255.255.255 ip protocol udp reject; }\n}", drops},
 		{"not by another's", nftHead + "accept; ip saddr 10.0.0.0/8 drop; ip daddr { 10.0.0.1, 10.1.0.0/16 } drop; meta nfproto ipv6 drop; }\n}", accepts},
+		{"what setup makes", ourRules(Want{}), accepts},
+		{"what setup makes for guests that reach the host", ourRules(Want{HostAccess: true, Inbound: true, Isolate: true}), accepts},
+		{"what setup makes, and a policy", ourRules(Want{}) + nftHead + "drop; }\n}", drops},
 		{"two at one hook", nftHead + "accept; accept; }\n chain late { type filter hook input priority 9; policy drop; }\n}", drops},
 		{"firewalld", strings.Replace(ofFirewalld, "KNOWN", "", 1), drops},
 		{"firewalld that knows the bridge", strings.Replace(ofFirewalld, "KNOWN", `iifname "br0" goto filter_IN_qlaunch`, 1), accepts},
@@ -89,13 +93,38 @@ COMMIT
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			loadFirewall(t, tt.rules)
-			if got := readFirewall(t, dhcpRequest("br0")); got.verdict != tt.want || got.unsure {
+			if got := readFirewall(t, dhcpRequest("br0"), "input"); got.verdict != tt.want || got.unsure {
 				t.Errorf("read out of it: %+v, want %s", got, tt.want)
 			}
 			if got := wire.send(t, tt.want == accepts); got != tt.want {
 				t.Errorf("the kernel: %s, want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// ourRules are those of setup for br0 as the test has it.
+func ourRules(want Want) string {
+	want.Bridge, want.Subnet = "br0", netip.MustParsePrefix("10.0.0.1/24")
+	return stamped(fill("inet.nft", want.values(Host{})))
+}
+
+// Our own rules drop what does not come from the guests' subnet, and what does goes out: doctor has to see that they do not drop it.
+func TestOurOwnRulesAreReadAsLettingGuestsOut(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	p := packet{in: "br0", from: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}, out: []string{"eth0"}}
+	for _, want := range []Want{{}, {Inbound: true}, {Isolate: true}} {
+		loadFirewall(t, ourRules(want))
+		if got := readFirewall(t, p, "forward"); got.verdict != accepts || got.unsure {
+			t.Errorf("%+v: %+v", want, got)
+		}
+	}
+	loadFirewall(t, ourRules(Want{}))
+	p.from = []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24")}
+	if got := readFirewall(t, p, "forward"); got.verdict != drops {
+		t.Errorf("another subnet: %+v", got)
 	}
 }
 
@@ -120,19 +149,19 @@ func loadFirewall(t *testing.T, rules string) {
 }
 
 // readFirewall reads the rules as doctor does.
-func readFirewall(t *testing.T, p packet) fate {
+func readFirewall(t *testing.T, p packet, hook string) fate {
 	t.Helper()
 	q := CheckQuery{Root: "/"}
 	rules, err := q.run(t.Context(), "iptables-nft", "-S") // /etc/alternatives is not here
 	must(t, err)
-	if f := readIPTables(rules, p).at("input"); f.verdict == drops {
+	if f := readIPTables(rules, p).at(hook); f.verdict == drops {
 		return f
 	}
 	list, err := q.run(t.Context(), "nft", "-j", "-t", "list", "ruleset")
 	must(t, err)
 	s, err := readNft([]byte(list), p, true)
 	must(t, err)
-	return s.at("input")
+	return s.at(hook)
 }
 
 // A wire leads to the bridge br0, on which a server listens.

@@ -87,7 +87,7 @@ func (p *planner) directories(dir string) {
 // directories are those that a host can lack.
 func directories() []string {
 	return []string{"/etc/sysctl.d", "/etc/qemu", path.Dir(aclInclude), "/etc/qlaunch", path.Dir(ProgramPath),
-		path.Dir(nmFile), path.Dir(networkFile), path.Dir(zoneFile)}
+		path.Dir(nmFile), path.Dir(networkFile), path.Dir(zoneFile), path.Dir(policyFile)}
 }
 
 // ours is the state of a text of ours that everybody may read.
@@ -189,6 +189,7 @@ func (p *planner) network() {
 	b := BridgeState{Up: true, MAC: bridgeMAC(p.have.MachineID, p.want.Bridge), Addrs: p.addrs(), AcceptRA: "0"}
 	p.item(KindBridge, p.want.Bridge, b.String(), "the guests' bridge, with the host's address on it; no guest's router advertisement gives the host a route")
 	p.item(KindTable, "ip qlaunch", stamped(fill("ip.nft", p.values)), "guests go out under the host's address")
+	p.item(KindTable, "inet qlaunch", stamped(fill("inet.nft", p.values)), p.reachWhy())
 	p.item(KindTable, "bridge qlaunch", stamped(fill("bridge.nft", p.values)), p.betweenWhy())
 	if p.have.IPTables != "" {
 		p.item(KindFilter, "filter", withChains(p.have.States[Item{KindFilter, "filter"}]), "what the next two are in")
@@ -198,6 +199,8 @@ func (p *planner) network() {
 	}
 	if p.have.Firewalld {
 		p.file(zoneFile, ours(fill("zone.xml", p.values)), "firewalld lets the guests have DHCP and DNS, and go out",
+			"firewall-cmd", "--reload")
+		p.file(policyFile, ours(fill("policy.xml", p.values)), "firewalld lets other networks reach the guests where setup was asked to",
 			"firewall-cmd", "--reload")
 		p.item(KindZone, p.want.Bridge, "qlaunch", "firewalld's rules for the bridge count from now on")
 	}
@@ -214,6 +217,18 @@ func (p *planner) addrs() []netip.Prefix {
 		}
 	}
 	return addrs
+}
+
+// reachWhy says what the rules between the guests and all that is not on their bridge are for.
+func (p *planner) reachWhy() string {
+	host, inbound := "guests reach DHCP, DNS and ping of the host alone", "no other network opens connections to them"
+	if p.want.HostAccess {
+		host = "guests reach every service of the host"
+	}
+	if p.want.Inbound {
+		inbound = "other networks may open connections to them"
+	}
+	return host + ", send under addresses of their own alone, and " + inbound
 }
 
 func (p *planner) betweenWhy() string {
@@ -246,17 +261,24 @@ func (p *planner) chains() []chain {
 		}
 		return strings.Join(lines, "\n")
 	}
+	back := "-o " + b + " -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+	if p.want.Inbound {
+		back = "-o " + b + " -j ACCEPT"
+	}
+	services := []string{
+		"-i " + b + " -p udp -m udp --dport 67 -j ACCEPT",
+		"-i " + b + " -p udp -m udp --dport 53 -j ACCEPT",
+		"-i " + b + " -p tcp -m tcp --dport 53 -j ACCEPT",
+		"-i " + b + " -p icmp -m icmp --icmp-type 8 -j ACCEPT",
+	}
+	if p.want.HostAccess {
+		services = []string{"-i " + b + " -j ACCEPT"}
+	}
 	return []chain{
-		{"QLAUNCH-FORWARD/FORWARD", rules("QLAUNCH-FORWARD", "FORWARD",
-			"-i "+b+" -j ACCEPT",
-			"-o "+b+" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
+		{"QLAUNCH-FORWARD/FORWARD", rules("QLAUNCH-FORWARD", "FORWARD", "-i "+b+" -j ACCEPT", back),
 			"guests go out also where iptables' policy is to drop, as Docker's and ufw's is"},
-		{"QLAUNCH-INPUT/INPUT", rules("QLAUNCH-INPUT", "INPUT",
-			"-i "+b+" -p udp -m udp --dport 67 -j ACCEPT",
-			"-i "+b+" -p udp -m udp --dport 53 -j ACCEPT",
-			"-i "+b+" -p tcp -m tcp --dport 53 -j ACCEPT",
-			"-i "+b+" -p icmp -j ACCEPT"),
-			"guests have the host's DHCP and DNS also there"},
+		{"QLAUNCH-INPUT/INPUT", rules("QLAUNCH-INPUT", "INPUT", services...),
+			"guests reach what they may of the host also there"},
 	}
 }
 

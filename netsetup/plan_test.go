@@ -75,6 +75,8 @@ func docker(h *Host) {
 	h.Routes = append(h.Routes, Route{netip.MustParsePrefix("172.17.0.0/16"), "docker0"}, Route{netip.MustParsePrefix("192.168.0.0/17"), "br-1"})
 }
 
+func firewalld(h *Host) { h.Firewalld = true }
+
 func TestPlans(t *testing.T) {
 	yes := true
 	tests := []struct {
@@ -89,6 +91,7 @@ func TestPlans(t *testing.T) {
 		{"firewalld", Request{Bridge: "guests0", Subnet: netip.MustParsePrefix("10.77.0.0/16")}, with(debian(), func(h *Host) {
 			h.Firewalld, h.NetworkManager, h.Networkd = true, true, true
 		})},
+		{"open", Request{HostAccess: &yes, Inbound: &yes}, with(done(t, Request{}, with(debian(), docker, firewalld)), firewalld)},
 		{"without_systemd_and_dpkg", Request{}, with(debian(), func(h *Host) { h.Systemd, h.Dpkg, h.BridgeMeta = false, false, false })},
 		{"half_set_up", Request{}, with(done(t, Request{}, debian()), func(h *Host) {
 			for _, item := range []Item{{KindTable, "ip qlaunch"}, {KindUnit, DHCPUnit}, {KindMode, h.Helper}} {
@@ -101,6 +104,8 @@ func TestPlans(t *testing.T) {
 			h.States[Item{KindFile, DNSConfig(OwnBridge)}] = ours("interface=qlbr0\n")
 			h.States[Item{KindProgram, ProgramPath}] = "0755 root:root 00"
 			h.States[Item{KindTable, "ip qlaunch"}] = "table ip qlaunch {\n}\n"
+			h.States[Item{KindTable, "bridge qlaunch"}] = stamped(earlierBridge)
+			delete(h.States, Item{KindTable, "inet qlaunch"})
 		})},
 		{"nothing_to_do", Request{}, done(t, Request{Users: []string{"alice"}}, debian())},
 		{"isolated_later", Request{Isolate: &yes}, done(t, Request{}, debian())},
@@ -120,6 +125,16 @@ func TestPlans(t *testing.T) {
 		})
 	}
 }
+
+// earlierBridge is the table of a version that knew fewer rules.
+const earlierBridge = `table bridge qlaunch {
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+		meta ibrname "qlbr0" icmpv6 type nd-router-advert drop
+		meta ibrname "qlbr0" udp sport 67 udp dport 68 drop
+	}
+}
+`
 
 // journalOf is what setup notes of the steps that lead from one host to another.
 func journalOf(t *testing.T, ask Request, before Host) []Step {
@@ -211,8 +226,8 @@ func TestAPlanDoneLeavesNothingToDo(t *testing.T) {
 	for name, have := range map[string]func() Host{
 		"bare": debian, "libvirt": func() Host { return with(debian(), libvirt) }, "docker": func() Host { return with(debian(), docker) },
 	} {
-		for _, ask := range []Request{{}, {Users: []string{"alice"}}, {Isolate: &yes}} {
-			if name == "libvirt" && ask.Isolate != nil {
+		for _, ask := range []Request{{}, {Users: []string{"alice"}}, {Isolate: &yes}, {HostAccess: &yes}, {Inbound: &yes}} {
+			if name == "libvirt" && ask.rules() {
 				continue // refused
 			}
 			h := done(t, ask, have())
@@ -222,6 +237,12 @@ func TestAPlanDoneLeavesNothingToDo(t *testing.T) {
 			}
 			if steps := Plan(want, h); len(steps) > 0 {
 				t.Errorf("%s: a second plan has %d steps:\n%s", name, len(steps), readablePlan(steps))
+			}
+			if want, err = Settle(Request{}, h); err != nil {
+				t.Fatal(err)
+			}
+			if steps := Plan(want, h); len(steps) > 0 {
+				t.Errorf("%s: a plan without flags takes back %d steps:\n%s", name, len(steps), readablePlan(steps))
 			}
 		}
 	}
@@ -247,7 +268,7 @@ func TestWhatSetupRefuses(t *testing.T) {
 			"subnet 10.0.0.0/8: taken: the host reaches 10.0.0.0/24 through eth0"},
 		{"a subnet of IPv6", Request{Subnet: netip.MustParsePrefix("fd00::/64")}, debian(), ErrRequest, "subnet fd00::/64: refused: must be IPv4, from /8 to /29"},
 		{"isolation of libvirt's guests", Request{Isolate: &yes}, with(debian(), libvirt), ErrRequest,
-			`bridge "virbr0": refused: it is not qlaunch's, and its subnet and its guests' isolation are left to whoever made it`},
+			`bridge "virbr0": refused: it is not qlaunch's, and its subnet and its firewall rules are left to whoever made it`},
 		{"no nft and no dnsmasq", Request{}, with(debian(), func(h *Host) { h.Nft, h.Dnsmasq = "", "" }), ErrNoProgram, "dnsmasq and nft: not installed"},
 		{"a user who is not there", Request{Users: []string{"bob"}}, debian(), ErrRequest, `user "bob": refused: no such user on this host`},
 		{"no helper", Request{}, with(debian(), func(h *Host) { h.Helper = "" }), ErrNoHelper, "bridge helper: no qemu-bridge-helper: looked for " +

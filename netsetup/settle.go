@@ -12,11 +12,16 @@ import (
 
 // A Request is what root asks of `net setup`. What is zero is left to [Settle].
 type Request struct {
-	Bridge  string
-	Subnet  netip.Prefix
-	Users   []string
-	Isolate *bool // nil: as the last setup had it
+	Bridge     string
+	Subnet     netip.Prefix
+	Users      []string
+	Isolate    *bool // nil, here and below: as the last setup had it
+	HostAccess *bool
+	Inbound    *bool
 }
+
+// rules says whether the request is about what the guests of a bridge of our own may reach.
+func (r Request) rules() bool { return r.Isolate != nil || r.HostAccess != nil || r.Inbound != nil }
 
 // The reasons for which setup refuses, beside those of an [Error].
 var (
@@ -63,8 +68,8 @@ func Settle(ask Request, have Host) (Want, error) {
 	var err error
 	if want.Own {
 		want, err = settleOwn(want, ask, have)
-	} else if ask.Subnet.IsValid() || ask.Isolate != nil {
-		err = fmt.Errorf("bridge %q: %w: it is not qlaunch's, and its subnet and its guests' isolation are left to whoever made it", want.Bridge, ErrRequest)
+	} else if ask.Subnet.IsValid() || ask.rules() {
+		err = fmt.Errorf("bridge %q: %w: it is not qlaunch's, and its subnet and its firewall rules are left to whoever made it", want.Bridge, ErrRequest)
 	}
 	if err != nil {
 		return Want{}, err
@@ -117,10 +122,18 @@ func settleOwn(want Want, ask Request, have Host) (Want, error) {
 		return want, fmt.Errorf("bridge %q: %w: %s is set up already, and there is one bridge of qlaunch's own; `net teardown` comes first",
 			want.Bridge, ErrRequest, have.Previous.Bridge)
 	}
-	if ask.Isolate != nil {
-		want.Isolate = *ask.Isolate
-	} else if same {
-		want.Isolate = have.Previous.Isolate
+	for _, rule := range []struct {
+		asked        *bool
+		before, want *bool
+	}{
+		{ask.Isolate, &have.Previous.Isolate, &want.Isolate},
+		{ask.HostAccess, &have.Previous.HostAccess, &want.HostAccess},
+		{ask.Inbound, &have.Previous.Inbound, &want.Inbound},
+	} {
+		*rule.want = same && *rule.before
+		if rule.asked != nil {
+			*rule.want = *rule.asked
+		}
 	}
 	var err error
 	switch {

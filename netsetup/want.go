@@ -2,26 +2,34 @@ package netsetup
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"strings"
 )
 
 // A Want is what the host is to be like, with nothing left open; [Settle] makes it.
 type Want struct {
-	Bridge  string       `json:"bridge"`
-	Own     bool         `json:"own"`               // the bridge and its DHCP are ours; else only the way to it is
-	Subnet  netip.Prefix `json:"subnet,omitzero"`   // the host's address on our own bridge, and the subnet's length
-	Isolate bool         `json:"isolate,omitempty"` // guests on our own bridge cannot reach one another
-	Forward bool         `json:"forward"`           // the host forwards the guests' packets
-	Users   []string     `json:"users,omitempty"`   // who may use it, beside those who may already
-	Bridges []string     `json:"bridges"`           // what the helper's ACL allows: this one, and those of earlier runs
+	Bridge     string       `json:"bridge"`
+	Own        bool         `json:"own"`                  // the bridge and its DHCP are ours; else only the way to it is
+	Subnet     netip.Prefix `json:"subnet,omitzero"`      // the host's address on our own bridge, and the subnet's length
+	Isolate    bool         `json:"isolate,omitempty"`    // guests on our own bridge cannot reach one another
+	HostAccess bool         `json:"hostAccess,omitempty"` // guests on our own bridge reach every service of the host
+	Inbound    bool         `json:"inbound,omitempty"`    // other networks may open connections to guests on our own bridge
+	Forward    bool         `json:"forward"`              // the host forwards the guests' packets
+	Users      []string     `json:"users,omitempty"`      // who may use it, beside those who may already
+	Bridges    []string     `json:"bridges"`              // what the helper's ACL allows: this one, and those of earlier runs
 }
 
 // Flags are the words that tell `net apply` what it needs to know.
 func (w Want) Flags() []string {
 	flags := []string{"--bridge=" + w.Bridge, "--subnet=" + w.Subnet.String()}
-	if w.Isolate {
-		flags = append(flags, "--isolate")
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{{"--isolate", w.Isolate}, {"--host-access", w.HostAccess}, {"--inbound", w.Inbound}} {
+		if flag.set {
+			flags = append(flags, flag.name)
+		}
 	}
 	return flags
 }
@@ -43,6 +51,7 @@ const (
 	nmFile      = "/etc/NetworkManager/conf.d/50-qlaunch.conf"
 	networkFile = "/etc/systemd/network/05-qlaunch.network"
 	zoneFile    = "/etc/firewalld/zones/qlaunch.xml"
+	policyFile  = "/etc/firewalld/policies/qlaunch-inbound.xml"
 	ipForward   = "net.ipv4.ip_forward"
 	guestDomain = "qlaunch.internal" // .internal is reserved for private use (ICANN, 2024)
 )
@@ -61,8 +70,8 @@ func (w Want) values(have Host) map[string]any {
 	}
 	first, last := w.pool()
 	return map[string]any{
-		"Bridge": w.Bridge, "Isolate": w.Isolate, "Between": between,
-		"Net": w.Subnet.Masked(), "First": first, "Last": last, "Mask": mask(w.Subnet),
+		"Bridge": w.Bridge, "Isolate": w.Isolate, "HostAccess": w.HostAccess, "Inbound": w.Inbound, "Between": between,
+		"Host": w.Subnet.Addr(), "HostHex": fmt.Sprintf("%#x", w.Subnet.Addr().AsSlice()), "Net": w.Subnet.Masked(), "First": first, "Last": last, "Mask": mask(w.Subnet),
 		"Leases": LeaseFile(w.Bridge), "State": StateDir, "Config": DNSConfig(w.Bridge), "Domain": guestDomain,
 		"Program": ProgramPath, "Flags": strings.Join(w.Flags(), " "), "Dnsmasq": have.Dnsmasq,
 	}

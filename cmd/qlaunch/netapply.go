@@ -11,9 +11,11 @@ import (
 
 // netApplyCmd is what qlaunch-net.service runs.
 type netApplyCmd struct {
-	Bridge  string       `required:"" help:"The bridge."`
-	Subnet  netip.Prefix `required:"" help:"The host's address on it."`
-	Isolate bool         `help:"Guests cannot reach one another."`
+	Bridge     string       `required:"" help:"The bridge."`
+	Subnet     netip.Prefix `required:"" help:"The host's address on it."`
+	Isolate    bool         `help:"Guests cannot reach one another."`
+	HostAccess bool         `help:"Guests reach every service of the host."`
+	Inbound    bool         `help:"Other networks of the host may open connections to guests."`
 }
 
 func (netApplyCmd) Help() string {
@@ -25,7 +27,8 @@ func (netApplyCmd) Example() string {
 }
 
 func (c *netApplyCmd) Run(ctx context.Context) error {
-	want := netsetup.Want{Bridge: c.Bridge, Own: true, Subnet: c.Subnet, Isolate: c.Isolate, Forward: true}
+	want := netsetup.Want{Bridge: c.Bridge, Own: true, Subnet: c.Subnet, Forward: true,
+		Isolate: c.Isolate, HostAccess: c.HostAccess, Inbound: c.Inbound}
 	if err := host.Apply(ctx, want); err != nil {
 		return fmt.Errorf("net apply: %w", orInterrupted(err))
 	}

@@ -13,11 +13,13 @@ import (
 )
 
 type netSetupCmd struct {
-	Bridge  string   `help:"The bridge. Default: that of the last setup, else one that has DHCP already, libvirt's first, else qlbr0, which is made."`
-	Subnet  string   `placeholder:"CIDR" help:"The subnet of a bridge of our own, or the host's address in it. Default: the first free /24."`
-	User    []string `placeholder:"NAME" help:"Users who are to use it: they join the group kvm."`
-	Isolate *bool    `negatable:"" help:"Guests cannot reach one another."`
-	DryRun  bool     `help:"Print the plan in full, change nothing. Needs no root."`
+	Bridge     string   `help:"The bridge. Default: that of the last setup, else one that has DHCP already, libvirt's first, else qlbr0, which is made."`
+	Subnet     string   `placeholder:"CIDR" help:"The subnet of a bridge of our own, or the host's address in it. Default: the first free /24."`
+	User       []string `placeholder:"NAME" help:"Users who are to use it: they join the group kvm."`
+	Isolate    *bool    `negatable:"" help:"Guests cannot reach one another."`
+	HostAccess *bool    `negatable:"" help:"Guests reach every service of the host. Default: DHCP, DNS and ping alone."`
+	Inbound    *bool    `negatable:"" help:"Other networks of the host may open connections to guests. Default: only the host itself may."`
+	DryRun     bool     `help:"Print the plan in full, change nothing. Needs no root."`
 }
 
 func (netSetupCmd) Help() string {
@@ -45,7 +47,7 @@ func (c *netSetupCmd) Run(ctx context.Context, s *session) error {
 }
 
 func (c *netSetupCmd) request() (netsetup.Request, error) {
-	ask := netsetup.Request{Bridge: c.Bridge, Users: once(c.User), Isolate: c.Isolate}
+	ask := netsetup.Request{Bridge: c.Bridge, Users: once(c.User), Isolate: c.Isolate, HostAccess: c.HostAccess, Inbound: c.Inbound}
 	if c.Subnet == "" {
 		return ask, nil
 	}
