@@ -287,7 +287,7 @@ func (p *planner) services() {
 	config := DNSConfig(p.want.Bridge)
 	p.file(config, ours(fill("dnsmasq.conf", p.values)), "DHCP and DNS for the guests, by a dnsmasq of their own")
 	if !p.have.Systemd {
-		p.item(KindDaemon, config, "running", "DHCP and DNS for the guests")
+		p.starts(KindDaemon, config, "running", "DHCP and DNS for the guests", config)
 		return
 	}
 	p.directories(path.Dir(ProgramPath))
@@ -296,9 +296,9 @@ func (p *planner) services() {
 	p.file(unitDir+NetUnit, ours(fill("net.service", p.values)), "each boot brings the bridge and its rules back", reload...)
 	p.file(unitDir+AgainUnit, ours(fill("again.service", p.values)), "so does each start of a firewall", reload...)
 	p.file(unitDir+DHCPUnit, ours(fill("dhcp.service", p.values)), "each boot starts DHCP and DNS", reload...)
-	p.unit(NetUnit, active, "it runs from now on", unitDir+NetUnit, ProgramPath)
-	p.unit(AgainUnit, idle, "it is called from now on", unitDir+AgainUnit)
-	p.unit(DHCPUnit, active, "DHCP and DNS from now on", unitDir+DHCPUnit, config)
+	p.starts(KindUnit, NetUnit, active, "it runs from now on", unitDir+NetUnit, ProgramPath)
+	p.starts(KindUnit, AgainUnit, idle, "it is called from now on", unitDir+AgainUnit)
+	p.starts(KindUnit, DHCPUnit, active, "DHCP and DNS from now on", unitDir+DHCPUnit, config)
 }
 
 // The states of our units.
@@ -307,12 +307,12 @@ const (
 	idle   = "enabled inactive"
 )
 
-// unit adds the step that starts a unit, or starts it again when one of its files changes in this plan.
-func (p *planner) unit(name, to, why string, files ...string) {
-	changes := slices.ContainsFunc(p.steps, func(s Step) bool { return slices.Contains(files, s.Name) })
-	i := Item{KindUnit, name}
+// starts adds the step that starts a unit or a daemon, or starts it again when one of its files changes in this plan.
+func (p *planner) starts(kind Kind, name, to, why string, files ...string) {
+	changes := slices.ContainsFunc(p.steps, func(s Step) bool { return s.Kind != kind && slices.Contains(files, s.Name) })
+	i := Item{kind, name}
 	if !changes {
-		p.item(KindUnit, name, to, why)
+		p.item(kind, name, to, why)
 		return
 	}
 	p.steps = append(p.steps, Step{Item: i, From: p.have.States[i], To: to, Why: why, Unseen: p.have.Unseen[i]})

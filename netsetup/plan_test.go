@@ -91,6 +91,7 @@ func TestPlans(t *testing.T) {
 		{"firewalld", Request{Bridge: "guests0", Subnet: netip.MustParsePrefix("10.77.0.0/16")}, with(debian(), func(h *Host) {
 			h.Firewalld, h.NetworkManager, h.Networkd = true, true, true
 		})},
+		{"names", Request{Names: []Name{{"web", "52:54:00:00:00:0b"}}}, done(t, Request{}, debian())},
 		{"open", Request{HostAccess: &yes, Inbound: &yes}, with(done(t, Request{}, with(debian(), docker, firewalld)), firewalld)},
 		{"without_systemd_and_dpkg", Request{}, with(debian(), func(h *Host) { h.Systemd, h.Dpkg, h.BridgeMeta = false, false, false })},
 		{"half_set_up", Request{}, with(done(t, Request{}, debian()), func(h *Host) {
@@ -226,7 +227,7 @@ func TestAPlanDoneLeavesNothingToDo(t *testing.T) {
 	for name, have := range map[string]func() Host{
 		"bare": debian, "libvirt": func() Host { return with(debian(), libvirt) }, "docker": func() Host { return with(debian(), docker) },
 	} {
-		for _, ask := range []Request{{}, {Users: []string{"alice"}}, {Isolate: &yes}, {HostAccess: &yes}, {Inbound: &yes}} {
+		for _, ask := range []Request{{}, {Users: []string{"alice"}}, {Isolate: &yes}, {HostAccess: &yes}, {Inbound: &yes}, {Names: []Name{{"web", "52:54:00:00:00:0b"}}}} {
 			if name == "libvirt" && ask.rules() {
 				continue // refused
 			}
@@ -268,7 +269,15 @@ func TestWhatSetupRefuses(t *testing.T) {
 			"subnet 10.0.0.0/8: taken: the host reaches 10.0.0.0/24 through eth0"},
 		{"a subnet of IPv6", Request{Subnet: netip.MustParsePrefix("fd00::/64")}, debian(), ErrRequest, "subnet fd00::/64: refused: must be IPv4, from /8 to /29"},
 		{"isolation of libvirt's guests", Request{Isolate: &yes}, with(debian(), libvirt), ErrRequest,
-			`bridge "virbr0": refused: it is not qlaunch's, and its subnet and its firewall rules are left to whoever made it`},
+			`bridge "virbr0": refused: it is not qlaunch's, and its subnet, its rules and its names are left to whoever made it`},
+		{"a name that means the host", Request{Names: []Name{{"localhost4", "52:54:00:00:00:0b"}}}, debian(), ErrRequest,
+			`name "localhost4": refused: it means the host, or what no guest is`},
+		{"a name that would be configuration", Request{Names: []Name{{"web\ndhcp-script=/x", "52:54:00:00:00:0b"}}}, debian(), ErrRequest,
+			`name "web\ndhcp-script=/x": refused: must be of at most 63 lower-case letters, digits and '-'`},
+		{"a name for no MAC", Request{Names: []Name{{"web", "01:00:5e:00:00:01"}}}, debian(), ErrRequest,
+			`name "web": refused: "01:00:5e:00:00:01" must be the MAC of a NIC, as in 52:54:00:53:52:b1`},
+		{"a name for two", Request{Names: []Name{{"web", "52:54:00:00:00:0b"}, {"web", "52:54:00:00:00:0c"}}}, debian(), ErrRequest,
+			`name "web": refused: it, or 52:54:00:00:00:0c, is named twice`},
 		{"no nft and no dnsmasq", Request{}, with(debian(), func(h *Host) { h.Nft, h.Dnsmasq = "", "" }), ErrNoProgram, "dnsmasq and nft: not installed"},
 		{"a user who is not there", Request{Users: []string{"bob"}}, debian(), ErrRequest, `user "bob": refused: no such user on this host`},
 		{"no helper", Request{}, with(debian(), func(h *Host) { h.Helper = "" }), ErrNoHelper, "bridge helper: no qemu-bridge-helper: looked for " +

@@ -18,10 +18,13 @@ type Request struct {
 	Isolate    *bool // nil, here and below: as the last setup had it
 	HostAccess *bool
 	Inbound    *bool
+	Names      []Name // nil: as the last setup had them
 }
 
-// rules says whether the request is about what the guests of a bridge of our own may reach.
-func (r Request) rules() bool { return r.Isolate != nil || r.HostAccess != nil || r.Inbound != nil }
+// rules says whether the request is about the guests of a bridge of our own: what they reach, and what they are called.
+func (r Request) rules() bool {
+	return r.Isolate != nil || r.HostAccess != nil || r.Inbound != nil || r.Names != nil
+}
 
 // The reasons for which setup refuses, beside those of an [Error].
 var (
@@ -69,7 +72,7 @@ func Settle(ask Request, have Host) (Want, error) {
 	if want.Own {
 		want, err = settleOwn(want, ask, have)
 	} else if ask.Subnet.IsValid() || ask.rules() {
-		err = fmt.Errorf("bridge %q: %w: it is not qlaunch's, and its subnet and its firewall rules are left to whoever made it", want.Bridge, ErrRequest)
+		err = fmt.Errorf("bridge %q: %w: it is not qlaunch's, and its subnet, its rules and its names are left to whoever made it", want.Bridge, ErrRequest)
 	}
 	if err != nil {
 		return Want{}, err
@@ -135,7 +138,13 @@ func settleOwn(want Want, ask Request, have Host) (Want, error) {
 			*rule.want = *rule.asked
 		}
 	}
-	var err error
+	if want.Names = ask.Names; ask.Names == nil && same {
+		want.Names = have.Previous.Names
+	}
+	err := checkNames(want.Names)
+	if err != nil {
+		return want, err
+	}
 	switch {
 	case ask.Subnet.IsValid():
 		want.Subnet, err = hostIn(ask.Subnet)

@@ -15,6 +15,7 @@ type Want struct {
 	Isolate    bool         `json:"isolate,omitempty"`    // guests on our own bridge cannot reach one another
 	HostAccess bool         `json:"hostAccess,omitempty"` // guests on our own bridge reach every service of the host
 	Inbound    bool         `json:"inbound,omitempty"`    // other networks may open connections to guests on our own bridge
+	Names      []Name       `json:"names,omitempty"`      // kept for guests on our own bridge
 	Forward    bool         `json:"forward"`              // the host forwards the guests' packets
 	Users      []string     `json:"users,omitempty"`      // who may use it, beside those who may already
 	Bridges    []string     `json:"bridges"`              // what the helper's ACL allows: this one, and those of earlier runs
@@ -74,6 +75,7 @@ func (w Want) values(have Host) map[string]any {
 		"Host": w.Subnet.Addr(), "HostHex": fmt.Sprintf("%#x", w.Subnet.Addr().AsSlice()), "Net": w.Subnet.Masked(), "First": first, "Last": last, "Mask": mask(w.Subnet),
 		"Leases": LeaseFile(w.Bridge), "State": StateDir, "Config": DNSConfig(w.Bridge), "Domain": guestDomain,
 		"Program": ProgramPath, "Flags": strings.Join(w.Flags(), " "), "Dnsmasq": have.Dnsmasq,
+		"Names": w.Names, "Matches": nameMatches(w.Names),
 	}
 }
 

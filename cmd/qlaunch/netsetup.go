@@ -19,6 +19,7 @@ type netSetupCmd struct {
 	Isolate    *bool    `negatable:"" help:"Guests cannot reach one another."`
 	HostAccess *bool    `negatable:"" help:"Guests reach every service of the host. Default: DHCP, DNS and ping alone."`
 	Inbound    *bool    `negatable:"" help:"Other networks of the host may open connections to guests. Default: only the host itself may."`
+	Name       []string `placeholder:"GUEST=MAC" help:"Names in the guests' DNS that are kept for a MAC, all of them; 'none' gives back those of the last setup."`
 	DryRun     bool     `help:"Print the plan in full, change nothing. Needs no root."`
 }
 
@@ -48,6 +49,18 @@ func (c *netSetupCmd) Run(ctx context.Context, s *session) error {
 
 func (c *netSetupCmd) request() (netsetup.Request, error) {
 	ask := netsetup.Request{Bridge: c.Bridge, Users: once(c.User), Isolate: c.Isolate, HostAccess: c.HostAccess, Inbound: c.Inbound}
+	if len(c.Name) > 0 {
+		ask.Names = []netsetup.Name{}
+	}
+	for _, name := range once(c.Name) {
+		guest, mac, ok := strings.Cut(name, "=")
+		switch {
+		case ok:
+			ask.Names = append(ask.Names, netsetup.Name{Name: guest, MAC: strings.ToLower(mac)})
+		case name != "none" || len(c.Name) > 1:
+			return ask, &usageError{fmt.Errorf("--name %q: must be a name and a MAC, as in web=52:54:00:53:52:b1", name), "net setup"}
+		}
+	}
 	if c.Subnet == "" {
 		return ask, nil
 	}

@@ -120,6 +120,7 @@ type lan struct {
 	*testing.T
 	a, b, neighbour nic
 	host, uplink    net.HardwareAddr // of the host's bridge, and of its end of the other network
+	leases          uint32           // how many have been asked for
 }
 
 const (
