@@ -2,6 +2,7 @@ package netsetup
 
 import (
 	"net/netip"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -101,15 +102,41 @@ func (o *dnsmasqOptions) set(key, value string, depth int) {
 			o.file = value
 		}
 		o.readFile(value, depth)
-	case "conf-dir": // DIRECTORY[,SUFFIX…]: what ends in a suffix is left out, or, with a star, taken alone
-		dir, _, _ := strings.Cut(value, ",")
-		files, _ := filepath.Glob(filepath.Join(o.root, dir, "*"))
-		for _, file := range files {
-			if name := filepath.Base(file); !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, "~") && !strings.Contains(name, ".dpkg-") {
-				o.readFile(path.Join(dir, name), depth)
-			}
+	case "conf-dir":
+		dir, suffixes, _ := strings.Cut(value, ",")
+		o.readDirectory(dir, strings.Split(suffixes, ","), depth)
+	}
+}
+
+// readDirectory reads those files of a directory that dnsmasq reads.
+func (o *dnsmasqOptions) readDirectory(dir string, suffixes []string, depth int) {
+	entries, _ := os.ReadDir(filepath.Join(o.root, dir))
+	for _, entry := range entries {
+		info, err := os.Stat(filepath.Join(o.root, dir, entry.Name()))
+		if err == nil && info.Mode().IsRegular() && inConfDir(entry.Name(), suffixes) {
+			o.readFile(path.Join(dir, entry.Name()), depth)
 		}
 	}
+}
+
+// inConfDir says whether dnsmasq reads a file of that name in a directory, dnsmasq(8), conf-dir: what ends in a suffix is left out; where there are
+// suffixes behind a star, what ends in none of those is left out too. A name that is nothing but the suffix does not end in it.
+func inConfDir(name string, suffixes []string) bool {
+	if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#") {
+		return false
+	}
+	required, met := false, false
+	for _, suffix := range suffixes {
+		suffix, star := strings.CutPrefix(strings.TrimSpace(suffix), "*")
+		ends := suffix != "" && len(name) > len(suffix) && strings.HasSuffix(name, suffix)
+		switch {
+		case star:
+			required, met = required || suffix != "", met || ends
+		case ends:
+			return false
+		}
+	}
+	return met || !required
 }
 
 // readFile reads a configuration file: an option a line, as on the command line without the dashes. What this user
