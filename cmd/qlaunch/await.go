@@ -40,20 +40,24 @@ func (s *session) await(ctx context.Context, g *guest, until goal, timeout time.
 	if until == goalAgent {
 		return netip.Addr{}, deadline(awaitAgent(waiting, g.vm), g.vm, timeout)
 	}
-	address, err := g.address(waiting, stage)
-	if err == nil && until == goalSSH {
+	found, err := g.address(waiting, stage)
+	address := found.IP
+	switch {
+	case err == nil && until == goalSSH:
 		address, err = g.awaitSSH(waiting, address)
 		if err == nil {
 			stage("ssh answers")
 		}
+	case err == nil:
+		s.noticeDoubt(g.vm.Name, found)
 	}
 	return address, deadline(err, g.vm, timeout)
 }
 
 // address waits for the guest's address, if a NIC of its can have one.
-func (g *guest) address(ctx context.Context, stage func(string)) (netip.Addr, error) {
+func (g *guest) address(ctx context.Context, stage func(string)) (leases.Address, error) {
 	if len(g.waiters) == 0 {
-		return netip.Addr{}, nil
+		return leases.Address{}, nil
 	}
 	waiting, stop := context.WithCancel(ctx)
 	var claimed netip.Addr
@@ -73,12 +77,12 @@ func (g *guest) address(ctx context.Context, stage func(string)) (netip.Addr, er
 	switch {
 	case err == nil:
 		stage("lease " + found.IP.String())
-		return found.IP, nil
+		return found, nil
 	case claimed.IsValid():
 		stage("address " + claimed.String())
-		return claimed, nil
+		return leases.Address{IP: claimed}, nil
 	}
-	return netip.Addr{}, err
+	return leases.Address{}, err
 }
 
 // How a guest's own word is waited for: what it says has to stand for as long as a lease may still come,

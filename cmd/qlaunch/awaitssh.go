@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"sync"
 
@@ -31,11 +32,36 @@ func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, err
 		})
 	}
 	t.all.Wait()
-	if t.answered.IsValid() {
-		return t.answered, nil
+	if !t.answered.IsValid() {
+		return first, t.err
 	}
-	return first, t.err
+	return t.answered, g.notTaken(t.answered)
 }
+
+// notTaken refuses an address at which another machine answers: the packets that brought the answer went to the MAC that
+// the kernel has for it.
+func (g *guest) notTaken(address netip.Addr) error {
+	for _, q := range g.queries {
+		if holder := leases.Holder(q, address); holder != "" {
+			return &takenError{name: g.vm.Name, query: q, address: address, holder: holder}
+		}
+	}
+	return nil
+}
+
+// takenError says that another machine on the bridge answers at a guest's address.
+type takenError struct {
+	name    string
+	query   leases.Query
+	address netip.Addr
+	holder  string
+}
+
+func (e *takenError) Error() string {
+	return fmt.Sprintf("%s on %s is at %s, and its NIC's MAC is %s: another machine answers there", e.address, e.query.Bridge, e.holder, e.query.MAC)
+}
+
+func (e *takenError) hint() string { return "qlaunch ip " + e.name + " --explain" }
 
 // An sshTrial waits for an sshd at several addresses.
 type sshTrial struct {

@@ -209,7 +209,7 @@ func (s *session) watched(g *guest, since time.Time) (*guest, error) {
 		return g, nil
 	}
 	for _, nic := range addressed(g.vm) {
-		q := s.query(nic, since)
+		q := s.query(g.vm, nic, since)
 		waiter, err := leases.NewWaiter(q)
 		if err != nil {
 			g.close()
@@ -221,8 +221,8 @@ func (s *session) watched(g *guest, since time.Time) (*guest, error) {
 }
 
 // query asks for the address of a NIC of a VM that was started at a time.
-func (s *session) query(nic vms.NIC, since time.Time) leases.Query {
-	return leases.Query{Root: s.root, Bridge: nic.Bridge, MAC: nic.MAC.HardwareAddr(), Since: since}
+func (s *session) query(vm vms.VM, nic vms.NIC, since time.Time) leases.Query {
+	return leases.Query{Root: s.root, Bridge: nic.Bridge, MAC: nic.MAC.HardwareAddr(), Since: since, Kin: macsOn(vm, nic.Bridge)}
 }
 
 // addressed are the NICs whose address can be the guest's: the bridged ones, or the one of them that [ssh] nic names.

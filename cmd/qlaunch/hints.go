@@ -57,6 +57,7 @@ func causes() []aCause {
 		{is(errInterrupted), exitInterrupted, nil},
 		{is(context.Canceled), exitInterrupted, nil},
 		{isA[*deadlineError], exitDeadline, hintOf[*deadlineError]((*deadlineError).hint)},
+		{isA[*takenError], exitBusy, hintOf((*takenError).hint)},
 		{isA[*mutedError], exitFailed, hintOf((*mutedError).hint)},
 		{isA[*noDisplayError], exitFailed, fixed(`type = "vnc" in the definition's [display] table gives it a display at its next start`)},
 		{isA[*noViewerError], exitFailed, hintOf((*noViewerError).hint)},

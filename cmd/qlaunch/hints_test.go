@@ -44,6 +44,7 @@ func wrongs() []struct {
 		{&definitionError{&vms.WritableError{Path: "/srv", Chmod: true}}, 2, "sudo chmod go-w /srv"},
 		{&definitionError{&vms.WritableError{Path: "/srv"}}, 2, ""},
 		{&definitionError{errors.New("not a regular file")}, 2, ""},
+		{&takenError{name: "web"}, 7, "qlaunch ip web --explain"},
 		{&lossError{"web", []string{"/data/disk0.qcow2"}}, 2, "qlaunch rm web --yes"},
 		{&noVMError{"web", "/vms/web.toml"}, 4, "qlaunch ls"},
 		{&vms.ClashError{What: "mac 52:54:00:12:34:56"}, 7, "without a mac in its definition, each VM gets one of its own"},

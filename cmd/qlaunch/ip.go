@@ -50,7 +50,7 @@ func (c *ipCmd) run(ctx context.Context, s *session) error {
 	if c.Explain {
 		s.noticeImpostors(vm, process.PID)
 	}
-	return c.print(s, vm, c.ask(ctx, vm, s.asked(nics, process.Started)))
+	return c.print(s, vm, c.ask(ctx, vm, s.asked(vm, nics, process.Started)))
 }
 
 // An askedNIC is a NIC with what the sources say of it.
@@ -60,10 +60,10 @@ type askedNIC struct {
 	reports []leases.Report
 }
 
-func (s *session) asked(nics []vms.NIC, started time.Time) []askedNIC {
+func (s *session) asked(vm vms.VM, nics []vms.NIC, started time.Time) []askedNIC {
 	asked := make([]askedNIC, len(nics))
 	for i, nic := range nics {
-		asked[i] = askedNIC{NIC: nic, query: s.query(nic, started)}
+		asked[i] = askedNIC{NIC: nic, query: s.query(vm, nic, started)}
 	}
 	return asked
 }
@@ -71,10 +71,10 @@ func (s *session) asked(nics []vms.NIC, started time.Time) []askedNIC {
 // ask asks all who may know. The guest itself is one of them where somebody wants to know what each says, or nobody else has an answer.
 func (c *ipCmd) ask(ctx context.Context, vm vms.VM, nics []askedNIC) []askedNIC {
 	for i, nic := range nics {
-		nics[i].reports = leases.Look(ctx, nic.query)
-	}
-	if best, ok := likeliest(vm, nics); ok && !stale(best) && !c.All && !c.Explain {
-		return nics
+		nics[i].reports = leases.Ask(ctx, nic.query)
+		if best, ok := likeliest(vm, nics); ok && !doubtful(best) && !c.All && !c.Explain {
+			return nics
+		}
 	}
 	t := hear(ctx, vm)
 	for i, nic := range nics {
@@ -91,7 +91,7 @@ func likeliest(vm vms.VM, nics []askedNIC) (leases.Address, bool) {
 		best, ok := leases.Best(nic.reports)
 		switch {
 		case !ok || !vm.SSH.NIC.Takes(nic.NIC):
-		case !stale(best):
+		case !doubtful(best):
 			return best, true
 		case !found:
 			old, found = best, true
@@ -110,8 +110,8 @@ func (c *ipCmd) print(s *session, vm vms.VM, nics []askedNIC) error {
 	if !c.All && ok {
 		addresses = []leases.Address{best}
 	}
-	if ok && stale(best) && !c.Explain {
-		s.notice("%s: %s is an address from before this start", c.Name, best.IP)
+	if ok && !c.Explain {
+		s.noticeDoubt(c.Name, best)
 	}
 	switch {
 	case c.Explain && c.Output == "json":
@@ -119,7 +119,7 @@ func (c *ipCmd) print(s *session, vm vms.VM, nics []askedNIC) error {
 	case c.Explain:
 		return c.explain(s, nics, reports, best)
 	case !ok && (!c.All || len(addresses) == 0):
-		return errNoAddress
+		return noAddress(reports)
 	case c.Output == "json":
 		return printJSON(s.stdout, addresses)
 	}
@@ -127,6 +127,28 @@ func (c *ipCmd) print(s *session, vm vms.VM, nics []askedNIC) error {
 		fmt.Fprintln(s.stdout, address.IP)
 	}
 	return nil
+}
+
+// noAddress says why there is none: what the sources hold, and why that is refused.
+func noAddress(reports []leases.Report) error {
+	for _, r := range reports {
+		for _, a := range r.Addresses {
+			if a.IsLease() && a.Refused != "" {
+				return fmt.Errorf("%w: %s: %s", errNoAddress, a.IP, a.Refused)
+			}
+		}
+	}
+	return errNoAddress
+}
+
+// noticeDoubt says what speaks against an address that is given all the same.
+func (s *session) noticeDoubt(name string, a leases.Address) {
+	switch {
+	case a.Holder != "":
+		s.notice("%s: %s was last seen at %s, which is not its NIC's MAC", name, a.IP, a.Holder)
+	case stale(a):
+		s.notice("%s: %s is an address from before this start, and not confirmed", name, a.IP)
+	}
 }
 
 func (c *ipCmd) explain(s *session, nics []askedNIC, reports []leases.Report, best leases.Address) error {

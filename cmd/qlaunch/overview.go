@@ -110,7 +110,7 @@ func (s *session) compare(o *overview, ref string, started vms.VM) {
 func (v *vista) address(ctx context.Context, vm vms.VM, status launcher.Status) (leases.Address, bool) {
 	nics := addressed(vm)
 	for _, nic := range nics {
-		if address, ok := leases.Best(v.picture(ctx, nic.Bridge).Look(v.s.query(nic, status.Started))); ok && !stale(address) {
+		if address, ok := leases.Best(v.picture(ctx, nic.Bridge).Look(v.s.query(vm, nic, status.Started))); ok && !doubtful(address) {
 			return address, true
 		}
 	}
@@ -122,13 +122,16 @@ func (v *vista) address(ctx context.Context, vm vms.VM, status launcher.Status) 
 	t := hear(asking, vm)
 	queries := make([]leases.Query, len(nics))
 	for i, nic := range nics {
-		queries[i] = v.s.query(nic, status.Started)
+		queries[i] = v.s.query(vm, nic, status.Started)
 	}
 	return t.best(queries)
 }
 
 // guestsWord is how long a guest's agent may take where many are looked at, and QEMU had a second already.
 const guestsWord = time.Second
+
+// doubtful says that an address may be another's by now, and nothing has confirmed that it is the guest's.
+func doubtful(address leases.Address) bool { return stale(address) || address.Holder != "" }
 
 // stale says that an address is known from before the start only.
 func stale(address leases.Address) bool { return address.Freshness == leases.Older && !address.Live }

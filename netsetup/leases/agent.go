@@ -26,11 +26,11 @@ func Hear(q Query, c Claim) Report {
 	if c.Err == nil {
 		c.Err = err
 	}
-	return judgeClaim(q, l, c)
+	return judgeClaim(q, l, l.waysOf(c.Addresses[:min(len(c.Addresses), mostClaimed)]), c)
 }
 
 // judgeClaim is pure.
-func judgeClaim(q Query, l link, c Claim) Report {
+func judgeClaim(q Query, l link, ways map[netip.Addr]way, c Claim) Report {
 	rep := Report{Source: Agent, Path: c.Path, Entries: c.Interfaces}
 	if c.Err != nil {
 		rep.Reason = reason(c.Err)
@@ -44,7 +44,7 @@ func judgeClaim(q Query, l link, c Claim) Report {
 			break
 		}
 		rep.Addresses = append(rep.Addresses, Address{
-			IP: zoned(ip, l), Source: Agent, Path: c.Path, Freshness: ThisStart, Refused: refusal(ip, l),
+			IP: zoned(ip, l), Source: Agent, Path: c.Path, Freshness: ThisStart, Refused: refusal(ip, l, ways[ip]),
 		})
 	}
 	switch {

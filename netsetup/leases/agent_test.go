@@ -34,7 +34,7 @@ func TestWhatAGuestSaysOfItselfIsJudged(t *testing.T) {
 		{Claim{Err: errors.New("silence")}, "not asked: silence", ""},
 		{Claim{Matched: true, Addresses: ips(lots...)}, strings.TrimSuffix(strings.Repeat("192.168.122.7: told by the guest; ", 16), "; ") + "; and 984 more", "192.168.122.7"},
 	} {
-		rep := judgeClaim(Query{Bridge: "virbr0", MAC: guestMAC}, virbr0, test.claim)
+		rep := judgeClaim(Query{Bridge: "virbr0", MAC: guestMAC}, virbr0, nil, test.claim)
 		best, ok := Best([]Report{rep})
 		if rep.Verdict != test.verdict || ok != (test.best != "") || ok && best.IP.String() != test.best {
 			t.Errorf("%v: %s, best %v; want %s, %s", test.claim, rep.Verdict, best.IP, test.verdict, test.best)
@@ -43,7 +43,7 @@ func TestWhatAGuestSaysOfItselfIsJudged(t *testing.T) {
 }
 
 func TestWhatOthersSayCountsMoreThanWhatTheGuestDoes(t *testing.T) {
-	claim := judgeClaim(Query{MAC: guestMAC}, virbr0, Claim{Matched: true, Addresses: ips("192.168.122.7")})
+	claim := judgeClaim(Query{MAC: guestMAC}, virbr0, nil, Claim{Matched: true, Addresses: ips("192.168.122.7")})
 	for want, other := range map[string]Address{
 		"192.168.122.62": {IP: netip.MustParseAddr("192.168.122.62"), Source: Dnsmasq, Freshness: Unknown},
 		"192.168.122.63": {IP: netip.MustParseAddr("192.168.122.63"), Source: Neighbours, Freshness: ThisStart, Live: true},

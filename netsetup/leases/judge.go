@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
 // judge turns what was seen into reports. It is pure. base is what was seen before the guest was started, or nil.
@@ -33,25 +35,61 @@ func judgeFile(q Query, v view, base *baseline, r reading) Report {
 		if !same(l.mac, q.MAC) {
 			continue
 		}
-		a := Address{
-			IP: zoned(l.ip, v.link), Source: r.source, Path: r.path, Hostname: l.hostname, Expiry: l.expiry,
-			Freshness: leaseFreshness(q, base, r, l), Refused: refusal(l.ip, v.link),
-		}
-		if n, ok := v.neighbourAt(l.ip); ok {
-			a.Neighbour, a.Live = stateName(n.state), base.live(q, n)
-		}
-		if a.Live && a.Freshness == Unknown && !q.Since.IsZero() {
-			a.Freshness = ThisStart // the file cannot tell, the guest's use of it can
-		}
-		if a.Refused == "" && !l.expiry.IsZero() && !l.expiry.After(v.at) {
-			a.Refused = "expired"
-		}
-		rep.Addresses = append(rep.Addresses, a)
+		rep.Addresses = append(rep.Addresses, judgeLease(q, v, base, r, l))
 	}
 	rep.Matched = len(rep.Addresses) > 0
 	slices.SortStableFunc(rep.Addresses, byExpiry)
 	rep.Verdict = fileVerdict(q, rep)
 	return rep
+}
+
+func judgeLease(q Query, v view, base *baseline, r reading, l lease) Address {
+	a := Address{
+		IP: zoned(l.ip, v.link), Source: r.source, Path: r.path, Hostname: l.hostname, Expiry: l.expiry,
+		Freshness: leaseFreshness(q, base, r, l), Refused: refusal(l.ip, v.link, v.ways[l.ip]),
+	}
+	n, ours := v.neighbourAt(l.ip)
+	if ours {
+		a.Neighbour, a.Live = stateName(n.state), base.live(q, n) || v.answered[l.ip]
+	}
+	if a.Live && a.Freshness == Unknown && !q.Since.IsZero() {
+		a.Freshness = ThisStart // the file cannot tell, the guest's use of it can
+	}
+	a.expired = !l.expiry.IsZero() && !l.expiry.After(v.at)
+	if a.expired && a.Refused == "" && !(ours && (holding{state: n.state}.sure() || n.seen().After(l.expiry) || v.answered[l.ip])) {
+		a.Refused = unconfirmed
+	}
+	return v.held(q, a, l.ip)
+}
+
+// unconfirmed is why an expired lease is refused: a guest that could not renew it goes on with the address, and it may be
+// another's by now.
+const unconfirmed = "expired, and not confirmed"
+
+// held adds what the kernel's table has for the address of somebody else.
+func (v view) held(q Query, a Address, ip netip.Addr) Address {
+	h, found := v.holdings[ip]
+	if !found {
+		return a
+	}
+	switch other := h.other(q); {
+	case other != "" && (h.sure() || v.answered[ip]) && a.Refused == "":
+		a.Refused = other + " has it"
+	case other != "":
+		a.Holder = other
+	case len(h.mac) == 0 || h.state&known == 0:
+		a.Neighbour = stateName(h.state)
+		if a.Refused == unconfirmed && h.state&netlink.NUD_FAILED != 0 {
+			a.Refused = "expired, and nobody answers"
+		}
+	}
+	return a
+}
+
+// askable says whether the guest's own answer could settle what is in doubt.
+func (a Address) askable() bool {
+	doubt := a.Refused == unconfirmed || a.Refused == "" && (a.Holder != "" || a.Freshness == Older && !a.Live)
+	return doubt && !a.IP.IsLinkLocalUnicast()
 }
 
 // leaseFreshness is what the file alone can tell of a lease. Against a baseline: what was not there, or had another
@@ -79,7 +117,7 @@ func judgeNeighbours(q Query, v view, base *baseline) Report {
 	for _, n := range v.neighbours {
 		rep.Addresses = append(rep.Addresses, Address{
 			IP: zoned(n.ip, v.link), Source: Neighbours, Path: rep.Path, Neighbour: stateName(n.state),
-			Live: base.live(q, n), Freshness: neighbourFreshness(q, base, n), Refused: refusal(n.ip, v.link),
+			Live: base.live(q, n), Freshness: neighbourFreshness(q, base, n), Refused: refusal(n.ip, v.link, v.ways[n.ip]),
 		})
 	}
 	rep.Matched = len(rep.Addresses) > 0
@@ -132,8 +170,37 @@ func (v view) neighbourAt(ip netip.Addr) (neighbour, bool) {
 }
 
 // refusal says why ip can not be the address of a guest on the bridge; empty: it can. A lease file is other people's
-// text, and ssh goes where it points.
-func refusal(ip netip.Addr, bridge link) string {
+// text, and ssh goes where it points. What is on the bridge is what the kernel would send there: the host's own address
+// may be a single one, and the guests' subnet a route.
+func refusal(ip netip.Addr, bridge link, w way) string {
+	if why := noHost(ip); why != "" {
+		return why
+	}
+	for _, own := range bridge.own {
+		if own.Addr() == ip {
+			return "the bridge's own address"
+		}
+		if own.Contains(ip) && isEdge(ip, own) {
+			return "not a host's address in " + own.Masked().String()
+		}
+	}
+	switch {
+	case ip.IsLinkLocalUnicast():
+		return ""
+	case w.local:
+		return "an address of this host's"
+	case w.group, w.onLink && isEdge(ip, w.to):
+		return "not a host's address in " + w.to.String()
+	case w.foreign != "":
+		return fmt.Sprintf("in %s, which is on %s", w.to, w.foreign)
+	case w.onLink:
+		return ""
+	}
+	return outside(ip, bridge)
+}
+
+// noHost says why ip is no single host's address anywhere.
+func noHost(ip netip.Addr) string {
 	switch {
 	case ip.IsLoopback():
 		return "a loopback address"
@@ -144,14 +211,15 @@ func refusal(ip netip.Addr, bridge link) string {
 	case ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return "the broadcast address"
 	}
+	return ""
+}
+
+// outside is about an address that no route of its own leads to: whether it lies in none of the bridge's subnets.
+func outside(ip netip.Addr, bridge link) string {
 	subnets := make([]string, 0, len(bridge.own))
 	for _, own := range bridge.own {
 		switch {
-		case own.Addr() == ip:
-			return "the bridge's own address"
-		case own.Contains(ip) && isEdge(ip, own):
-			return "not a host's address in " + own.Masked().String()
-		case own.Contains(ip), ip.IsLinkLocalUnicast():
+		case own.Contains(ip):
 			return ""
 		case own.Addr().Is4() == ip.Is4() && !own.Addr().IsLinkLocalUnicast():
 			subnets = append(subnets, own.Masked().String())
@@ -218,8 +286,14 @@ func describe(a Address) string {
 		s += " from before this start"
 	case Unknown:
 	}
+	if a.expired {
+		s += ", expired"
+	}
 	if a.Neighbour != "" {
 		s += ", " + a.Neighbour
+	}
+	if a.Holder != "" {
+		s += ", and " + a.Holder + " was seen there"
 	}
 	return s
 }

@@ -66,7 +66,7 @@ func TestAnAddressThatNoGuestOnTheBridgeCanHaveIsRefused(t *testing.T) {
 		{"fd00::", both, ""},
 	}
 	for _, test := range tests {
-		if got := refusal(netip.MustParseAddr(test.ip), test.bridge); got != test.want {
+		if got := refusal(netip.MustParseAddr(test.ip), test.bridge, way{}); got != test.want {
 			t.Errorf("%s on %s: %q, want %q", test.ip, test.bridge.name, got, test.want)
 		}
 	}
@@ -204,7 +204,7 @@ no frames from 52:54:00:53:52:b1
 1795437000 52:54:00:53:52:b1 192.168.122.1 * *
 1795437000 52:54:00:53:52:b1 10.9.9.9 * *
 `}, `
-192.168.122.1: refused, the bridge's own address; 10.9.9.9: refused, outside the bridge's 192.168.122.0/24; 192.168.122.62: refused, expired
+192.168.122.1: refused, the bridge's own address; 10.9.9.9: refused, outside the bridge's 192.168.122.0/24; 192.168.122.62: refused, expired, and not confirmed
 no entry for 52:54:00:53:52:b1
 no frames from 52:54:00:53:52:b1
 none

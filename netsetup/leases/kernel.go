@@ -20,6 +20,8 @@ type link struct {
 	index int
 	name  string
 	own   []netip.Prefix // its addresses, each with its subnet
+
+	ask func(netip.Addr) way // the kernel's routing tables; nil: they are not asked
 }
 
 // ErrNoBridge says that the kernel has no interface of the bridge's name.
@@ -45,6 +47,7 @@ func findLink(name string) (link, error) {
 			found.own = append(found.own, netip.PrefixFrom(ip.Unmap(), ones))
 		}
 	}
+	found.ask = func(ip netip.Addr) way { return askWay(ip, found.index) }
 	return found, nil
 }
 
@@ -78,20 +81,34 @@ type sighting struct {
 const known = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE |
 	netlink.NUD_PERMANENT | netlink.NUD_NOARP
 
-// listNeighbours are the link's entries in which the kernel knows a hardware address.
+// looking are the states of an entry that the kernel is looking for an address for, or has found none.
+const looking = netlink.NUD_INCOMPLETE | netlink.NUD_FAILED
+
+// listNeighbours are the link's entries, those too in which the kernel knows no hardware address.
 func listNeighbours(l link) ([]netlink.Neigh, error) {
 	all, err := dumpNeighbours(l.index, unix.AF_UNSPEC)
 	return slices.DeleteFunc(all, func(n netlink.Neigh) bool {
 		_, ok := netip.AddrFromSlice(n.IP)
-		return !ok || n.Family == unix.AF_BRIDGE || n.State&known == 0
+		return !ok || n.Family == unix.AF_BRIDGE || n.State&(known|looking) == 0
 	}), err
+}
+
+// countKnown counts the entries with a hardware address.
+func countKnown(all []netlink.Neigh) int {
+	n := 0
+	for _, e := range all {
+		if e.State&known != 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // neighboursOf are those of the entries that have a MAC.
 func neighboursOf(all []netlink.Neigh, head headStart, mac net.HardwareAddr, now time.Time) []neighbour {
 	var ours []neighbour
 	for _, n := range all {
-		if ip, ok := netip.AddrFromSlice(n.IP); ok && same(n.HardwareAddr, mac) {
+		if ip, ok := netip.AddrFromSlice(n.IP); ok && n.State&known != 0 && same(n.HardwareAddr, mac) {
 			ours = append(ours, neighbour{
 				ip: ip.Unmap(), state: n.State, confirmed: ago(now, n.Confirmed), made: madeAt(n, head[n.Family], now),
 			})
@@ -201,6 +218,10 @@ func stateName(state int) string {
 		return "PROBE"
 	case state&netlink.NUD_STALE != 0:
 		return "STALE"
+	case state&netlink.NUD_INCOMPLETE != 0:
+		return "INCOMPLETE"
+	case state&netlink.NUD_FAILED != 0:
+		return "FAILED"
 	}
 	return "NONE"
 }

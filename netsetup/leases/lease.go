@@ -26,6 +26,8 @@ type Query struct {
 	Bridge string           // the host bridge that the guest is a port of
 	MAC    net.HardwareAddr // the guest's, 6 bytes
 	Since  time.Time        // when the guest was started; zero: not started yet (NewWaiter), or not known (Look)
+
+	Kin []net.HardwareAddr // of the guest's other NICs on the bridge
 }
 
 // A Source is a kind of place that knows addresses.
@@ -61,7 +63,10 @@ type Address struct {
 	Freshness Freshness  `json:"freshness"`
 	Live      bool       `json:"live"`               // the kernel has seen the MAC use the address since the start
 	Neighbour string     `json:"neighbour,omitzero"` // the state of the kernel's entry for it: REACHABLE, STALE …
+	Holder    string     `json:"holder,omitzero"`    // another's MAC, where the kernel remembers that one to have had the address
 	Refused   string     `json:"refused,omitzero"`   // why it can not be the guest's address; empty: it can
+
+	expired bool // the lease has ended
 }
 
 // IsLease tells a server's lease from an entry of the kernel's neighbour table, and from what the guest says itself.

@@ -2,6 +2,7 @@ package leases
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -73,6 +74,9 @@ type view struct {
 	neighbours []neighbour
 	sighting   sighting
 	kernel     kernelView
+	ways       map[netip.Addr]way     // to the addresses that the guest may have
+	holdings   map[netip.Addr]holding // of the same
+	answered   map[netip.Addr]bool    // those that answered just now, when they were asked
 }
 
 // kernelView is how the two tables of the kernel were read.
@@ -82,11 +86,30 @@ type kernelView struct {
 }
 
 func (p Picture) view(q Query) view {
-	return view{
+	v := view{
 		at: p.at, link: p.link, files: p.files,
 		neighbours: neighboursOf(p.neighbours, p.head, q.MAC, p.at), sighting: seeFrames(p.frames, q.MAC, p.at),
-		kernel: kernelView{len(p.neighbours), len(p.frames), p.neighbourErr, p.sightedErr},
+		kernel: kernelView{countKnown(p.neighbours), len(p.frames), p.neighbourErr, p.sightedErr},
 	}
+	ips := v.candidates(q)
+	v.ways, v.holdings = p.link.waysOf(ips), holdingsOf(p.neighbours, ips)
+	return v
+}
+
+// candidates are the addresses that the sources hold for a guest.
+func (v view) candidates(q Query) []netip.Addr {
+	var ips []netip.Addr
+	for _, r := range v.files {
+		for _, l := range r.leases {
+			if same(l.mac, q.MAC) {
+				ips = append(ips, l.ip)
+			}
+		}
+	}
+	for _, n := range v.neighbours {
+		ips = append(ips, n.ip)
+	}
+	return ips
 }
 
 // see reads every source for one guest.

@@ -47,18 +47,24 @@ func compare(a, b Address) int {
 
 // rank is how far an address is to be believed, the best being 0.
 func rank(a Address) int {
+	lasting := a.IsLease() && a.Neighbour != "FAILED" // where nobody answers any more, an address in use counts more
 	order := []bool{
-		!a.IP.IsLinkLocalUnicast() && a.IsLease() && a.Freshness == ThisStart,
-		!a.IP.IsLinkLocalUnicast() && a.IsLease() && a.Live,
-		!a.IP.IsLinkLocalUnicast() && a.IsLease() && a.Freshness == Unknown,
-		!a.IP.IsLinkLocalUnicast() && a.IsLease(),
-		!a.IP.IsLinkLocalUnicast() && a.Live, // a guest with a fixed address
-		!a.IP.IsLinkLocalUnicast() && a.Source == Agent,
-		!a.IP.IsLinkLocalUnicast() && a.Neighbour != "STALE",
-		!a.IP.IsLinkLocalUnicast(),
+		a.IP.IsLinkLocalUnicast(), a.Holder != "", // they come last
+		lasting && a.Freshness == ThisStart,
+		lasting && a.Live,
+		lasting && a.Freshness == Unknown,
+		lasting,
+		a.Live, // a guest with a fixed address
+		a.Source == Agent,
+		a.IsLease(),
+		a.Neighbour != "STALE",
 	}
-	if i := slices.Index(order, true); i >= 0 {
-		return i
+	i := slices.Index(order, true)
+	switch i {
+	case -1:
+		return len(order)
+	case 0, 1:
+		return 2*len(order) - i
 	}
-	return len(order)
+	return i
 }

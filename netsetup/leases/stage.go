@@ -95,6 +95,8 @@ func believe(a Address, sends bool) belief {
 		return never
 	case !a.IsLease():
 		return later
+	case a.Holder != "": // it may have been given to this guest since
+		return later
 	case a.IP.Is4() && (a.Freshness != Older || a.Live && lasting):
 		return now
 	case a.Freshness != Older, a.Live, sends && lasting:

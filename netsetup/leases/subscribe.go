@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -46,9 +48,14 @@ func (s *subscription) overrun() (bool, error) {
 	return false, fmt.Errorf("the neighbour subscription has ended: %w", s.err)
 }
 
-// concerns says whether an update is about mac. Neighbour entries and forwarding entries both carry it.
-func concerns(u netlink.NeighUpdate, mac net.HardwareAddr) bool {
-	return same(u.HardwareAddr, mac)
+// concerns says whether an update is about mac, which neighbour entries and forwarding entries both carry, or about
+// whose one of the addresses is.
+func concerns(u netlink.NeighUpdate, mac net.HardwareAddr, ips []netip.Addr) bool {
+	if same(u.HardwareAddr, mac) {
+		return true
+	}
+	ip, ok := netip.AddrFromSlice(u.IP)
+	return ok && u.Family != unix.AF_BRIDGE && u.State&known != 0 && slices.Contains(ips, ip.Unmap())
 }
 
 // close ends the subscription and its goroutine, which may be waiting to hand over an update.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -24,6 +25,8 @@ type Waiter struct {
 	base  *baseline
 	files *tree
 	kin   *subscription
+
+	candidates []netip.Addr // the addresses of the last look
 }
 
 // NewWaiter notes what the sources hold now, and hears of every change from here on; so it is to be made before the
@@ -135,6 +138,7 @@ func (w *Waiter) look(ctx context.Context) (sight, error) {
 	}
 	v := see(context.WithoutCancel(ctx), w.query, w.link) // a few small files: a half look is no use to anyone
 	w.base.mend(v)
+	w.candidates = v.candidates(w.query)
 	s := sight{reports: judge(w.query, v, w.base)}
 	sends := w.base.sends(w.query, v.sighting)
 	s.stage = stageOf(s.reports, sends)
@@ -207,7 +211,7 @@ func fileError(err error) error {
 // than they were read, it subscribes anew, and that counts as a change.
 func (w *Waiter) neighbourEvent(u netlink.NeighUpdate, ok bool) (bool, error) {
 	if ok {
-		return concerns(u, w.query.MAC), nil
+		return concerns(u, w.query.MAC, w.candidates), nil
 	}
 	if overrun, err := w.kin.overrun(); !overrun {
 		return false, err
