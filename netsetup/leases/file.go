@@ -27,6 +27,7 @@ type reading struct {
 	file
 	parsed
 	modified time.Time
+	now      bool  // it is no file: the server was asked, and what it said is of now
 	err      error // why it could not be read
 }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -86,6 +87,23 @@ func FuzzNetworkd(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if p, err := parseNetworkd(data); err == nil {
 			sound(t, p)
+		}
+	})
+}
+
+func FuzzNetworkdBus(f *testing.F) {
+	for _, data := range samples(f, "networkdbus") {
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		answer, err := busLeases(data)
+		if err != nil {
+			return
+		}
+		p := parseBusLeases(answer, noon, time.Hour)
+		sound(t, p)
+		if len(p.leases)+p.skipped != len(answer) {
+			t.Errorf("%d leases and %d skipped of %d", len(p.leases), p.skipped, len(answer))
 		}
 	})
 }

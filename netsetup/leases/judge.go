@@ -100,7 +100,7 @@ func leaseFreshness(q Query, base *baseline, r reading, l lease) Freshness {
 		return ThisStart
 	case base != nil && q.Since.IsZero():
 		return Older
-	case !q.Since.IsZero() && r.modified.Before(q.Since):
+	case !r.now && !q.Since.IsZero() && r.modified.Before(q.Since):
 		return Older
 	}
 	return Unknown

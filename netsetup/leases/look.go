@@ -52,6 +52,7 @@ func survey(ctx context.Context, root, bridge string, l link, linkErr error) Pic
 	for _, f := range files(root, bridge) {
 		p.files = append(p.files, f.read(ctx))
 	}
+	p.files = append(p.files, askNetworkd(ctx, root, link{index: l.index, name: bridge}, p.files))
 	p.at = time.Now()
 	if linkErr != nil {
 		p.neighbourErr, p.sightedErr = linkErr, linkErr

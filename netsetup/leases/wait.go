@@ -25,6 +25,7 @@ type Waiter struct {
 	base  *baseline
 	files *tree
 	kin   *subscription
+	bus   busWatch
 
 	candidates []netip.Addr // the addresses of the last look
 }
@@ -57,13 +58,15 @@ func newWaiter(q Query, l link) (*Waiter, error) {
 		kin.close()
 		return nil, err
 	}
+	bus := watchNetworkd(q.Root, l) // before the leases are read
 	base := newBaseline(see(context.Background(), q, l))
-	return &Waiter{query: q, link: l, base: base, files: tree, kin: kin}, nil
+	return &Waiter{query: q, link: l, base: base, files: tree, kin: kin, bus: bus}, nil
 }
 
 // Close ends the watches and the goroutines behind them.
 func (w *Waiter) Close() error {
 	w.kin.close()
+	w.bus.close()
 	return w.files.close()
 }
 
@@ -163,6 +166,8 @@ func (w *Waiter) next(ctx context.Context, timer <-chan time.Time) (timeUp bool,
 			changed, err = true, fileError(lost)
 		case u, ok := <-w.kin.updates:
 			changed, err = w.neighbourEvent(u, ok)
+		case _, ok := <-w.bus.changes:
+			changed = w.busEvent(ok)
 		}
 	}
 	if err != nil {
@@ -182,6 +187,8 @@ func (w *Waiter) drain() error {
 			err = fileError(lost)
 		case u, ok := <-w.kin.updates:
 			_, err = w.neighbourEvent(u, ok)
+		case _, ok := <-w.bus.changes:
+			w.busEvent(ok)
 		default:
 			return nil
 		}
@@ -223,4 +230,12 @@ func (w *Waiter) neighbourEvent(u netlink.NeighUpdate, ok bool) (bool, error) {
 	w.kin.close()
 	w.kin = kin
 	return true, nil
+}
+
+// busEvent says that networkd's leases have changed. A bus that has gone tells nothing any more.
+func (w *Waiter) busEvent(ok bool) bool {
+	if !ok {
+		w.bus.changes = nil
+	}
+	return true
 }
