@@ -124,7 +124,7 @@ func (f fate) result(e *Error) Result {
 	return fail(e)
 }
 
-// checkNAT: root sees the table itself, others whether the unit that makes it is active.
+// checkNAT: root sees our tables themselves, others whether the unit that makes it is active.
 func checkNAT(ctx context.Context, q CheckQuery, r *Report) Result {
 	switch {
 	case r.Bridge.Name == "":
@@ -132,10 +132,7 @@ func checkNAT(ctx context.Context, q CheckQuery, r *Report) Result {
 	case !r.own:
 		return skipped(r.Bridge.Name + " is not qlaunch's own")
 	case os.Geteuid() == 0:
-		if _, err := q.run(ctx, "nft", "list", "table", "ip", "qlaunch"); err != nil {
-			return fail(r.wrong(ErrNoNAT, err.Error()))
-		}
-		return ok("nft table ip qlaunch")
+		return checkTables(ctx, q, r)
 	case !q.has("/run/systemd/system"):
 		return skipped(needsRoot)
 	}
@@ -148,4 +145,17 @@ func checkNAT(ctx context.Context, q CheckQuery, r *Report) Result {
 		return warn(r.wrong(ErrNoNAT, fmt.Sprint(err)))
 	}
 	return fail(r.wrong(ErrNoNAT, NetUnit+" is "+oneLine(state)))
+}
+
+// checkTables looks for our own tables: the way out first, then what guests reach and what they send to one another.
+func checkTables(ctx context.Context, q CheckQuery, r *Report) Result {
+	for _, table := range []struct {
+		family string
+		cause  error
+	}{{"ip", ErrNoNAT}, {"inet", ErrFewerRules}, {"bridge", ErrFewerRules}} {
+		if _, err := q.run(ctx, "nft", "list", "table", table.family, "qlaunch"); err != nil {
+			return fail(r.wrong(table.cause, fmt.Sprintf("table %s qlaunch: %v", table.family, err)))
+		}
+	}
+	return ok("nft tables ip, inet and bridge qlaunch")
 }

@@ -72,6 +72,8 @@ var (
 	ErrFirewallUnknown = errors.New("a firewall drops what it does not know")
 	// ErrNoNAT says that our own table of rules is not there: something has flushed it, or the unit has failed.
 	ErrNoNAT = errors.New("qlaunch's firewall rules are not in force")
+	// ErrFewerRules says that some of our own tables are there and some are not: an earlier version has set the host up, or somebody has deleted one.
+	ErrFewerRules = errors.New("some of qlaunch's firewall rules are not in force")
 
 	// ErrRouteCollides says that another route of the host's covers addresses of the bridge's subnet.
 	ErrRouteCollides = errors.New("another route has addresses of its subnet")

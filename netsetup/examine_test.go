@@ -81,7 +81,7 @@ ok input-policy: no policy drops what guests ask the DHCP server
 ok forwarding: net.ipv4.ip_forward = 1
 ok forward-policy: no policy drops what guests send
 ok bridge-netfilter: br_netfilter is not loaded
-ok nat: nft table ip qlaunch
+ok nat: nft tables ip, inet and bridge qlaunch
 ok routes: none collides
 ok mtu: qlbr0 has 1500
 ok mac: nobody else has been seen with it
@@ -90,7 +90,7 @@ skipped networkmanager: it does not run here
 	if diff := cmp.Diff(want, table(r)); diff != "" {
 		t.Errorf("report, - want, + got:\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"iptables --wait -S", "nft -j -t list ruleset", "iptables --wait -S", "nft -j -t list ruleset", "nft list table ip qlaunch"}, ran); diff != "" {
+	if diff := cmp.Diff([]string{"iptables --wait -S", "nft -j -t list ruleset", "iptables --wait -S", "nft -j -t list ruleset", "nft list table ip qlaunch", "nft list table inet qlaunch", "nft list table bridge qlaunch"}, ran); diff != "" {
 		t.Errorf("programs, - want, + got:\n%s", diff)
 	}
 	must(t, r.Err())
@@ -156,7 +156,10 @@ func TestTheExaminationFindsWhatIsMissing(t *testing.T) {
 			`warn forward-policy: bridge "qlbr0": a firewall drops what it does not know: iptables: exit status 4: Fatal: ` + "\x1b[31mno"},
 		{"rules flushed", func(root string) {
 			program(t, root, "nft", `[ "$1" = list ] || exit 0; printf 'Error: No such file or directory\nlist table ip qlaunch\n^^^\n' >&2; exit 1`)
-		}, `fail nat: bridge "qlbr0": qlaunch's firewall rules are not in force: nft: exit status 1: Error: No such file or directory`},
+		}, `fail nat: bridge "qlbr0": qlaunch's firewall rules are not in force: table ip qlaunch: nft: exit status 1: Error: No such file or directory`},
+		{"rules of an earlier version", func(root string) {
+			program(t, root, "nft", `[ "$3" != inet ] || { echo 'Error: No such file or directory' >&2; exit 1; }; echo '{"nftables": []}'`)
+		}, `fail nat: bridge "qlbr0": some of qlaunch's firewall rules are not in force: table inet qlaunch: nft: exit status 1: Error: No such file or directory`},
 		{"NetworkManager leaves it alone", func(root string) {
 			write(t, root+"/run/NetworkManager/x", "")
 			program(t, root, "nmcli", "echo '100 (connected (externally))'")

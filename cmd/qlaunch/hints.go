@@ -168,6 +168,7 @@ func networkCauses() []aCause {
 			return "sudo nft list chain " + e.Chain
 		}},
 		{netsetup.ErrNoNAT, bringBack},
+		{netsetup.ErrFewerRules, setUp},
 		{netsetup.ErrRouteCollides, func(e *netsetup.Error) string {
 			if e.Own {
 				return "sudo qlaunch net teardown && sudo qlaunch net setup"

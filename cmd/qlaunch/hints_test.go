@@ -182,6 +182,7 @@ func wrongs() []struct {
 		{wrong(netsetup.ErrFirewallUnknown, netsetup.Error{Chain: "inet filter forward"}), 5, "sudo nft list chain inet filter forward"},
 		{wrong(netsetup.ErrFirewallUnknown, netsetup.Error{}), 5, "sudo nft list ruleset"},
 		{wrong(netsetup.ErrNoNAT, netsetup.Error{Bridge: "qlbr0", Own: true}), 5, "sudo systemctl restart qlaunch-net"},
+		{wrong(netsetup.ErrFewerRules, netsetup.Error{Bridge: "qlbr0", Own: true}), 5, "sudo qlaunch net setup"},
 		{wrong(netsetup.ErrRouteCollides, netsetup.Error{Bridge: "qlbr0", Own: true}), 5, "sudo qlaunch net teardown && sudo qlaunch net setup"},
 		{wrong(netsetup.ErrRouteCollides, netsetup.Error{Bridge: "virbr0"}), 5, "ip route"},
 		{wrong(netsetup.ErrMTU, netsetup.Error{Bridge: "virbr0", MTU: 1420}), 5, "sudo ip link set virbr0 mtu 1420"},
