@@ -10,7 +10,7 @@ FUZZTIME ?= 1m
 PREFIX ?= /usr/local
 PAIRS ?= 11
 
-.PHONY: all demo test test-host bench lint fuzz install clean packages preflight
+.PHONY: all demo test test-host bench lint fuzz install clean packages preflight mutate
 
 all: packages
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/qlaunch ./cmd/qlaunch
@@ -69,3 +69,7 @@ packages:
 preflight: packages
 	@CGO_ENABLED=0 $(GO) build -o build/preflight ./test/preflight/cmd
 	@build/preflight
+
+# The tests are tried: each change of the source that no test notices is shown. docs/mutants.md says why some stay.
+mutate: packages
+	$(GO) run ./test/mutate

@@ -267,9 +267,7 @@ func checkMerged(want Want, have Host) error {
 	if bad != nil {
 		return forBridge(bad, want.Bridge)
 	}
-	v := judge(rules, want.Bridge)
-	v.ACL = DefaultACL
-	if v.Rule != "" {
+	if v := judge(rules, want.Bridge); v.Rule != "" {
 		return v.Err()
 	}
 	return nil
