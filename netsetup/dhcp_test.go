@@ -20,7 +20,13 @@ func plant(t *testing.T, files map[string]string) (root string) {
 		path := filepath.Join(root, name)
 		if !strings.HasPrefix(name, "/") {
 			path = filepath.Join(root, "proc", name, "cmdline")
+			program, _, _ := strings.Cut(text, " ")
 			text = strings.ReplaceAll(text, " ", "\x00") + "\x00"
+			must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+			exe := filepath.Join(root, "usr/sbin", filepath.Base(program))
+			must(t, os.MkdirAll(filepath.Dir(exe), 0o755))
+			must(t, os.WriteFile(exe, nil, 0o755))
+			must(t, os.Symlink(exe, filepath.Join(filepath.Dir(path), "exe")))
 		}
 		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		must(t, os.WriteFile(path, []byte(text), 0o644))

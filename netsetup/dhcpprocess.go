@@ -77,10 +77,11 @@ func (h *dhcpHost) mayServe(pid int, own string) bool {
 }
 
 func (h *dhcpHost) take(pid int, argv []string) {
-	switch filepath.Base(argv[0]) {
-	case "systemd-networkd":
+	switch name := filepath.Base(argv[0]); {
+	case !slices.Contains([]string{"systemd-networkd", "dnsmasq"}, name) || !RunsProgram(h.root, pid, name):
+	case name == "systemd-networkd":
 		h.networkdRunning = true
-	case "dnsmasq":
+	default:
 		o := dnsmasqOptions{root: h.root}
 		o.readArguments(argv[1:])
 		h.dnsmasqs = append(h.dnsmasqs, dnsmasqProcess{pid, o})

@@ -113,6 +113,12 @@ func setupCauses() []aCause {
 		{is(netsetup.ErrSubnetTaken), exitUsage, fixed("sudo qlaunch net setup --subnet CIDR # one that the host has no route to")},
 		{is(netsetup.ErrExposed), exitHost, fixed("sudo qlaunch net setup --bridge NAME # a bridge of its own")},
 		{is(netsetup.ErrReadOnly), exitHost, nil},
+		{isA[*netsetup.UntrustedError], exitHost, hintOf(func(e *netsetup.UntrustedError) string {
+			if e.Mode {
+				return "sudo chmod go-w " + shellLine([]string{e.Component})
+			}
+			return "sudo chown -h root " + shellLine([]string{e.Component})
+		})},
 	}
 }
 

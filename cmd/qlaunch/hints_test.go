@@ -119,6 +119,8 @@ func wrongs() []struct {
 		{netsetup.ErrSubnetTaken, 2, "sudo qlaunch net setup --subnet CIDR # one that the host has no route to"},
 		{netsetup.ErrExposed, 5, "sudo qlaunch net setup --bridge NAME # a bridge of its own"},
 		{netsetup.ErrReadOnly, 5, ""},
+		{&netsetup.UntrustedError{Path: "/usr/local/libexec/qlaunch", Component: "/usr/local", Mode: true}, 5, "sudo chmod go-w /usr/local"},
+		{&netsetup.UntrustedError{Path: "/opt/a b", Component: "/opt/a b"}, 5, "sudo chown -h root '/opt/a b'"},
 
 		{wrong(netsetup.ErrNoBridge, netsetup.Error{Bridge: "br0"}), 5, "sudo qlaunch net setup --bridge br0"},
 		{wrong(netsetup.ErrNoBridge, netsetup.Error{Bridge: netsetup.Auto, Auto: true}), 5, "sudo qlaunch net setup"},

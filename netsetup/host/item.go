@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 
 	"github.com/qlaunch/qlaunch/netsetup"
 )
@@ -27,6 +28,9 @@ func Look(ctx context.Context, item netsetup.Item) (string, error) {
 // set makes an item what a state says, and what runs take notice of it.
 func set(ctx context.Context, step netsetup.Step) error {
 	h, err := handlerOf(step.Kind)
+	if err == nil && isPath(step.Kind) {
+		err = netsetup.Trusted(step.Name)
+	}
 	if err == nil {
 		err = h.set(ctx, step.Name, step.To)
 	}
@@ -45,6 +49,12 @@ func set(ctx context.Context, step netsetup.Step) error {
 
 // notRunning is firewall-cmd's exit code when no firewalld is there to be told: firewall-cmd(1), NOT_RUNNING.
 const notRunning = 252
+
+// isPath says of a kind that its items are named by paths that root writes to, or has a program of root's read.
+func isPath(k netsetup.Kind) bool {
+	return slices.Contains([]netsetup.Kind{netsetup.KindFile, netsetup.KindShared, netsetup.KindDirectory, netsetup.KindProgram,
+		netsetup.KindMode, netsetup.KindOverride, netsetup.KindDaemon}, k)
+}
 
 // A handler is how a kind of item is looked at, and set.
 type handler struct {

@@ -79,6 +79,9 @@ func (j journal) write() error {
 	if err != nil {
 		return err
 	}
+	if err := netsetup.Trusted(netsetup.JournalPath); err != nil {
+		return err
+	}
 	if err := setDirectory(netsetup.StateDir, netsetup.ModeState(0o755, "root", "root")); err != nil {
 		return err
 	}
@@ -117,4 +120,9 @@ func (j *journal) steps() []netsetup.Step {
 }
 
 // removeJournal removes all that was kept of the setup, and the leases with it.
-func removeJournal() error { return os.RemoveAll(netsetup.StateDir) }
+func removeJournal() error {
+	if err := netsetup.Trusted(netsetup.StateDir); err != nil {
+		return err
+	}
+	return os.RemoveAll(netsetup.StateDir)
+}

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/netsetup"
 )
 
 // ErrBusy says that another setup or teardown is at work.
@@ -20,6 +22,9 @@ const lockPath = "/run/qlaunch-net.lock"
 func lock() (release func(), err error) {
 	if os.Geteuid() != 0 {
 		return nil, ErrNotRoot
+	}
+	if err := netsetup.Trusted(lockPath); err != nil {
+		return nil, err
 	}
 	f, err := os.OpenFile(lockPath, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/netsetup"
 )
 
 // searched are the directories that root's programs are taken from, whatever PATH says.
@@ -51,12 +53,17 @@ func (e *commandError) Error() string {
 func (e *commandError) Unwrap() error { return e.err }
 
 // run runs a program of the system's with an environment of its own, in "/", and gives what it printed. Nothing of the
-// caller's environment reaches it. Its error has the program's own words. A program that ends well and leaves another
+// caller's environment reaches it. As root it runs only what is [netsetup.Trusted]. Its error has the program's own words. A program that ends well and leaves another
 // behind has ended well; with one that takes too long, its whole process group goes.
 func run(ctx context.Context, stdin string, argv ...string) (string, error) {
 	path := program(argv[0])
 	if path == "" {
 		return "", &commandError{argv: argv, err: exec.ErrNotFound}
+	}
+	if os.Geteuid() == 0 {
+		if err := netsetup.Trusted(path); err != nil {
+			return "", err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -131,8 +131,8 @@ func daemonOf(config string) int {
 			continue // it has ended
 		}
 		words := strings.Split(string(data), "\x00")
-		if filepath.Base(words[0]) == "dnsmasq" && len(words) > 1 && words[1] == "--conf-file="+config {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))) // digits, by the pattern
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))) // digits, by the pattern
+		if len(words) > 1 && words[1] == "--conf-file="+config && netsetup.RunsProgram("/", pid, "dnsmasq") {
 			return pid
 		}
 	}

@@ -5,13 +5,17 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/qlaunch/qlaunch/netsetup"
 )
@@ -130,6 +134,81 @@ func TestTeardownRefusesWhileATapIsOnTheBridge(t *testing.T) {
 	}
 	same(t, ready)
 	must(t, Teardown(t.Context(), true, func([]netsetup.Step, []netsetup.Left) {}))
+}
+
+func TestWhatAnotherCouldChangeIsRefusedBeforeAnythingIsDone(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	guest, err := user.Lookup("guest1")
+	must(t, err)
+	uid, err := strconv.Atoi(guest.Uid)
+	must(t, err)
+	before := snapshot(t)
+	for _, test := range []struct {
+		name      string
+		spoil     func() error
+		component string
+	}{
+		{"a group's directory", func() error { return os.Chmod("/usr/lib/qemu", 0o775|fs.ModeSetgid) }, "/usr/lib/qemu"},
+		{"everybody's directory", func() error { return os.Chmod("/etc", 0o777) }, "/etc"},
+		{"a sticky one", func() error {
+			return errors.Join(os.Mkdir("/etc/qlaunch", 0o755), os.Chmod("/etc/qlaunch", 0o777|fs.ModeSticky))
+		}, "/etc/qlaunch"},
+		{"a user's directory", func() error { return errors.Join(os.MkdirAll("/etc/qemu", 0o755), os.Chown("/etc/qemu", uid, 0)) }, "/etc/qemu"},
+		{"a user's link", func() error {
+			return errors.Join(os.Symlink("/var/lib/elsewhere", netsetup.StateDir), os.Mkdir("/var/lib/elsewhere", 0o755), os.Lchown(netsetup.StateDir, uid, 0))
+		}, netsetup.StateDir},
+		{"a user's directory behind a link of root's", func() error {
+			return errors.Join(os.Mkdir("/var/lib/guest1", 0o755), os.Chown("/var/lib/guest1", uid, 0),
+				os.RemoveAll("/etc/sysctl.d"), os.Symlink("/var/lib/guest1", "/etc/sysctl.d"))
+		}, "/var/lib/guest1"},
+		{"a user's ACL", func() error {
+			return errors.Join(os.MkdirAll("/etc/qemu", 0o755), os.WriteFile(netsetup.DefaultACL, nil, 0o644), os.Chown(netsetup.DefaultACL, uid, 0))
+		}, netsetup.DefaultACL},
+		{"a helper that a group can write", func() error { return os.Chmod("/usr/lib/qemu/qemu-bridge-helper", 0o775) }, "/usr/lib/qemu/qemu-bridge-helper"},
+		{"a lock that a user holds ready", func() error { return os.Chmod("/run", 0o777|fs.ModeSticky) }, "/run"},
+	} {
+		restore := layersOf(t)
+		must(t, test.spoil())
+		err := Setup(t.Context(), netsetup.Request{}, func(netsetup.Want, []netsetup.Step) { t.Errorf("%s: it begins", test.name) })
+		if e, ok := errors.AsType[*netsetup.UntrustedError](err); !ok || e.Component != test.component {
+			t.Errorf("%s: got %v, want that %s is not root's alone", test.name, err, test.component)
+		}
+		restore()
+	}
+
+	// What becomes another's after it is set up is neither run nor put back.
+	setup(t, netsetup.Request{})
+	must(t, os.Chown("/etc/qlaunch", uid, 0))
+	err = Teardown(t.Context(), false, func([]netsetup.Step, []netsetup.Left) {})
+	if e, ok := errors.AsType[*netsetup.UntrustedError](err); !ok || e.Component != "/etc/qlaunch" {
+		t.Errorf("teardown: got %v", err)
+	}
+	if _, err := os.Stat(netsetup.DNSConfig(netsetup.OwnBridge)); err != nil {
+		t.Errorf("it was removed by way of the user's directory: %v", err)
+	}
+	must(t, os.Chown("/etc/qlaunch", 0, 0))
+	teardown(t)
+	same(t, before)
+}
+
+// layersOf puts the host's directories under a second layer each, which what it returns takes away again.
+func layersOf(t *testing.T) (restore func()) {
+	t.Helper()
+	dirs := []string{"/etc", "/var/lib", "/usr/local", "/usr/lib/qemu", "/run"}
+	base, err := os.MkdirTemp(os.Getenv(insideVar), "layer")
+	must(t, err)
+	for i, dir := range dirs {
+		upper, work := filepath.Join(base, fmt.Sprint(i, "upper")), filepath.Join(base, fmt.Sprint(i, "work"))
+		must(t, errors.Join(os.Mkdir(upper, 0o755), os.Mkdir(work, 0o755)))
+		must(t, unix.Mount("layer", dir, "overlay", 0, "lowerdir="+dir+",upperdir="+upper+",workdir="+work))
+	}
+	return func() {
+		for _, dir := range dirs {
+			must(t, unix.Unmount(dir, unix.MNT_DETACH))
+		}
+	}
 }
 
 func TestAServerInTheWayIsNamed(t *testing.T) {

@@ -23,7 +23,32 @@ func Prepare(ctx context.Context, ask netsetup.Request) (want netsetup.Want, hav
 	if err != nil {
 		return want, have, err
 	}
-	return want, have, LookAll(ctx, &have, netsetup.Items(want, have))
+	items := netsetup.Items(want, have)
+	if err := checkTrusted(items, have); err != nil {
+		return want, have, err
+	}
+	return want, have, LookAll(ctx, &have, items)
+}
+
+// checkTrusted refuses a host on which somebody else than root could change what root is to write, or what its units run.
+func checkTrusted(items []netsetup.Item, have netsetup.Host) error {
+	paths := []string{lockPath, netsetup.JournalPath}
+	for _, item := range items {
+		if isPath(item.Kind) {
+			paths = append(paths, item.Name)
+		}
+	}
+	for _, program := range []string{have.Helper, have.Dnsmasq, have.Nft, have.IPTables} {
+		if program != "" {
+			paths = append(paths, program)
+		}
+	}
+	for _, path := range paths {
+		if err := netsetup.Trusted(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // survey finds out what a settlement depends on.

@@ -1,0 +1,125 @@
+package netsetup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// An UntrustedError says that somebody else than root could change what root writes, reads or runs.
+type UntrustedError struct {
+	Path      string // what root was about to use
+	Component string // the part of the way to it that is not root's alone
+	Why       string
+	Mode      bool // its mode is the reason, and not its owner
+}
+
+func (e *UntrustedError) Error() string {
+	text := e.Component + ": " + e.Why
+	if e.Component != e.Path {
+		text = "by way of " + text
+	}
+	return fmt.Sprintf("%s: not root's alone: %s", e.Path, text)
+}
+
+// Trusted says whether root alone decides what is found at a path: nil, or an [*UntrustedError] with the first component
+// that others could change. It follows the path from the root as the kernel does, through every symbolic link, such as
+// those of /bin and of update-alternatives(1): each directory, link and file on it must be root's, and nothing but a link
+// may be writable by a group or by others. A sticky directory is no exception: whoever may write there decides what is
+// there that root has not made. What is not there yet is as good as the directories that lead to it.
+func Trusted(path string) error { return trusted("/", path, 0) }
+
+// trusted is the same for what lies below another root, whose owner is to be the one of all of it.
+func trusted(root, path string, owner uint32) error {
+	at, rest := "/", strings.Split(path, "/")
+	if err := component(root, path, at, owner); err != nil {
+		return err
+	}
+	for links := 0; len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			at = filepath.Dir(at)
+			continue
+		}
+		next := filepath.Join(at, name)
+		err := component(root, path, next, owner)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		target, err := os.Readlink(filepath.Join(root, next))
+		if errors.Is(err, unix.EINVAL) { // not a link
+			at = next
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		const mostLinks = 40 // the kernel's own bound, path_resolution(7)
+		if links++; links > mostLinks {
+			return &fs.PathError{Op: "follow", Path: path, Err: unix.ELOOP}
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	return nil
+}
+
+// component looks at one part of the way to a path. Nobody can write a symbolic link, whatever its mode: symlink(7).
+func component(root, path, part string, owner uint32) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(filepath.Join(root, part), &st); err != nil {
+		return &fs.PathError{Op: "lstat", Path: part, Err: err}
+	}
+	e := &UntrustedError{Path: path, Component: part}
+	switch {
+	case st.Uid != owner:
+		e.Why = "belongs to user " + UserName(st.Uid)
+	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		return nil
+	case st.Mode&0o002 != 0:
+		e.Why, e.Mode = fmt.Sprintf("mode %04o: others can write it", st.Mode&0o7777), true
+	case st.Mode&0o020 != 0:
+		e.Why, e.Mode = fmt.Sprintf("mode %04o: group %s can write it", st.Mode&0o7777, GroupName(st.Gid)), true
+	default:
+		return nil
+	}
+	return e
+}
+
+// RunsProgram says whether a process, with its directory in root/proc, runs a program of that name. Its argv says
+// whatever who started it wanted, also of a setuid program's: what counts is the executable, and for root that it is root's
+// alone too. An ordinary user does not see the executables of others' processes, and only there goes by their argv: what
+// comes of it tells that user something, and changes nothing on the host.
+func RunsProgram(root string, pid int, name string) bool {
+	dir := filepath.Join(root, "proc", strconv.Itoa(pid))
+	exe, err := os.Readlink(filepath.Join(dir, "exe"))
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		argv0, _, _ := strings.Cut(string(readSome(filepath.Join(dir, "cmdline"), maxCommand)), "\x00")
+		return filepath.Base(argv0) == name
+	}
+	exe = strings.TrimSuffix(exe, " (deleted)") // by an upgrade, proc_pid_exe(5)
+	if err != nil || filepath.Base(exe) != name {
+		return false
+	}
+	if os.Geteuid() != 0 {
+		return true
+	}
+	var st unix.Stat_t // of the file that runs, whatever is at its path now
+	err = unix.Stat(filepath.Join(dir, "exe"), &st)
+	return err == nil && st.Uid == 0 && st.Mode&0o022 == 0 && trusted(root, exe, 0) == nil
+}
