@@ -86,7 +86,7 @@ func (p *planner) directories(dir string) {
 
 // directories are those that a host can lack.
 func directories() []string {
-	return []string{"/etc/sysctl.d", "/etc/qemu", path.Dir(aclInclude), "/etc/qlaunch", path.Dir(ProgramPath),
+	return []string{"/etc/sysctl.d", "/etc/qemu", path.Dir(ACLInclude), "/etc/qlaunch", path.Dir(ProgramPath),
 		path.Dir(nmFile), path.Dir(networkFile), path.Dir(zoneFile), path.Dir(policyFile)}
 }
 
@@ -111,12 +111,16 @@ func (p *planner) access() {
 		p.item(KindMember, Group+"/"+user, "member", user+" may use the bridge helper and /dev/kvm, from the next login on")
 	}
 	rules := ofSetup + "allow " + strings.Join(p.want.Bridges, "\nallow ") + "\n"
-	p.file(aclInclude, FileState(0o640, "root", Group, []byte(rules)), "the bridge helper lets the group "+Group+" join "+p.want.Bridge)
+	access := ModeState(0o640, "root", Group)
+	if now := mode(p.have.States[Item{KindFile, ACLInclude}]); ofAnother(now) {
+		access = now
+	}
+	p.file(ACLInclude, access+"\n"+rules, "the bridge helper lets the group "+Group+" join "+p.want.Bridge)
 	p.item(KindShared, DefaultACL, withInclude(p.have.States[Item{KindShared, DefaultACL}]), "the bridge helper reads that file")
 }
 
 // includeLine is our line in the ACL.
-const includeLine = "include " + aclInclude
+const includeLine = "include " + ACLInclude
 
 // withInclude is the ACL's state with our line in it, and readable for the group: the helper reads it as the user.
 func withInclude(state string) string {
@@ -141,16 +145,26 @@ func WithoutInclude(state string) string {
 	return mode + "\n" + strings.Join(lines, "")
 }
 
-// readable is the state of a mode that the group can read under; one that everybody can stays as it is.
+// readable is the state of a mode that the group can read under. One that everybody can stays as it is, and one of another
+// group, which an administrator has chosen.
 func readable(mode string) string {
-	var bits uint32
-	var owner, group string
-	_, err := fmt.Sscanf(strings.ReplaceAll(mode, ":", " "), "%o %s %s", &bits, &owner, &group)
-	switch {
-	case err != nil, bits&0o004 != 0, group == Group && bits&0o040 != 0:
+	bits, owner, _, err := parseMode(mode)
+	if err != nil || bits&0o004 != 0 || ofAnother(mode) {
 		return mode
 	}
 	return fmt.Sprintf("%04o %s:%s", bits|0o040, owner, Group)
+}
+
+// ofAnother says of a mode whether it is that of a file that is for another group than root's own and ours.
+func ofAnother(mode string) bool {
+	_, _, group, err := parseMode(mode)
+	return err == nil && group != "root" && group != Group
+}
+
+// parseMode reads a [ModeState].
+func parseMode(mode string) (bits uint32, owner, group string, err error) {
+	_, err = fmt.Sscanf(strings.ReplaceAll(mode, ":", " "), "%o %s %s", &bits, &owner, &group)
+	return bits, owner, group, err
 }
 
 // helper makes the bridge helper setuid for the group. One that has its privilege already, from a distribution or an
@@ -330,7 +344,7 @@ func RuntimeItems(want Want, have Host) []Item {
 
 // Settled are the items that [Settle] decides by.
 func Settled(helper string) []Item {
-	items := []Item{{KindShared, DefaultACL}, {KindFile, aclInclude}}
+	items := []Item{{KindShared, DefaultACL}, {KindFile, ACLInclude}}
 	if helper != "" {
 		items = append(items, Item{KindMode, helper})
 	}

@@ -296,6 +296,9 @@ func TestWhatSetupRefuses(t *testing.T) {
 		{"an ACL that denies", Request{}, with(debian(), func(h *Host) {
 			h.States[Item{KindShared, DefaultACL}] = FileState(0o644, "root", "root", []byte("deny all\n"))
 		}), ErrDenied, `bridge "qlbr0": not allowed: /etc/qemu/bridge.conf:1: deny all`},
+		{"an ACL that only another group's root can read", Request{}, with(debian(), func(h *Host) {
+			h.States[Item{KindShared, DefaultACL}] = FileState(0o600, "root", "libvirt", []byte("allow br0\n"))
+		}), ErrACLUnreadable, `bridge "qlbr0": ACL file not readable by this user: /etc/qemu/bridge.conf is 0600 root:libvirt, and what is another group's stays as it is`},
 		{"a second bridge of our own", Request{Bridge: "qlbr1"}, done(t, Request{}, debian()), ErrRequest,
 			`bridge "qlbr1": refused: qlbr0 is set up already, and there is one bridge of qlaunch's own; ` + "`net teardown` comes first"},
 	}

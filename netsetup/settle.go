@@ -97,7 +97,7 @@ func served(have Host) string {
 // allowedBefore are the bridges that earlier setups let the helper join.
 func allowedBefore(have Host) []string {
 	var bridges []string
-	for line := range strings.Lines(content(have.States[Item{KindFile, aclInclude}])) {
+	for line := range strings.Lines(content(have.States[Item{KindFile, ACLInclude}])) {
 		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "allow "); ok && checkBridgeName(name) == nil {
 			bridges = append(bridges, name)
 		}
@@ -262,6 +262,12 @@ func checkMerged(want Want, have Host) error {
 	item := Item{KindShared, DefaultACL}
 	if have.Unseen[item] {
 		return nil
+	}
+	if now := mode(have.States[item]); ofAnother(now) {
+		if bits, _, _, _ := parseMode(now); bits&0o044 == 0 {
+			return &Error{What: fmt.Sprintf("bridge %q", want.Bridge), Cause: ErrACLUnreadable, Bridge: want.Bridge, File: DefaultACL,
+				Detail: fmt.Sprintf("%s is %s, and what is another group's stays as it is", DefaultACL, now)}
+		}
 	}
 	rules, bad := parseACL(DefaultACL, []byte(content(withInclude(have.States[item]))))
 	if bad != nil {

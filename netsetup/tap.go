@@ -42,10 +42,10 @@ func OpenTap(ctx context.Context, helper, bridge string) (*Tap, error) {
 	return openTap(ctx, helper, bridge, nil)
 }
 
-// TryTap has the helper make a tap as another user, with one group, and lets it go at once: so root sees what that user
-// would. The errors are [OpenTap]'s.
-func TryTap(ctx context.Context, helper, bridge string, uid, gid uint32) error {
-	tap, err := openTap(ctx, helper, bridge, &syscall.Credential{Uid: uid, Gid: gid})
+// TryTap has the helper make a tap as another user, who is in these groups alone, and lets it go at once: so root sees what
+// that user would. The errors are [OpenTap]'s.
+func TryTap(ctx context.Context, helper, bridge string, uid uint32, groups []uint32) error {
+	tap, err := openTap(ctx, helper, bridge, &syscall.Credential{Uid: uid, Gid: groups[0], Groups: groups[1:]})
 	if err != nil {
 		return err
 	}

@@ -39,14 +39,15 @@ func (w Want) Flags() []string {
 const (
 	ProgramPath = "/usr/local/libexec/qlaunch" // root's own copy of this program: a unit of root's must not run a user's file
 	StateDir    = "/var/lib/qlaunch"           // leases, and setup's journal
-	JournalPath = StateDir + "/setup.json"
+	JournalPath = StateDir + "/setup.json"     // root's alone: it holds the administrator's files as they were
+	WantedPath  = StateDir + "/wanted.json"    // what of the journal a dry run of anybody's goes by
 	NetUnit     = "qlaunch-net.service"
 	AgainUnit   = "qlaunch-again.service"
 	DHCPUnit    = "qlaunch-dhcp.service"
 	OwnBridge   = "qlbr0" // the name of our own bridge when none is given
 	Group       = "kvm"   // who may use the helper and /dev/kvm
+	ACLInclude  = "/etc/qemu/bridge.conf.d/qlaunch.conf"
 
-	aclInclude  = "/etc/qemu/bridge.conf.d/qlaunch.conf"
 	sysctlFile  = "/etc/sysctl.d/50-qlaunch.conf"
 	unitDir     = "/etc/systemd/system/"
 	nmFile      = "/etc/NetworkManager/conf.d/50-qlaunch.conf"

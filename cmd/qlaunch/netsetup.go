@@ -120,15 +120,19 @@ func (s *session) setUpHost(ctx context.Context, ask netsetup.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := host.Prove(ctx, want.Bridge); err != nil {
+	others, err := host.Prove(ctx, want.Bridge)
+	if err != nil {
 		return fmt.Errorf("all of it is done, and yet: %w", err)
 	}
 	if len(steps) == 0 {
 		s.sayDone(want)
-		return nil
+	} else {
+		s.sayReady(want)
+		s.sayLeft(steps)
 	}
-	s.sayReady(want)
-	s.sayLeft(steps)
+	for _, group := range others {
+		s.notice("the bridge helper or its ACL is for the group %s, and stays so: who uses the bridge must be in that too", group)
+	}
 	return nil
 }
 

@@ -137,7 +137,8 @@ func setFile(path, state string) error {
 	return replace(path, mode, strings.NewReader(text))
 }
 
-// beside is the name under which a file is written before it takes its place. It is the same each time: what a killed run left, the next one uses.
+// beside is the name under which a file is written before it takes its place. It is the same each time: what a killed run
+// left, the next one removes.
 func beside(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".qlaunch")
 }
@@ -156,7 +157,11 @@ func replace(path, mode string, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(beside(path), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
+	// What a killed run left may be open to more than its new content is to be.
+	if err := os.Remove(beside(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(beside(path), os.O_CREATE|os.O_EXCL|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}

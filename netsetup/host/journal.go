@@ -55,27 +55,42 @@ func (t *text) UnmarshalText(data []byte) error {
 	return err
 }
 
-// readJournal is the journal; an empty one when there is none.
+// readJournal is the journal; an empty one when there is none. Who is not root gets what is wanted, and no steps.
 func readJournal() (journal, error) {
 	var j journal
-	data, err := os.ReadFile(netsetup.JournalPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		return j, nil
+	err := decode(netsetup.JournalPath, &j)
+	if errors.Is(err, fs.ErrPermission) {
+		err = decode(netsetup.WantedPath, &j.Want)
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return journal{}, nil
+	}
+	return j, err
+}
+
+func decode(path string, into any) error {
+	data, err := os.ReadFile(path)
 	if err != nil {
-		return j, err
+		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields() // a newer version's would be half understood
-	if err := d.Decode(&j); err != nil {
-		return j, fmt.Errorf("%s: %w", netsetup.JournalPath, err)
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	return j, nil
+	return nil
 }
+
+// privately is the access to the journal, in which are files that an administrator may have closed to others.
+const privately = 0o600
 
 // write puts the journal on the disk.
 func (j journal) write() error {
 	data, err := json.MarshalIndent(j, "", "  ")
+	if err != nil {
+		return err
+	}
+	wanted, err := json.MarshalIndent(j.Want, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -85,26 +100,62 @@ func (j journal) write() error {
 	if err := setDirectory(netsetup.StateDir, netsetup.ModeState(0o755, "root", "root")); err != nil {
 		return err
 	}
-	return setFile(netsetup.JournalPath, netsetup.FileState(0o644, "root", "root", append(data, '\n')))
+	if err := setFile(netsetup.JournalPath, netsetup.FileState(privately, "root", "root", append(data, '\n'))); err != nil {
+		return err
+	}
+	state := netsetup.FileState(0o644, "root", "root", append(wanted, '\n'))
+	if now, err := lookFile(netsetup.WantedPath); err != nil || now == state {
+		return err
+	}
+	return setFile(netsetup.WantedPath, state)
 }
 
-// note adds a change that is about to be made. What the item was before the first setup stays noted.
-func (j *journal) note(s netsetup.Step) (fresh bool, err error) {
-	if i := j.index(s.Item); i >= 0 {
-		j.Steps[i].To, j.Steps[i].Then = text(s.To), s.Then
-		return false, j.write()
+// closeToOthers writes the journal of an older version anew, which everybody could read.
+func (j journal) closeToOthers() error {
+	state, err := lookMode(netsetup.JournalPath)
+	if err != nil || state == "" || state == netsetup.ModeState(privately, "root", "root") {
+		return err
 	}
-	j.Steps = append(j.Steps, entry{s.Item, text(s.From), text(s.To), s.Then})
-	if err := j.write(); err != nil {
-		j.forget(s.Item)
-		return true, err
-	}
-	return true, nil
+	return j.write()
 }
 
-// forget takes an entry back whose change has been undone.
-func (j *journal) forget(item netsetup.Item) {
-	j.Steps = slices.DeleteFunc(j.Steps, func(e entry) bool { return e.Item == item })
+// note adds a change that is about to be made, and what is wanted in the end. What the item was before the first setup stays
+// noted. Where the journal cannot be written it stays what it is on the disk.
+func (j *journal) note(want netsetup.Want, s netsetup.Step) error {
+	next := journal{want, slices.Clone(j.Steps)}
+	if i := next.index(s.Item); i >= 0 {
+		next.Steps[i].To, next.Steps[i].Then = text(s.To), s.Then
+	} else {
+		next.Steps = append(next.Steps, entry{s.Item, text(s.From), text(s.To), s.Then})
+	}
+	if err := next.write(); err != nil {
+		return err
+	}
+	*j = next
+	return nil
+}
+
+// with is a journal that has the entries of another for these items.
+func (j journal) with(other journal, items []netsetup.Item) journal {
+	next := journal{j.Want, slices.Clone(j.Steps)}
+	for _, e := range other.Steps {
+		switch i := next.index(e.Item); {
+		case !slices.Contains(items, e.Item):
+		case i >= 0:
+			next.Steps[i] = e
+		default:
+			next.Steps = append(next.Steps, e)
+		}
+	}
+	return next
+}
+
+// save writes the journal, or removes it where nothing is left to tell.
+func (j journal) save() error {
+	if len(j.Steps) == 0 {
+		return removeJournal()
+	}
+	return j.write()
 }
 
 func (j *journal) index(item netsetup.Item) int {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,12 +21,17 @@ import (
 )
 
 // TestMain makes the test binary also the program that the tests hurt: called by the name "setup" or "teardown", it is
-// that, with the arguments as users who are to join the group. All of it is one thread's work, so strace can count its calls.
+// that, with the arguments as users who are to join the group, or --isolate. All of it is one thread's work, so strace can count its calls.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "setup":
 		runtime.LockOSThread()
-		unix.Exit(report(Setup(context.Background(), netsetup.Request{Users: os.Args[1:]}, func(netsetup.Want, []netsetup.Step) {})))
+		ask := netsetup.Request{Users: os.Args[1:]}
+		if i := slices.Index(ask.Users, "--isolate"); i >= 0 {
+			isolate := true
+			ask.Isolate, ask.Users = &isolate, slices.Delete(ask.Users, i, i+1)
+		}
+		unix.Exit(report(Setup(context.Background(), ask, func(netsetup.Want, []netsetup.Step) {})))
 	case "teardown":
 		runtime.LockOSThread()
 		unix.Exit(report(Teardown(context.Background(), false, func([]netsetup.Step, []netsetup.Left) {})))

@@ -53,20 +53,25 @@ func Setup(ctx context.Context, ask netsetup.Request, tell func(netsetup.Want, [
 	steps := netsetup.Plan(want, have)
 	tell(want, steps)
 	j, err := readJournal()
+	if err == nil {
+		err = j.closeToOthers()
+	}
 	if err != nil || len(steps) == 0 {
 		return err
 	}
-	if want.Own || !j.Want.Own {
-		j.Want = want
+	r := attempt{before: j, journal: j, want: want}
+	if j.Want.Own && !want.Own {
+		r.want = j.Want // our own bridge stays what the next setup is about
 	}
-	return (&attempt{journal: j}).do(ctx, steps)
+	return r.do(ctx, steps)
 }
 
-// attempt is one run of setup.
+// attempt is one run of setup. What it wants is noted with its first step, so that the next one completes it if it is
+// killed; when it fails, what the run before it wanted counts again.
 type attempt struct {
-	journal journal
-	done    []netsetup.Step
-	fresh   []netsetup.Item // what no earlier run had changed
+	before, journal journal
+	want            netsetup.Want
+	done            []netsetup.Step
 }
 
 func (r *attempt) do(ctx context.Context, steps []netsetup.Step) error {
@@ -85,14 +90,10 @@ func (r *attempt) do(ctx context.Context, steps []netsetup.Step) error {
 }
 
 func (r *attempt) step(ctx context.Context, s netsetup.Step) error {
-	fresh, err := r.journal.note(s)
-	if err != nil {
+	if err := r.journal.note(r.want, s); err != nil {
 		return err
 	}
 	r.done = append(r.done, s)
-	if fresh {
-		r.fresh = append(r.fresh, s.Item)
-	}
 	return set(ctx, s)
 }
 
@@ -106,23 +107,10 @@ func (r *attempt) undo(ctx context.Context, failed *FailedError) {
 		if s.Item != failed.Step.Item {
 			failed.Undone++
 		}
-		if slices.Contains(r.fresh, s.Item) {
-			r.journal.forget(s.Item)
-		} else if i := r.journal.index(s.Item); i >= 0 {
-			r.journal.Steps[i].To = text(s.From)
-		}
 	}
-	if err := r.close(); err != nil {
+	if err := r.before.with(r.journal, failed.Stuck).save(); err != nil {
 		failed.Err = errors.Join(failed.Err, err)
 	}
-}
-
-// close writes the journal, or removes it where nothing is left to tell.
-func (r *attempt) close() error {
-	if len(r.journal.Steps) == 0 {
-		return removeJournal()
-	}
-	return r.journal.write()
 }
 
 // Apply puts back what a boot or a restarted firewall took: the runtime part of what is wanted. It keeps no journal, and

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,6 +36,14 @@ func teardown(t *testing.T) []netsetup.Left {
 	return left
 }
 
+func proven(t *testing.T, bridge string) {
+	t.Helper()
+	others, err := Prove(t.Context(), bridge)
+	if err != nil || len(others) > 0 {
+		t.Errorf("Prove %s: %v, with the groups %v", bridge, err, others)
+	}
+}
+
 func same(t *testing.T, before string) {
 	t.Helper()
 	if diff := cmp.Diff(strings.Split(before, "\n"), strings.Split(snapshot(t), "\n")); diff != "" {
@@ -49,7 +59,7 @@ func TestSetupDoesAllOnceAndTeardownLeavesNothing(t *testing.T) {
 	if steps := setup(t, netsetup.Request{Users: []string{"guest1"}}); len(steps) < 15 {
 		t.Errorf("only %d steps", len(steps))
 	}
-	must(t, Prove(t.Context(), netsetup.OwnBridge))
+	proven(t, netsetup.OwnBridge)
 	ready := snapshot(t)
 	if steps := setup(t, netsetup.Request{}); len(steps) != 0 {
 		t.Errorf("a second run does %v", steps)
@@ -73,7 +83,7 @@ func TestTheAdministratorsFilesComeBackByteForByte(t *testing.T) {
 	must(t, err)
 	before := snapshot(t)
 	setup(t, netsetup.Request{})
-	must(t, Prove(t.Context(), netsetup.OwnBridge))
+	proven(t, netsetup.OwnBridge)
 	teardown(t)
 	same(t, before)
 }
@@ -107,8 +117,8 @@ func TestABridgeOfAnotherIsOnlyAllowed(t *testing.T) {
 	if len(steps) != 1 || steps[0].Kind != netsetup.KindFile {
 		t.Errorf("the second bridge takes %v", steps)
 	}
-	must(t, Prove(t.Context(), "br0"))
-	must(t, Prove(t.Context(), netsetup.OwnBridge))
+	proven(t, "br0")
+	proven(t, netsetup.OwnBridge)
 	if steps := setup(t, netsetup.Request{}); len(steps) != 0 {
 		t.Errorf("qlbr0 is forgotten: %v", steps)
 	}
@@ -303,7 +313,7 @@ func TestWhatIsKilledIsCompletedByTheNext(t *testing.T) {
 					if steps := setup(t, netsetup.Request{}); len(steps) > 0 {
 						t.Errorf("%s killed at %s %d: setup after it leaves %v", program, call, n, steps)
 					}
-					must(t, Prove(t.Context(), netsetup.OwnBridge))
+					proven(t, netsetup.OwnBridge)
 				}
 				teardown(t)
 				same(t, before)
@@ -328,13 +338,14 @@ func forwards(t *testing.T) bool {
 }
 
 // hurt runs one of the programs under strace with an injection, and says whether that took place: it is no longer there when the calls are used up.
-func hurt(t *testing.T, program, inject string) bool {
+func hurt(t *testing.T, program, inject string, arguments ...string) bool {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	call, _, _ := strings.Cut(inject, ":")
 	trace := filepath.Join(t.TempDir(), "trace")
 	argv := []string{"-f", "-b", "execve", "-o", trace, "-e", "trace=" + call, "-e", "inject=" + inject, filepath.Join(os.Getenv(insideVar), program)}
+	argv = append(argv, arguments...)
 	if program == "setup" {
 		argv = append(argv, "guest1")
 	}
@@ -372,4 +383,174 @@ func TestADiskThatIsFullIsAsIfNothingHadBegun(t *testing.T) {
 		t.Errorf("only %d points", points)
 	}
 	t.Logf("%d points", points)
+}
+
+func TestWhatAFailedSetupWantedIsForgottenAndWhatCameBeforeIsNot(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	yes := true
+	before := snapshot(t)
+	setup(t, netsetup.Request{Users: []string{"guest1"}})
+	ready := snapshot(t) // the journal is part of it
+	again := func() {    // after one that was not hurt
+		t.Helper()
+		no := false
+		setup(t, netsetup.Request{Isolate: &no})
+		ready = snapshot(t)
+	}
+	points := 0
+	for _, call := range []string{"write", "fsync", "renameat", "sendto"} {
+		for n := 1; hurt(t, "setup", fmt.Sprintf("%s:error=ENOSPC:when=%d", call, n), "--isolate"); n += *every {
+			if want, have, err := Prepare(t.Context(), netsetup.Request{}); err != nil {
+				t.Fatal(err)
+			} else if want.Isolate { // the call did not matter
+				if steps := netsetup.Plan(want, have); len(steps) > 0 {
+					t.Errorf("%s %d: what is wanted now is not done: %v", call, n, steps)
+				}
+				again()
+				continue
+			}
+			points++
+			same(t, ready)
+			if t.Failed() {
+				t.Fatalf("it failed at %s, number %d", call, n)
+			}
+		}
+		again()
+	}
+	if points == 0 {
+		t.Error("no point")
+	}
+	t.Logf("%d points", points)
+	setup(t, netsetup.Request{Isolate: &yes})
+	if steps := setup(t, netsetup.Request{}); len(steps) > 0 {
+		t.Errorf("what the last one wanted is forgotten: %v", steps)
+	}
+	teardown(t)
+
+	// A first one that fails leaves nothing to go by: the next is as if it were the first.
+	if !hurt(t, "setup", "renameat:error=ENOSPC:when=9", "--isolate") {
+		t.Error("the first one did not fail")
+	}
+	same(t, before)
+	if want, _, err := Prepare(t.Context(), netsetup.Request{}); err != nil || want.Isolate {
+		t.Errorf("wanted: %+v, %v", want, err)
+	}
+}
+
+func TestAJournalThatCannotBeWrittenStaysWhatIsOnTheDisk(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	setup(t, netsetup.Request{})
+	j, err := readJournal()
+	must(t, err)
+	known := j.steps()[0]
+	must(t, unix.Mount(netsetup.StateDir, netsetup.StateDir, "", unix.MS_BIND, ""))
+	must(t, unix.Mount("", netsetup.StateDir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
+	for _, s := range []netsetup.Step{
+		{Item: known.Item, From: known.To, To: "other", Then: []string{"true"}},
+		{Item: netsetup.Item{Kind: netsetup.KindFile, Name: "/etc/other"}, To: "0644 root:root\n"},
+	} {
+		if err := j.note(netsetup.Want{Bridge: "other", Own: true}, s); !errors.Is(err, unix.EROFS) {
+			t.Errorf("got %v", err)
+		}
+	}
+	on, err := readJournal()
+	must(t, err)
+	if diff := cmp.Diff(fmt.Sprint(on), fmt.Sprint(j)); diff != "" {
+		t.Errorf("(-disk +memory)\n%s", diff)
+	}
+	must(t, unix.Unmount(netsetup.StateDir, 0))
+	teardown(t)
+}
+
+func TestNoCopyOfAFileIsOpenToMoreThanTheFile(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	// A killed run has left a half-written file that everybody can read, and somebody has it open.
+	path := "/etc/qemu-secret"
+	must(t, os.WriteFile(beside(path), []byte("half"), 0o644))
+	open, err := os.Open(beside(path))
+	must(t, err)
+	defer open.Close()
+	must(t, setFile(path, netsetup.FileState(0o640, "root", netsetup.Group, []byte("secret"))))
+	if text, err := io.ReadAll(open); err != nil || strings.Contains(string(text), "secret") {
+		t.Errorf("who had what was left open reads %q, %v", text, err)
+	}
+
+	// An ACL that only root can read is in the journal.
+	const secret = "# the bridge of project Xanadu\n"
+	must(t, os.MkdirAll("/etc/qemu", 0o755))
+	must(t, os.WriteFile(netsetup.DefaultACL, []byte(secret), 0o600))
+	closed := func() {
+		t.Helper()
+		files, err := filepath.Glob(netsetup.StateDir + "/*")
+		must(t, err)
+		found := false
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			must(t, err)
+			if !strings.Contains(string(text), "Xanadu") {
+				continue
+			}
+			found = true
+			if mode, err := lookMode(file); err != nil || mode != "0600 root:root" {
+				t.Errorf("%s: %s, %v", file, mode, err)
+			}
+		}
+		if !found {
+			t.Error("it is in no file of the journal: the test tries nothing")
+		}
+	}
+	setup(t, netsetup.Request{})
+	closed()
+	must(t, os.Chmod(netsetup.JournalPath, 0o644)) // as an older version had it
+	setup(t, netsetup.Request{})
+	closed()
+
+	// What anybody's dry run goes by is there all the same.
+	want := exec.Command("cat", netsetup.WantedPath)
+	want.SysProcAttr = &unix.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if out, err := want.Output(); err != nil || !strings.Contains(string(out), `"bridge": "qlbr0"`) || strings.Contains(string(out), "Xanadu") {
+		t.Errorf("it says %s, %v", out, err)
+	}
+	teardown(t)
+	if mode, err := lookMode(netsetup.DefaultACL); err != nil || mode != "0600 root:root" {
+		t.Errorf("the ACL is %s now, %v", mode, err)
+	}
+}
+
+func TestAnACLOfAnotherGroupStaysThatGroups(t *testing.T) {
+	if !onAHost(t) {
+		return
+	}
+	_, err := run(t.Context(), "", "groupadd", "--system", "guests")
+	must(t, err)
+	group, err := user.LookupGroup("guests")
+	must(t, err)
+	gid, err := strconv.Atoi(group.Gid)
+	must(t, err)
+	must(t, os.MkdirAll(filepath.Dir(netsetup.ACLInclude), 0o755))
+	for _, file := range []string{netsetup.DefaultACL, netsetup.ACLInclude} {
+		must(t, os.WriteFile(file, []byte("allow br0\n"), 0o640))
+		must(t, os.Chown(file, 0, gid))
+	}
+	before := snapshot(t)
+	setup(t, netsetup.Request{})
+	for _, file := range []string{netsetup.DefaultACL, netsetup.ACLInclude} {
+		if mode, err := lookMode(file); err != nil || mode != "0640 root:guests" {
+			t.Errorf("%s: %s, %v", file, mode, err)
+		}
+	}
+	if others, err := Prove(t.Context(), netsetup.OwnBridge); err != nil || strings.Join(others, " ") != "guests" {
+		t.Errorf("proven with %v: %v", others, err)
+	}
+	if steps := setup(t, netsetup.Request{}); len(steps) > 0 {
+		t.Errorf("a second run does %v", steps)
+	}
+	teardown(t)
+	same(t, before)
 }

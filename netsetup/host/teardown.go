@@ -75,7 +75,7 @@ func Teardown(ctx context.Context, force bool, tell func(steps []netsetup.Step, 
 }
 
 // takeBack takes all the steps, whether or not one fails, and keeps of the journal what is still to be done.
-func (j *journal) takeBack(ctx context.Context, steps []netsetup.Step) error {
+func (j journal) takeBack(ctx context.Context, steps []netsetup.Step) error {
 	var failed []error
 	for _, s := range steps {
 		err := context.Cause(ctx)
@@ -86,13 +86,13 @@ func (j *journal) takeBack(ctx context.Context, steps []netsetup.Step) error {
 			failed = append(failed, &FailedError{Step: s, Doing: s.Reverse().Undo(), Err: err})
 		}
 	}
-	j.Steps = slices.DeleteFunc(j.Steps, func(e entry) bool {
-		return !slices.ContainsFunc(failed, func(err error) bool { return isStep(err, e.Item) })
-	})
-	if len(j.Steps) == 0 {
-		return removeJournal()
+	left := journal{Want: j.Want}
+	for _, e := range j.Steps {
+		if slices.ContainsFunc(failed, func(err error) bool { return isStep(err, e.Item) }) {
+			left.Steps = append(left.Steps, e)
+		}
 	}
-	return errors.Join(append(failed, j.write())...)
+	return errors.Join(append(failed, left.save())...)
 }
 
 func isStep(err error, item netsetup.Item) bool {
