@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -403,7 +402,10 @@ func TestTheWildcardIsEveryAddress(t *testing.T) {
 	if _, taken := wildcard("garbage\n:\n 1: 00000000:zz 0:0 07 0:0 0:0 0 0 0 1\n", 67); taken {
 		t.Error("garbage")
 	}
-	if to := destination(netlink.Route{}); to != (netip.Prefix{}) {
+}
+
+func TestARouteWithoutADestinationIsTheDefaultRoute(t *testing.T) {
+	if to := destination(netlink.Route{}); to.String() != "0.0.0.0/0" || !(Route{To: to}).isDefault() {
 		t.Error(to)
 	}
 }
