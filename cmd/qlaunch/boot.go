@@ -222,7 +222,19 @@ func (s *session) watched(g *guest, since time.Time) (*guest, error) {
 
 // query asks for the address of a NIC of a VM that was started at a time.
 func (s *session) query(vm vms.VM, nic vms.NIC, since time.Time) leases.Query {
-	return leases.Query{Root: s.root, Bridge: nic.Bridge, MAC: nic.MAC.HardwareAddr(), Since: since, Kin: macsOn(vm, nic.Bridge)}
+	return leases.Query{
+		Root: s.root, Bridge: nic.Bridge, MAC: nic.MAC.HardwareAddr(), Since: since, Kin: macsOn(vm, nic.Bridge),
+		Server: func() string { return s.serverLeases(nic.Bridge) },
+	}
+}
+
+// serverLeases is the file in which a dnsmasq that serves a bridge was told to keep its leases.
+func (s *session) serverLeases(bridge string) string {
+	server := netsetup.DHCPServer(s.root, bridge)
+	if server.PID == 0 || server.Kind == netsetup.ServerLibvirt { // libvirt's form is another, and its place known
+		return ""
+	}
+	return server.Leases
 }
 
 // addressed are the NICs whose address can be the guest's: the bridged ones, or the one of them that [ssh] nic names.

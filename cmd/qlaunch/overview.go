@@ -109,9 +109,11 @@ func (s *session) compare(o *overview, ref string, started vms.VM) {
 // itself is asked when nobody else has one.
 func (v *vista) address(ctx context.Context, vm vms.VM, status launcher.Status) (leases.Address, bool) {
 	nics := addressed(vm)
-	for _, nic := range nics {
-		if address, ok := leases.Best(v.picture(ctx, nic.Bridge).Look(v.s.query(vm, nic, status.Started))); ok && !doubtful(address) {
-			return address, true
+	for _, picture := range []func(context.Context, string) leases.Picture{v.picture, v.wholePicture} {
+		for _, nic := range nics {
+			if address, ok := leases.Best(picture(ctx, nic.Bridge).Look(v.s.query(vm, nic, status.Started))); ok && !doubtful(address) {
+				return address, true
+			}
 		}
 	}
 	if len(nics) == 0 || status.State != launcher.Running {

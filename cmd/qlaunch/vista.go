@@ -21,7 +21,7 @@ type vista struct {
 	brief   bool // what a table has no room for is not looked at: the unit, and what has changed in the definition
 
 	mu       sync.Mutex
-	pictures map[string]func() leases.Picture // by the bridge
+	pictures map[string]func() leases.Picture // by the bridge, and what was looked at
 }
 
 func newVista(s *session, orphans func() (map[string]launcher.Orphan, error)) *vista {
@@ -109,11 +109,24 @@ func (v *vista) work(do func()) {
 
 // picture is what the sources of addresses hold for a bridge.
 func (v *vista) picture(ctx context.Context, bridge string) leases.Picture {
+	return v.once(bridge, func() leases.Picture { return leases.Survey(ctx, v.s.root, bridge) })
+}
+
+// wholePicture is the picture with the lease file that the bridge's server was told to keep, for which every process of
+// the host has to be looked at.
+func (v *vista) wholePicture(ctx context.Context, bridge string) leases.Picture {
+	return v.once(bridge+"/server", func() leases.Picture { // no bridge has a slash in its name
+		return v.picture(ctx, bridge).With(ctx, v.s.root, v.s.serverLeases(bridge))
+	})
+}
+
+// once takes a picture unless it has been taken.
+func (v *vista) once(key string, picture func() leases.Picture) leases.Picture {
 	v.mu.Lock()
-	take, ok := v.pictures[bridge]
+	take, ok := v.pictures[key]
 	if !ok {
-		take = sync.OnceValue(func() leases.Picture { return leases.Survey(ctx, v.s.root, bridge) })
-		v.pictures[bridge] = take
+		take = sync.OnceValue(picture)
+		v.pictures[key] = take
 	}
 	v.mu.Unlock()
 	return take()

@@ -30,6 +30,9 @@ func Ask(ctx context.Context, q Query) []Report {
 	ctx, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
 	a := asking{query: q, link: l, kin: kin, answered: map[netip.Addr]bool{}}
+	if q.Server != nil {
+		a.server = q.Server()
+	}
 	return a.settle(ctx, reports)
 }
 
@@ -40,6 +43,7 @@ type asking struct {
 	kin      *subscription
 	ips      []netip.Addr
 	answered map[netip.Addr]bool
+	server   string // its lease file
 }
 
 // settle sends to the addresses that are in doubt, and looks again at each answer, until there is no doubt left or ctx ends.
@@ -61,7 +65,7 @@ func (a *asking) settle(ctx context.Context, reports []Report) []Report {
 		}
 	}
 	for inDoubt(reports) && a.next(ctx, refusals) {
-		v := see(context.WithoutCancel(ctx), a.query, a.link)
+		v := see(context.WithoutCancel(ctx), a.query, a.link, a.server)
 		v.answered = a.answered
 		reports = judge(a.query, v, nil)
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -44,6 +45,13 @@ func files(root, bridge string) []file {
 		{Networkd, at("run/systemd/netif/dhcp-server-lease", bridge), parseNetworkd},
 		{NetworkManager, at("var/lib/NetworkManager", "dnsmasq-"+bridge+".leases"), parseDnsmasq}, // it runs dnsmasq
 	}
+}
+
+// serverFile is the file in which a server was told to keep its leases, unless it is one of those that are read already.
+func serverFile(root, path string, read []reading) (file, bool) {
+	f := file{Dnsmasq, filepath.Join(root, path), parseDnsmasq}
+	known := slices.ContainsFunc(read, func(r reading) bool { return r.path == f.path })
+	return f, filepath.IsAbs(path) && !known
 }
 
 // read reads the file as it is now.

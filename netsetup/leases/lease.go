@@ -28,6 +28,10 @@ type Query struct {
 	Since  time.Time        // when the guest was started; zero: not started yet (NewWaiter), or not known (Look)
 
 	Kin []net.HardwareAddr // of the guest's other NICs on the bridge
+
+	// Server finds the file in which the bridge's server was told to keep its leases, in dnsmasq's form: an absolute path
+	// below Root, or nothing. It is asked once, and only when the usual places do not hold the guest's address. nil: it is not asked.
+	Server func() string
 }
 
 // A Source is a kind of place that knows addresses.

@@ -3,6 +3,7 @@ package leases
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -26,7 +27,20 @@ type Report struct {
 // Look asks every source once. The reports come in a fixed order, one for each place that was asked, the unreadable
 // ones too. It blocks only on reading files, and stops asking when ctx ends.
 func Look(ctx context.Context, q Query) []Report {
-	return Survey(ctx, q.Root, q.Bridge).Look(q)
+	p := Survey(ctx, q.Root, q.Bridge)
+	reports := p.Look(q)
+	if best, ok := Best(reports); q.Server == nil || ok && !best.askable() {
+		return reports
+	}
+	return p.With(ctx, q.Root, q.Server()).Look(q)
+}
+
+// With is the picture with a lease file that a server was told to keep, in dnsmasq's form: see [Query].
+func (p Picture) With(ctx context.Context, root, path string) Picture {
+	if f, ok := serverFile(root, path, p.files); ok {
+		p.files = append(slices.Clip(p.files), f.read(ctx))
+	}
+	return p
 }
 
 // A Picture is everything that the sources of one bridge held at one time, for whichever guest.
@@ -113,7 +127,7 @@ func (v view) candidates(q Query) []netip.Addr {
 	return ips
 }
 
-// see reads every source for one guest.
-func see(ctx context.Context, q Query, l link) view {
-	return survey(ctx, q.Root, q.Bridge, l, nil).view(q)
+// see reads every source for one guest, and the file of the server, where that is known.
+func see(ctx context.Context, q Query, l link, server string) view {
+	return survey(ctx, q.Root, q.Bridge, l, nil).With(ctx, q.Root, server).view(q)
 }

@@ -28,6 +28,7 @@ type Waiter struct {
 	bus   busWatch
 
 	candidates []netip.Addr // the addresses of the last look
+	server     string       // the lease file of the bridge's server, once it was looked for
 }
 
 // NewWaiter notes what the sources hold now, and hears of every change from here on; so it is to be made before the
@@ -59,7 +60,7 @@ func newWaiter(q Query, l link) (*Waiter, error) {
 		return nil, err
 	}
 	bus := watchNetworkd(q.Root, l) // before the leases are read
-	base := newBaseline(see(context.Background(), q, l))
+	base := newBaseline(see(context.Background(), q, l, ""))
 	return &Waiter{query: q, link: l, base: base, files: tree, kin: kin, bus: bus}, nil
 }
 
@@ -83,6 +84,9 @@ func (w *Waiter) Wait(ctx context.Context, progress func(Stage)) (Address, error
 		if seen, err = w.look(ctx); err != nil {
 			return Address{}, w.failure(err)
 		}
+		if seen.belief != now && w.findServer(ctx) {
+			continue
+		}
 		if seen.belief == now || seen.belief == later && isCalm {
 			stage.to(Addressed)
 			return seen.address, nil
@@ -99,6 +103,24 @@ func (w *Waiter) Wait(ctx context.Context, progress func(Stage)) (Address, error
 		isCalm = isCalm || fired
 	}
 	return Address{}, &WaitError{Query: w.query, Stage: stage.reached, Reports: seen.reports, Err: context.Cause(ctx)}
+}
+
+// findServer looks for the lease file of the bridge's server, once, and says whether there is one to be read besides.
+// What it holds then was there before: a guest that was started just now cannot have a lease yet.
+func (w *Waiter) findServer(ctx context.Context) bool {
+	find := w.query.Server
+	if w.query.Server = nil; find == nil {
+		return false
+	}
+	path := find()
+	v := see(context.WithoutCancel(ctx), w.query, w.link, "")
+	f, ok := serverFile(w.query.Root, path, v.files)
+	if ok {
+		w.server = path
+		w.files.add(f.path)
+		w.base.add(f.read(context.WithoutCancel(ctx)))
+	}
+	return ok
 }
 
 // Follow tells the addresses that are believed, at once and after each change, until ctx ends: a guest may take another
@@ -139,7 +161,7 @@ func (w *Waiter) look(ctx context.Context) (sight, error) {
 	if err := w.files.arm(); err != nil {
 		return sight{}, err
 	}
-	v := see(context.WithoutCancel(ctx), w.query, w.link) // a few small files: a half look is no use to anyone
+	v := see(context.WithoutCancel(ctx), w.query, w.link, w.server) // a few small files: a half look is no use to anyone
 	w.base.mend(v)
 	w.candidates = v.candidates(w.query)
 	s := sight{reports: judge(w.query, v, w.base)}

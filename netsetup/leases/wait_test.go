@@ -39,9 +39,12 @@ func put(t *testing.T, q Query, path, text string) {
 	}
 }
 
+// begun is when the tests were: a line that is written twice is to be the same lease.
+var begun = time.Now()
+
 // leaseLine is a line of dnsmasq's for the guest that ends in the future.
 func leaseLine(ip string, sec int64) string {
-	return fmt.Sprintf("%d %s %s guestvm 01:%[2]s\n", time.Now().Add(time.Hour).Unix()+sec, guestMAC, ip)
+	return fmt.Sprintf("%d %s %s guestvm 01:%[2]s\n", begun.Add(time.Hour).Unix()+sec, guestMAC, ip)
 }
 
 func mustWaiter(t *testing.T, q Query) *Waiter {

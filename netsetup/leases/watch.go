@@ -27,16 +27,22 @@ func newTree(root string, paths []string) (*tree, error) {
 	if err != nil {
 		return nil, limit(err)
 	}
-	t := &tree{inotify: w, root: filepath.Clean(root), paths: paths, parts: map[string]bool{}}
+	t := &tree{inotify: w, root: filepath.Clean(root), parts: map[string]bool{}}
 	for _, path := range paths {
-		for p := path; p != t.root && p != filepath.Dir(p); p = filepath.Dir(p) {
-			t.parts[p] = true
-		}
+		t.add(path)
 	}
 	if err := t.arm(); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return t, nil
+}
+
+// add has a path watched from the next arm on.
+func (t *tree) add(path string) {
+	t.paths = append(t.paths, path)
+	for p := path; p != t.root && p != filepath.Dir(p); p = filepath.Dir(p) {
+		t.parts[p] = true
+	}
 }
 
 // concerns says whether an event is about one of the files, or a directory on the way to it.
