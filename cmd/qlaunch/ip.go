@@ -162,11 +162,21 @@ func (c *ipCmd) explain(s *session, nics []askedNIC, reports []leases.Report, be
 		fmt.Fprintln(s.stdout, "\nno address")
 		return nil
 	}
-	since := map[leases.Freshness]string{
-		leases.ThisStart: "of this start", leases.Older: "from before this start", leases.Unknown: "which may be from before this start",
-	}
-	fmt.Fprintf(s.stdout, "\n%s, from %s, %s\n", best.IP, clean(best.Path), since[best.Freshness])
+	fmt.Fprintf(s.stdout, "\n%s, from %s, %s\n", best.IP, clean(best.Path), sinceWhen(best))
 	return nil
+}
+
+// sinceWhen says how far an address is of this start.
+func sinceWhen(a leases.Address) string {
+	switch {
+	case a.Freshness == leases.ThisStart:
+		return "of this start"
+	case a.Live:
+		return "in use since this start"
+	case a.Freshness == leases.Older:
+		return "from before this start, and not confirmed"
+	}
+	return "which may be from before this start"
 }
 
 func printReports(w io.Writer, reports []leases.Report) error {

@@ -46,7 +46,7 @@ func judgeFile(q Query, v view, base *baseline, r reading) Report {
 func judgeLease(q Query, v view, base *baseline, r reading, l lease) Address {
 	a := Address{
 		IP: zoned(l.ip, v.link), Source: r.source, Path: r.path, Hostname: l.hostname, Expiry: l.expiry,
-		Freshness: leaseFreshness(q, base, r, l), Refused: refusal(l.ip, v.link, v.ways[l.ip]),
+		Freshness: leaseFreshness(q, base, r, l, v.at), Refused: refusal(l.ip, v.link, v.ways[l.ip]),
 	}
 	n, ours := v.neighbourAt(l.ip)
 	if ours {
@@ -94,13 +94,13 @@ func (a Address) askable() bool {
 
 // leaseFreshness is what the file alone can tell of a lease. Against a baseline: what was not there, or had another
 // end, was given since. Without one: a file that was last written before the start holds nothing newer.
-func leaseFreshness(q Query, base *baseline, r reading, l lease) Freshness {
+func leaseFreshness(q Query, base *baseline, r reading, l lease, at time.Time) Freshness {
 	switch {
 	case base != nil && !base.has(r.path, l):
 		return ThisStart
 	case base != nil && q.Since.IsZero():
 		return Older
-	case !r.now && !q.Since.IsZero() && r.modified.Before(q.Since):
+	case !r.now && q.started(at) && r.modified.Before(q.Since):
 		return Older
 	}
 	return Unknown
@@ -117,7 +117,7 @@ func judgeNeighbours(q Query, v view, base *baseline) Report {
 	for _, n := range v.neighbours {
 		rep.Addresses = append(rep.Addresses, Address{
 			IP: zoned(n.ip, v.link), Source: Neighbours, Path: rep.Path, Neighbour: stateName(n.state),
-			Live: base.live(q, n), Freshness: neighbourFreshness(q, base, n), Refused: refusal(n.ip, v.link, v.ways[n.ip]),
+			Live: base.live(q, n), Freshness: neighbourFreshness(q, base, n, v.at), Refused: refusal(n.ip, v.link, v.ways[n.ip]),
 		})
 	}
 	rep.Matched = len(rep.Addresses) > 0
@@ -130,9 +130,9 @@ func judgeNeighbours(q Query, v view, base *baseline) Report {
 
 // neighbourFreshness: an entry is of this start when something since then shows it. One that nothing confirms may be
 // right all the same: see nudge.
-func neighbourFreshness(q Query, base *baseline, n neighbour) Freshness {
+func neighbourFreshness(q Query, base *baseline, n neighbour, at time.Time) Freshness {
 	switch {
-	case base == nil && q.Since.IsZero():
+	case base == nil && !q.started(at):
 		return Unknown
 	case base.live(q, n):
 		return ThisStart

@@ -168,6 +168,15 @@ no entry for 52:54:00:53:52:b1
 no frames from 52:54:00:53:52:b1
 192.168.122.62 dnsmasq unknown
 `},
+		{"a start that lies ahead, since the clock was set back", scene{
+			file: ours, modified: at("11:30:00"), since: at("13:50:00"),
+			neighbours: []neighbour{entry("192.168.122.9", netlink.NUD_STALE, "11:00:00")},
+		}, `
+192.168.122.62: lease
+192.168.122.9: seen by the kernel, STALE
+no frames from 52:54:00:53:52:b1
+192.168.122.62 dnsmasq unknown, 192.168.122.9 neighbours unknown
+`},
 		{"a lease that the baseline has", scene{file: ours, base: base(scene{file: ours})}, `
 192.168.122.62: lease from before this start
 no entry for 52:54:00:53:52:b1

@@ -34,6 +34,10 @@ type Query struct {
 	Server func() string
 }
 
+// started says whether the time of the start tells anything. One that lies ahead does not: the clock was set back since, as
+// at a boot with a wrong hardware clock, and nothing is from before the start for being older than that.
+func (q Query) started(at time.Time) bool { return !q.Since.IsZero() && !q.Since.After(at) }
+
 // A Source is a kind of place that knows addresses.
 type Source string
 
