@@ -51,7 +51,7 @@ func checkForwardPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 	case os.Geteuid() != 0:
 		return skipped(needsRoot)
 	}
-	from := slices.DeleteFunc(slices.Clone(r.Bridge.Addrs), func(a netip.Prefix) bool { return !a.Addr().Is4() })
+	from := slices.DeleteFunc(r.Bridge.subnets(), func(a netip.Prefix) bool { return !a.Addr().Is4() })
 	p := packet{in: r.Bridge.Name, from: from, out: waysOut(r.Bridge)}
 	return r.askFirewalls(ctx, q, p, "forward", ErrForwardDropped, ok("no policy drops what guests send"))
 }

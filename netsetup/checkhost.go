@@ -20,7 +20,7 @@ func checkRoutes(_ context.Context, _ CheckQuery, r *Report) Result {
 	if err != nil {
 		return warn(err)
 	}
-	for _, subnet := range r.Bridge.Addrs {
+	for _, subnet := range r.Bridge.subnets() {
 		if route, taken := takenBy(subnet, r.Bridge.Name, routes); taken {
 			return warn(r.wrong(ErrRouteCollides, fmt.Sprintf("%s has %s, and another link %s", r.Bridge.Name, subnet, route.To)))
 		}

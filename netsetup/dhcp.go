@@ -33,7 +33,7 @@ type Server struct {
 func DHCPServer(root, bridge string) Server {
 	h := dhcpHost{root: root, bridge: bridge}
 	if b, err := FindBridge(bridge); err == nil {
-		h.subnets = b.Addrs
+		h.subnets = b.subnets()
 	}
 	h.scan()
 	for _, look := range []func() Server{h.runningDnsmasq, h.qlaunch, h.libvirt, h.networkd, h.networkManager} {
