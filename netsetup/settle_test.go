@@ -103,7 +103,7 @@ func TestTheNamesOfBridges(t *testing.T) {
 func TestWhatEarlierSetupsLetTheHelperJoinStays(t *testing.T) {
 	h := with(debian(), func(h *Host) {
 		text := ofSetup + "allow br0\n  allow virbr0\nallow all\ndeny br1\nallow qlbr0\nbr2\n"
-		h.States[Item{KindFile, aclInclude}] = FileState(0o640, "root", Group, []byte(text))
+		h.States[Item{KindFile, ACLInclude}] = FileState(0o640, "root", Group, []byte(text))
 	})
 	for bridge, want := range map[string][]string{"qlbr0": {"br0", "virbr0", "qlbr0"}, "br9": {"br0", "virbr0", "qlbr0", "br9"}} {
 		got, err := Settle(Request{Bridge: bridge}, h)
@@ -243,7 +243,7 @@ func TestAllThatAPlanChangesIsLookedAtBefore(t *testing.T) {
 				t.Errorf("%s: %v is changed, and not looked at", name, s.Item)
 			}
 		}
-		for _, i := range []Item{{KindGroup, Group}, {KindMember, Group + "/alice"}, {KindFile, aclInclude}, {KindShared, DefaultACL},
+		for _, i := range []Item{{KindGroup, Group}, {KindMember, Group + "/alice"}, {KindFile, ACLInclude}, {KindShared, DefaultACL},
 			{KindMode, h.Helper}, {KindSysctl, ipForward}, {KindBridge, OwnBridge}, {KindTable, "ip qlaunch"}, {KindUnit, DHCPUnit}} {
 			if !slices.Contains(items, i) {
 				t.Errorf("%s: %v is not looked at", name, i)
@@ -263,7 +263,7 @@ func TestAllThatAPlanChangesIsLookedAtBefore(t *testing.T) {
 }
 
 func TestWhatSettlesIsLookedAtFirst(t *testing.T) {
-	always := []Item{{KindShared, DefaultACL}, {KindFile, aclInclude}}
+	always := []Item{{KindShared, DefaultACL}, {KindFile, ACLInclude}}
 	if diff := cmp.Diff(always, Settled("")); diff != "" {
 		t.Error(diff)
 	}
