@@ -3,6 +3,7 @@ package launcher
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/qlaunch/qlaunch/vms"
@@ -22,6 +23,7 @@ type Files struct {
 	RunDir  int       // the run directory, where it makes the display's path too long for a socket; 0: it does not
 	Helper  string    // path of qemu-bridge-helper, used when there are no taps; "": QEMU's own default
 	UEFI    UEFIFiles // used when the VM's firmware is uefi
+	Devices []string  // the paths of those disks that are block devices
 }
 
 // TapFDs are a tap's descriptor and, where the host has vhost-net, that of an open /dev/vhost-net.
@@ -228,14 +230,18 @@ func (a *args) disks() {
 	a.controllers()
 	for i, d := range a.vm.Disks {
 		node := "disk" + strconv.Itoa(i)
-		a.add("-blockdev", blockdev(d, node))
+		a.add("-blockdev", a.blockdev(d, node))
 		a.diskDevice(d, node, i)
 	}
 }
 
-func blockdev(d vms.Disk, node string) string {
+func (a *args) blockdev(d vms.Disk, node string) string {
+	driver := "file"
+	if slices.Contains(a.files.Devices, d.Path) {
+		driver = "host_device" // "file" takes regular files alone
+	}
 	o := object{{"driver", string(d.Format)}, {"node-name", node}, {"read-only", d.ReadOnly}, {"discard", "unmap"},
-		{"file", object{{"driver", "file"}, {"filename", d.Path}, {"discard", "unmap"}}}}
+		{"file", object{{"driver", driver}, {"filename", d.Path}, {"discard", "unmap"}}}}
 	if d.Format == vms.QCOW2 {
 		o = append(o, prop{"backing", nil}) // what the image names as its backing file is never opened
 	}

@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -22,14 +23,18 @@ import (
 // What can be wrong with a disk.
 var (
 	ErrDiskMissing  = errors.New("no such file, and no size to create it with")
+	ErrDeviceAbsent = errors.New("no such device")
+	ErrNotWritable  = errors.New("the guest could not write to it")
+	ErrNotGrown     = errors.New("is not grown")
+	ErrNotShrunk    = errors.New("is not shrunk")
 	ErrDiskKind     = errors.New("neither a regular file nor a block device")
 	ErrNotQCOW2     = errors.New("not a qcow2 image")
 	ErrBackingFile  = errors.New("the image names a backing file, which the definition does not: it would let the image's author read that file")
 	ErrExternalData = errors.New("the image keeps its data in another file: it would let the image's author read and write that file")
 )
 
-// MakeDisks creates the disks of a VM that are missing and have a size, and
-// checks those that are there: a qcow2 image that points to another of the
+// MakeDisks creates the disks of a VM that are missing and have a size, grows the images that are smaller than
+// that, and checks those that are there: a qcow2 image that points to another of the
 // host's files is refused before any of QEMU's tools opens it. A VM that boots
 // with UEFI gets its own copy of the firmware's variables. verbose is told each command that is run.
 func MakeDisks(ctx context.Context, vm vms.VM, verbose func(argv []string)) error {
@@ -44,6 +49,9 @@ func MakeDisks(ctx context.Context, vm vms.VM, verbose func(argv []string)) erro
 // usable says what is wrong with a disk that is there, or that there is none and none can be made.
 func usable(d vms.Disk) error {
 	err := checkDisk(d)
+	if err == nil {
+		err = checkSize(d)
+	}
 	if err == nil || errors.Is(err, ErrDiskMissing) && d.Size > 0 {
 		return nil
 	}
@@ -54,7 +62,7 @@ func makeDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
 	part := d.Path + ".part"
 	err := checkDisk(d)
 	if err == nil {
-		return removeTwin(part, d.Path)
+		return errors.Join(removeTwin(part, d.Path), growDisk(ctx, d, verbose))
 	}
 	if !errors.Is(err, ErrDiskMissing) || d.Size == 0 {
 		return err
@@ -64,17 +72,27 @@ func makeDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
 	}
 	argv := []string{"qemu-img", "create", "-q", "-f", string(d.Format), part, strconv.FormatUint(uint64(d.Size), 10)}
 	verbose(argv)
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	said, err := cmd.CombinedOutput()
-	if err != nil {
+	if err := runQEMUImg(ctx, "create", argv); err != nil {
 		_ = os.Remove(part)
-		if ctx.Err() != nil { // which ended it, and whose words are not its own
-			return context.Cause(ctx)
-		}
-		return fmt.Errorf("create: %w: %s", err, strings.TrimSpace(string(said)))
+		return err
 	}
 	// A link, unlike a rename, never replaces a disk that another start made meanwhile.
 	return errors.Join(os.Chmod(part, 0o600), os.Link(part, d.Path), os.Remove(part))
+}
+
+// runQEMUImg runs qemu-img for something that is done to a disk.
+func runQEMUImg(ctx context.Context, doing string, argv []string) error {
+	said, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
+	words := strings.TrimSpace(string(said))
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil: // which ended it, and whose words are not its own
+		return context.Cause(ctx)
+	case strings.Contains(words, `Failed to get "write" lock`):
+		return fmt.Errorf("%s: %w: %w: %s", doing, err, ErrDiskInUse, words)
+	}
+	return fmt.Errorf("%s: %w: %s", doing, err, words)
 }
 
 // removeTwin removes the other name of a disk that a start has left that was
@@ -91,10 +109,14 @@ func removeTwin(part, path string) error {
 func checkDisk(d vms.Disk) error {
 	// O_NONBLOCK: a pipe in the disk's place must not hold the start up.
 	f, err := os.OpenFile(d.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && isDevicePath(d.Path):
+		return ErrDeviceAbsent
+	case errors.Is(err, fs.ErrNotExist):
 		return ErrDiskMissing
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrPermission):
+		return cmp.Or(permitted(d.Path, access(d)), cause(err))
+	case err != nil:
 		return cause(err)
 	}
 	defer f.Close()
@@ -102,9 +124,11 @@ func checkDisk(d vms.Disk) error {
 	if err != nil {
 		return cause(err)
 	}
-	block := info.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice
-	if !info.Mode().IsRegular() && !block {
+	if !info.Mode().IsRegular() && !isBlock(info) {
 		return fmt.Errorf("a %s is %w", kindOf(info.Mode()), ErrDiskKind)
+	}
+	if err := checkWritable(d, f, info); err != nil {
+		return err
 	}
 	if d.Format != vms.QCOW2 {
 		return nil

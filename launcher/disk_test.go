@@ -36,14 +36,15 @@ func TestAMissingDiskIsMadeWithItsSizeAndOnce(t *testing.T) {
 			t.Errorf("left: %q", left)
 		}
 	}
-	if err := os.WriteFile(vm.Disks[1].Path, []byte("the guest's"), 0o600); err != nil {
+	guests := "the guest's" + strings.Repeat("\x00", 2<<20-len("the guest's")) // as large as it was made
+	if err := os.WriteFile(vm.Disks[1].Path, []byte(guests), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := MakeDisks(t.Context(), vm, quiet); err != nil {
 		t.Fatal(err)
 	}
-	if text, _ := os.ReadFile(vm.Disks[1].Path); string(text) != "the guest's" {
-		t.Errorf("the disk was made anew: %q", text)
+	if text, _ := os.ReadFile(vm.Disks[1].Path); string(text) != guests {
+		t.Errorf("the disk was made anew: %.20q", text)
 	}
 }
 

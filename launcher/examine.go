@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -39,15 +40,18 @@ func Examine(ctx context.Context, vm vms.VM, root string, verbose func(argv []st
 	findings := []Finding{examineAccel(vm)}
 	for _, c := range checks(vm) {
 		f := Finding{ID: c.id, Evidence: c.evidence, Err: c.look()}
-		if f.Err != nil {
-			f.Evidence = f.Err.Error()
+		if c.warn != nil {
+			f.Warning = c.warn()
+		}
+		if err := cmp.Or(f.Err, f.Warning); err != nil {
+			f.Evidence = err.Error()
 		}
 		findings = append(findings, f)
 		if c.id == "qemu" {
 			findings = append(findings, examineVersion(ctx, vm.QEMU.Binary, f.Err, verbose))
 		}
 	}
-	return append(findings, examineSpace(vm), examineVhost(vm, root), examineLinger(vm.RunDir, root, os.Getuid()))
+	return append(findings, examineMemory(vm, root), examineSpace(vm), examineVhost(vm, root), examineLinger(vm.RunDir, root, os.Getuid()))
 }
 
 // A check looks at one thing that a start depends on.
@@ -55,28 +59,44 @@ type check struct {
 	id       string
 	evidence string // when all is well
 	look     func() error
+	warn     func() error // of what a start goes on with; may be nil
+}
+
+// Warnings are what a user may want to know before a start that goes on all the same: memory that the host may not have,
+// and disks that are larger than their definition says. root is where the host's files are, "/".
+func Warnings(vm vms.VM, root string) []error {
+	var warnings []error
+	for _, d := range vm.Disks {
+		warnings = append(warnings, largerDisk(d))
+	}
+	warnings = append(warnings, examineMemory(vm, root).Warning)
+	return slices.DeleteFunc(warnings, func(err error) bool { return err == nil })
 }
 
 // checks is the one list of what a start depends on, in the order in which a start tells of it.
 func checks(vm vms.VM) []check {
-	list := []check{{"qemu", installed(vm.QEMU.Binary), func() error { return checkProgram(vm.QEMU.Binary) }}}
+	list := []check{{"qemu", installed(vm.QEMU.Binary), func() error { return checkProgram(vm.QEMU.Binary) }, nil}}
 	for _, file := range []struct{ id, what, path string }{{"kernel", "kernel image", vm.Kernel.Image}, {"initrd", "initrd", vm.Kernel.Initrd}} {
 		if file.path == "" {
 			continue
 		}
 		list = append(list, check{file.id, file.path, func() error {
-			if err := checkReadable(file.path); err != nil {
+			err := checkReadable(file.path)
+			if err == nil && file.id == "kernel" {
+				err = checkCompression(vm.Arch, file.path)
+			}
+			if err != nil {
 				return fmt.Errorf("%s %s: %w: %w", file.what, file.path, ErrFile, err)
 			}
 			return nil
-		}})
+		}, nil})
 	}
 	if vm.Firmware == vms.UEFI {
 		image, err := installedUEFI(vm)
-		list = append(list, check{"uefi", image.Code, func() error { return err }})
+		list = append(list, check{"uefi", image.Code, func() error { return cmp.Or(err, checkUEFIVars(vm)) }, nil})
 	}
 	for i, d := range vm.Disks {
-		list = append(list, check{fmt.Sprintf("disk%d", i), d.Path, func() error { return usable(d) }})
+		list = append(list, check{fmt.Sprintf("disk%d", i), d.Path, func() error { return cmp.Or(usable(d), unlocked(vm, d)) }, func() error { return largerDisk(d) }})
 	}
 	return list
 }

@@ -60,12 +60,14 @@ func TestTheExaminationTellsOfEachThingAVMNeeds(t *testing.T) {
 	dir := filepath.Dir(vm.File)
 	makeFile(t, dir+"/k", "")
 	makeFile(t, root+"/dev/vhost-net", "")
+	makeFile(t, root+"/proc/meminfo", "MemAvailable: 4194304 kB\nSwapFree: 0 kB\n")
 	space := examineSpace(vm)
 	want := fmt.Sprintf(`skipped kvm: accel = "tcg"
 ok qemu: %s
 ok qemu-version: QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)
 ok kernel: %s/k
 ok disk0: %s
+ok memory: the host has 4GiB available and 0B of swap
 ok disk-space: %s
 ok vhost-net: /dev/vhost-net opens
 `, qemu, dir, vm.Disks[0].Path, space.Evidence)
@@ -86,6 +88,7 @@ fail qemu: qemu-system-none: not installed
 skipped qemu-version: no QEMU
 fail kernel: kernel image %s/none: cannot be used: no such file or directory
 ok disk0: %s
+skipped memory: no such file or directory
 warn disk-space: %s
 warn vhost-net: /dev/vhost-net: no such file or directory: QEMU itself moves the network's packets, which is slower
 `, filepath.Dir(vm.File), vm.Disks[0].Path, space.Evidence)

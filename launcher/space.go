@@ -108,7 +108,8 @@ func growth(d vms.Disk) uint64 {
 	if d.Format == vms.QCOW2 {
 		size = virtualSize(f)
 	}
-	const most = 1 << 56 // a header can say anything, and several are added up
+	size = max(size, uint64(d.Size)) // to which a start grows it
+	const most = 1 << 56             // a header can say anything, and several are added up
 	return min(size-min(size, uint64(st.Blocks)*512), most)
 }
 

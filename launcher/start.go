@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,13 +55,16 @@ func (e *DiedError) Error() string {
 	}
 }
 
-// Unwrap is ErrEnded, and ErrDiskInUse, ErrNoSpice or ErrArchCapabilities where that is what QEMU says.
+// Unwrap is ErrEnded, and ErrDiskInUse, ErrNoMemory, ErrNoSpice or ErrArchCapabilities where that is what QEMU says.
 func (e *DiedError) Unwrap() []error {
 	if lacksSpice(e.Words) {
 		return []error{ErrEnded, ErrNoSpice}
 	}
 	if lacksArchCapabilities(e.Words) {
 		return []error{ErrEnded, ErrArchCapabilities}
+	}
+	if refusesMemory(e.Words) {
+		return []error{ErrEnded, ErrNoMemory}
 	}
 	if strings.Contains(e.Words, `Failed to get "write" lock`) {
 		return []error{ErrEnded, ErrDiskInUse}
@@ -101,7 +105,7 @@ func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []
 		closeDisplay(vm)
 		makeAnswerFile(vm)
 	}
-	return p, err
+	return p, withMemory(vm, err)
 }
 
 // Check finds what stands in the way of a start in the VM's own files, before
@@ -132,6 +136,9 @@ func checkProgram(program string) error {
 
 func checkReadable(path string) error {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, os.ErrPermission) {
+		return cmp.Or(permitted(path, "r"), cause(err))
+	}
 	if err != nil {
 		return cause(err)
 	}
@@ -199,6 +206,7 @@ func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
 	if files.RunDir, err = in.inheritRunDir(vm); err != nil {
 		return Files{}, err
 	}
+	files.Devices = FindDevices(vm)
 	files.UEFI, err = FindUEFI(vm)
 	return files, err
 }

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,7 @@ func FindUEFI(vm vms.VM) (UEFIFiles, error) {
 	if err != nil || image.Code == "" {
 		return UEFIFiles{}, err
 	}
-	return UEFIFiles{Code: image.Code, Vars: filepath.Join(vm.DataDir, "uefi-vars.fd")}, nil
+	return UEFIFiles{Code: image.Code, Vars: uefiVars(vm)}, nil
 }
 
 func installedUEFI(vm vms.VM) (UEFIFiles, error) {
@@ -66,6 +67,21 @@ func installedUEFI(vm vms.VM) (UEFIFiles, error) {
 	}
 	return UEFIFiles{}, fmt.Errorf("firmware = \"uefi\": %w for %s", ErrNoUEFI, vm.Arch)
 }
+
+// checkUEFIVars says why QEMU could not use the VM's own copy of the variables, where there is one already.
+func checkUEFIVars(vm vms.VM) error {
+	own := uefiVars(vm)
+	err := checkReadable(own)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err = cmp.Or(err, permitted(own, "rw")); err != nil {
+		return fmt.Errorf("UEFI variables %s: %w: %w", own, ErrFile, err)
+	}
+	return nil
+}
+
+func uefiVars(vm vms.VM) string { return filepath.Join(vm.DataDir, "uefi-vars.fd") }
 
 func readable(path string) bool {
 	f, err := os.Open(path)
@@ -81,7 +97,7 @@ func makeUEFIVars(vm vms.VM) error {
 	if err != nil || image.Code == "" {
 		return err
 	}
-	own := filepath.Join(vm.DataDir, "uefi-vars.fd")
+	own := uefiVars(vm)
 	if _, err := os.Lstat(own); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -46,7 +46,7 @@ func Template(name string, start Start) []byte {
 	}
 	line(true, "format", quote(string(start.format())), "qcow2 or raw; it is never guessed")
 	if start.Image == "" || start.DiskSize > 0 {
-		line(true, "size", quote(cmp.Or(start.DiskSize, 20*GiB).String()), "made with this size when it is missing")
+		line(true, "size", quote(cmp.Or(start.DiskSize, 20*GiB).String()), "made with this size, or grown to it")
 	}
 
 	b.WriteString("\n[[nic]]\n")

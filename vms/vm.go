@@ -51,7 +51,8 @@ type Kernel struct {
 // Disk is one disk of a VM.
 type Disk struct {
 	Path string `toml:"path" is:"path"`
-	// Size is the size that a missing disk is created with; 0: it must exist.
+	// Size is the size that a missing disk is created with, and a smaller image
+	// grown to; 0: it must exist.
 	Size     Size       `toml:"size"`
 	Format   DiskFormat `toml:"format"`
 	Bus      DiskBus    `toml:"bus"`

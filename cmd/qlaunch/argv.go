@@ -43,7 +43,7 @@ func (s *session) argv(name string) ([]string, error) {
 	if err := launcher.MakeDirs(vm); err != nil {
 		return nil, err
 	}
-	files := launcher.Files{}
+	files := launcher.Files{Devices: launcher.FindDevices(vm)}
 	if files.UEFI, err = launcher.FindUEFI(vm); err != nil {
 		return nil, err
 	}

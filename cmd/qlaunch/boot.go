@@ -189,6 +189,9 @@ func (s *session) settle(ctx context.Context, vm vms.VM) (_ vms.VM, helper strin
 	if err := launcher.Check(vm); err != nil {
 		return vm, "", err
 	}
+	for _, warning := range launcher.Warnings(vm, s.root) {
+		s.notice("%s: %v", vm.Name, warning)
+	}
 	vm.NICs = slices.Clone(vm.NICs) // the caller's are being read
 	for i, nic := range vm.NICs {
 		if nic.Type != vms.NICBridge {

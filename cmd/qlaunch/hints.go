@@ -86,14 +86,22 @@ func causes() []aCause {
 		{isA[*launcher.KVMError], exitHost, nil},
 		{isA[*launcher.NoQEMUError], exitHost, hintOf(noQEMUHint)},
 		{is(launcher.ErrNoUEFI), exitHost, fixed("sudo apt install ovmf qemu-efi-aarch64")},
+		{is(launcher.ErrNotWritable), exitUsage, fixed(`readonly = true in that disk's table, if the guest only reads it`)},
+		{isA[*launcher.CompressedError], exitUsage, hintOf(unpackHint)},
+		{isA[*launcher.DeniedError], exitUsage, hintOf(permitHint)},
 		{is(launcher.ErrFile), exitUsage, nil},
+		{is(launcher.ErrDeviceAbsent), exitUsage, fixed("lsblk")},
+		{is(launcher.ErrNotGrown), exitUsage, fixed("without a size in its table, a disk keeps its own")},
 		{is(launcher.ErrDiskMissing), exitUsage, fixed(`size = "20GiB" in that disk's table creates it`)},
 		{is(launcher.ErrDiskKind), exitUsage, nil},
 		{is(launcher.ErrNotQCOW2), exitUsage, fixed(`format = "raw" in that disk's table, if it is a raw image`)},
 		{is(launcher.ErrBackingFile), exitUsage, nil},
 		{is(launcher.ErrExternalData), exitUsage, nil},
 		{isA[*launcher.NotPrivateError], exitHost, hintOf(privateHint)},
+		{isA[*launcher.InUseError], exitBusy, hintOf(inUseHint)},
 		{is(launcher.ErrDiskInUse), exitBusy, nil},
+		{is(launcher.ErrNoMemory), exitQEMU, fixed("less memory in the definition, or what others have freed: free -h")},
+		{is(launcher.ErrLittleMemory), exitHost, fixed("free -h")},
 		{is(launcher.ErrNoSpice), exitHost, fixed("sudo apt install qemu-system-modules-spice")},
 		{is(launcher.ErrArchCapabilities), exitQEMU, fixed(`cpu = "host,-arch-capabilities" in the definition`)},
 		{isA[*launcher.DiedError], exitQEMU, nil},
@@ -310,6 +318,32 @@ func noQEMUHint(e *launcher.NoQEMUError) string {
 	default:
 		return ""
 	}
+}
+
+// permitHint lets this user in, and nobody else.
+func permitHint(e *launcher.DeniedError) string {
+	file := shellLine([]string{e.Path})
+	if e.Own {
+		return fmt.Sprintf("chmod u+%s %s", e.Need, file)
+	}
+	return fmt.Sprintf("sudo setfacl -m u:$USER:%s %s", e.Need, file)
+}
+
+// unpackHint makes a kernel that QEMU takes, beside the one that it does not.
+func unpackHint(e *launcher.CompressedError) string {
+	unpacked := e.Path + ".unpacked"
+	if slices.Contains([]string{".gz", ".xz", ".zst", ".bz2", ".lz4"}, path.Ext(e.Path)) {
+		unpacked = strings.TrimSuffix(e.Path, path.Ext(e.Path))
+	}
+	return fmt.Sprintf("%s -dc %s >%s # and image = that in the definition's [kernel] table", e.Program, shellLine([]string{e.Path}), shellLine([]string{unpacked}))
+}
+
+// inUseHint ends the VM that has a disk. Another program's end is not ours to ask for.
+func inUseHint(e *launcher.InUseError) string {
+	if e.VM == "" {
+		return ""
+	}
+	return "qlaunch down " + shellLine([]string{e.VM})
 }
 
 // privateHint: what another made is not ours to change.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -13,7 +14,7 @@ type newCmd struct {
 	Name   string   `arg:"" help:"The VM's name: lower-case letters, digits and hyphens."`
 	Memory vms.Size `placeholder:"SIZE" help:"Memory, with its unit."`
 	CPUs   int      `name:"cpus" placeholder:"N" help:"Processors."`
-	Disk   vms.Size `placeholder:"SIZE" help:"Size of a disk that is made at the first start."`
+	Disk   vms.Size `placeholder:"SIZE" help:"Size of a disk that is made at the first start; with --image, which that image is grown to."`
 	Image  string   `placeholder:"PATH" help:"A disk image that is there already."`
 	Bridge string   `placeholder:"NAME" help:"The host's bridge. Default: the first that is up and allowed."`
 	User   string   `placeholder:"NAME" help:"Whom ssh logs in as."`
@@ -50,10 +51,29 @@ func (c *newCmd) write(s *session) (string, error) {
 	}
 	path := s.store.Path(c.Name)
 	text := vms.Template(c.Name, start)
-	if _, err := vms.Parse(text, s.store.Env(c.Name, path)); err != nil {
+	vm, err := vms.Parse(text, s.store.Env(c.Name, path))
+	if err != nil {
 		return "", &usageError{values(err), "new"}
 	}
+	if err := c.checkSize(vm); err != nil {
+		return "", err
+	}
 	return path, create(path, text)
+}
+
+// checkSize refuses a size that the image which is to be grown to it has already passed.
+func (c *newCmd) checkSize(vm vms.VM) error {
+	if c.Image == "" || c.Disk == 0 {
+		return nil
+	}
+	size, err := launcher.DiskSize(vm.Disks[0])
+	if err != nil {
+		return fmt.Errorf("image %s: %w", vm.Disks[0].Path, err)
+	}
+	if size > c.Disk {
+		return &usageError{fmt.Errorf("--disk %v: the image has %v: a disk %w", c.Disk, size, launcher.ErrNotShrunk), "new"}
+	}
+	return nil
 }
 
 // values says what is wrong without naming the lines of a file that is not there.

@@ -297,6 +297,8 @@ var masks = []struct{ pattern, word string }{
 	{`\bkill -CONT \d+`, "kill -CONT PID"},
 	{`(\.edit-)\d+`, "${1}N"},
 	{`\d+[KMGTP]iB free`, "FREE free"},
+	{`the host has \d+[KMGTP]?i?B available and \d+[KMGTP]?i?B of swap`, "the host has MEMORY"},
+	{`the control group \S+ has \d+[KMGTP]?i?B left`, "the host has MEMORY"},
 }
 
 func mask(ts *testscript.TestScript, text string) string {
