@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,10 +39,11 @@ func (r random) vm(env Env) VM {
 		CPU:         pick(r, "host", "max", "qemu64", "host,-arch-capabilities"),
 		Firmware:    pick(r, BIOS, UEFI),
 		Display:     Display{Type: pick(r, DisplayNone, DisplayVNC, DisplaySpice)},
-		SSH:         SSH{User: pick(r, "", "debian", `CORP\j`), Port: uint16(1 + r.IntN(65535)), Identity: r.maybePath(), NIC: AnyNIC},
-		Shutdown:    Shutdown{Timeout: Duration(1 + r.Int64N(int64(24*time.Hour)))},
-		Systemd:     Systemd{Restart: pick(r, RestartNo, RestartOnFailure)},
-		QEMU:        QEMU{Binary: pick(r, "qemu-kvm", r.path()), Helper: r.maybePath()},
+		SSH: SSH{User: pick(r, "", "debian", `CORP\j`), Port: uint16(1 + r.IntN(65535)),
+			Identity: strings.ReplaceAll(r.maybePath(), "${", "$"), NIC: AnyNIC},
+		Shutdown: Shutdown{Timeout: Duration(1 + r.Int64N(int64(24*time.Hour)))},
+		Systemd:  Systemd{Restart: pick(r, RestartNo, RestartOnFailure)},
+		QEMU:     QEMU{Binary: pick(r, "qemu-kvm", r.path()), Helper: r.maybePath()},
 	}
 	if r.IntN(2) == 0 {
 		vm.Kernel = Kernel{Image: r.path(), Initrd: r.maybePath(), Cmdline: r.text()}

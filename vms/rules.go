@@ -23,6 +23,8 @@ func applyRule(rule, text string, env Env) (string, error) {
 		return text, nil
 	case "path":
 		return absolute(text, env)
+	case "identity":
+		return identity(text, env)
 	case "program":
 		if !strings.Contains(text, "/") {
 			return text, checkProgram(text)
@@ -60,6 +62,16 @@ func absolute(path string, env Env) (string, error) {
 		return filepath.Clean(path), nil
 	}
 	return filepath.Join(filepath.Dir(env.File), path), nil
+}
+
+// identity resolves the path of a key, which ssh reads: it replaces ${…} by a variable, and knows no way to write that
+// literally (vdollar_percent_expand in OpenSSH's misc.c).
+func identity(path string, env Env) (string, error) {
+	path, err := absolute(path, env)
+	if err == nil && strings.Contains(path, "${") {
+		err = errors.New("must not hold ${…}, which ssh would replace by a variable; ~/ stands for the home directory")
+	}
+	return path, err
 }
 
 func checkArch(arch string) error {

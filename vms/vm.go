@@ -80,9 +80,9 @@ type Display struct {
 
 // SSH is how the guest is reached.
 type SSH struct {
-	User     string `toml:"user" is:"user"` // empty: ssh's own choice
+	User     string `toml:"user" is:"user"` // empty: the one who calls
 	Port     uint16 `toml:"port" min:"1" max:"65535"`
-	Identity string `toml:"identity" is:"path"` // empty: ssh's own choice
+	Identity string `toml:"identity" is:"identity"` // empty: ssh's own choice
 	// NIC is the one whose address is the guest's, for ssh and for all that print the address.
 	NIC NICChoice `toml:"nic"`
 }

@@ -45,7 +45,7 @@ func main() {
 		executable:  executable,
 		exit:        os.Exit,
 		root:        "/",
-		store:       store(),
+		store:       store(ctx),
 		began:       began,
 	}
 	os.Exit(s.main(ctx, os.Args[1:]))
@@ -60,9 +60,9 @@ func ends() []os.Signal {
 	return []os.Signal{os.Interrupt, syscall.SIGTERM}
 }
 
-func store() vms.Store {
-	home, _ := os.UserHomeDir()                    // without one, ~/ and the defaults below it are refused where they are used
-	machineID, _ := os.ReadFile("/etc/machine-id") // without one, MACs are stable all the same
+func store(ctx context.Context) vms.Store {
+	home := findHome(ctx, os.Getenv("HOME"), os.Getuid()) // without one, ~/ and the defaults below it are refused where they are used
+	machineID, _ := os.ReadFile("/etc/machine-id")        // without one, MACs are stable all the same
 	return vms.Store{
 		Dirs:      vms.FindDirs(os.Getenv, home, os.Getuid(), os.TempDir()),
 		Home:      home,
