@@ -97,6 +97,9 @@ func open(pid int) (*Process, error) {
 // Close lets go of the process, which lives on.
 func (p *Process) Close() { _ = p.pidfd.Close() }
 
+// Handle is the process's pidfd, for a child that is to know of its end. It is closed by Close.
+func (p *Process) Handle() *os.File { return p.pidfd }
+
 // Signal sends a signal to the process; one that has ended is no error.
 func (p *Process) Signal(sig unix.Signal) error {
 	err := unix.PidfdSendSignal(int(p.pidfd.Fd()), sig, nil, 0)
@@ -139,8 +142,8 @@ func (p *Process) Wait(ctx context.Context) error {
 	return err
 }
 
-// hasEnded tells whether the process has ended by now.
-func (p *Process) hasEnded() bool { return ended(p.pidfd.Fd()) }
+// Ended tells whether the process has ended by now.
+func (p *Process) Ended() bool { return ended(p.pidfd.Fd()) }
 
 func ended(fd uintptr) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}

@@ -139,7 +139,7 @@ func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
 	err = s.do(acting)
 	if err != nil && !brokeOff(err) {
 		// It cannot be taken: the next one, unless QEMU ended just now.
-		return p.hasEnded(), context.Cause(ctx)
+		return p.Ended(), context.Cause(ctx)
 	}
 	err = p.Wait(waiting)
 	if err == nil {

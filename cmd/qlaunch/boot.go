@@ -131,6 +131,7 @@ func (s *session) startReady(ctx context.Context, vm vms.VM, helper string) (*gu
 		return nil, &startError{err}
 	}
 	g.process = process
+	s.startedSSHEntry(ctx, vm)
 	return g, nil
 }
 

@@ -12,33 +12,34 @@ import (
 type commandLine struct {
 	Verbose bool `short:"v" help:"Show each external command on standard error."`
 
-	Up       upCmd       `cmd:"" aliases:"start" help:"Start VMs and print their addresses."`
-	Down     downCmd     `cmd:"" aliases:"stop" help:"Shut VMs down."`
-	Restart  restartCmd  `cmd:"" help:"Shut VMs down and start them again."`
-	Pause    pauseCmd    `cmd:"" help:"Stop the guests' processors."`
-	Resume   resumeCmd   `cmd:"" help:"Let paused guests go on."`
-	Reset    resetCmd    `cmd:"" help:"Press the reset button."`
-	Enable   enableCmd   `cmd:"" help:"Make VMs start at boot."`
-	Disable  disableCmd  `cmd:"" help:"Take that back."`
-	Ls       lsCmd       `cmd:"" aliases:"list" help:"List the VMs."`
-	Status   statusCmd   `cmd:"" help:"Tell what a VM does."`
-	IP       ipCmd       `cmd:"" name:"ip" help:"Print a VM's address."`
-	SSH      sshCmd      `cmd:"" name:"ssh" aliases:"shell" help:"Run ssh to a VM."`
-	SSHConf  sshConfCmd  `cmd:"" name:"ssh-config" help:"Print entries for ~/.ssh/config."`
-	Proxy    proxyCmd    `cmd:"" hidden:"" help:"Connect standard input and output to a VM's sshd."`
-	Exec     execCmd     `cmd:"" help:"Run a program in a VM through its guest agent."`
-	Cp       cpCmd       `cmd:"" help:"Copy files to or from a VM."`
-	Console  consoleCmd  `cmd:"" help:"Connect the terminal to a VM's serial console."`
-	Logs     logsCmd     `cmd:"" help:"Print what the guest wrote to its console."`
-	Wait     waitCmd     `cmd:"" help:"Wait until a VM runs, has an address, answers ssh or by its agent, or has stopped."`
-	Argv     argvCmd     `cmd:"" help:"Print the command line of a VM's QEMU."`
-	Screen   screenCmd   `cmd:"" name:"screenshot" help:"Write what a VM's display shows to a PNG file."`
-	View     viewCmd     `cmd:"" help:"Look at a VM's display in a window."`
-	QMP      qmpCmd      `cmd:"" name:"qmp" help:"Give a VM's QEMU one command."`
-	New      newCmd      `cmd:"" help:"Write the definition of a new VM."`
-	Edit     editCmd     `cmd:"" help:"Edit a definition, and check it before it counts."`
-	Validate validateCmd `cmd:"" help:"Check definitions."`
-	Rm       rmCmd       `cmd:"" aliases:"delete" help:"Remove a VM: its definition, its disks, its logs."`
+	Up       upCmd           `cmd:"" aliases:"start" help:"Start VMs and print their addresses."`
+	Down     downCmd         `cmd:"" aliases:"stop" help:"Shut VMs down."`
+	Restart  restartCmd      `cmd:"" help:"Shut VMs down and start them again."`
+	Pause    pauseCmd        `cmd:"" help:"Stop the guests' processors."`
+	Resume   resumeCmd       `cmd:"" help:"Let paused guests go on."`
+	Reset    resetCmd        `cmd:"" help:"Press the reset button."`
+	Enable   enableCmd       `cmd:"" help:"Make VMs start at boot."`
+	Disable  disableCmd      `cmd:"" help:"Take that back."`
+	Ls       lsCmd           `cmd:"" aliases:"list" help:"List the VMs."`
+	Status   statusCmd       `cmd:"" help:"Tell what a VM does."`
+	IP       ipCmd           `cmd:"" name:"ip" help:"Print a VM's address."`
+	SSH      sshCmd          `cmd:"" name:"ssh" aliases:"shell" help:"Run ssh to a VM."`
+	SSHConf  sshConfCmd      `cmd:"" name:"ssh-config" help:"Print entries for ~/.ssh/config."`
+	Proxy    proxyCmd        `cmd:"" hidden:"" help:"Connect standard input and output to a VM's sshd."`
+	Watch    watchSessionCmd `cmd:"" name:"watch-session" hidden:"" help:"End an ssh session when its VM ends."`
+	Exec     execCmd         `cmd:"" help:"Run a program in a VM through its guest agent."`
+	Cp       cpCmd           `cmd:"" help:"Copy files to or from a VM."`
+	Console  consoleCmd      `cmd:"" help:"Connect the terminal to a VM's serial console."`
+	Logs     logsCmd         `cmd:"" help:"Print what the guest wrote to its console."`
+	Wait     waitCmd         `cmd:"" help:"Wait until a VM runs, has an address, answers ssh or by its agent, or has stopped."`
+	Argv     argvCmd         `cmd:"" help:"Print the command line of a VM's QEMU."`
+	Screen   screenCmd       `cmd:"" name:"screenshot" help:"Write what a VM's display shows to a PNG file."`
+	View     viewCmd         `cmd:"" help:"Look at a VM's display in a window."`
+	QMP      qmpCmd          `cmd:"" name:"qmp" help:"Give a VM's QEMU one command."`
+	New      newCmd          `cmd:"" help:"Write the definition of a new VM."`
+	Edit     editCmd         `cmd:"" help:"Edit a definition, and check it before it counts."`
+	Validate validateCmd     `cmd:"" help:"Check definitions."`
+	Rm       rmCmd           `cmd:"" aliases:"delete" help:"Remove a VM: its definition, its disks, its logs."`
 
 	Doctor doctorCmd `cmd:"" help:"Say what of all that a VM needs is there, and how to get the rest."`
 	Net    netCmd    `cmd:"" help:"Set up the host's network, undo that, list its bridges."`

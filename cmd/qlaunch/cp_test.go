@@ -1,21 +1,9 @@
 package main
 
 import (
-	"net/netip"
-	"strings"
+	"slices"
 	"testing"
-
-	"github.com/qlaunch/qlaunch/vms"
 )
-
-func TestAnIPv6AddressIsBracketedForSCP(t *testing.T) {
-	c := &cpCmd{Source: "web:/etc/motd", Target: "motd"}
-	at := netip.MustParseAddrPort("[fe80::1%virbr0]:2222")
-	got := strings.Join(c.argv(vms.VM{Name: "web"}, at, true), " ")
-	if want := " -P 2222 -- [fe80::1%virbr0]:/etc/motd motd"; !strings.HasSuffix(got, want) {
-		t.Errorf("got %q, want it to end in %q", got, want)
-	}
-}
 
 func TestAColonEndsANameAsItDoesForSCP(t *testing.T) {
 	for word, want := range map[string]string{
@@ -30,5 +18,29 @@ func TestAColonEndsANameAsItDoesForSCP(t *testing.T) {
 		if name, _, ok := inVM(word); ok != (want != "") || ok && name != want {
 			t.Errorf("%q: %q, %v", word, name, ok)
 		}
+	}
+}
+
+func TestTheOlderProtocolGetsPathsThatAShellReads(t *testing.T) {
+	for _, test := range []struct{ paths, want []string }{
+		{[]string{"web:a b", "web:~/*.[ch]", "here it is"}, []string{`qlaunch-web:a\ b`, "qlaunch-web:~/*.[ch]", "here it is"}},
+		{[]string{"a b", "$c", "web:~/$(d) '*' größe"}, []string{"a b", "$c", `qlaunch-web:~/\$\(d\)\ \'\*\'\ größe`}},
+		{[]string{"web:a~b", "."}, []string{`qlaunch-web:a\~b`, "."}},
+	} {
+		tr, err := parseTransfer(test.paths)
+		if err != nil {
+			t.Fatal(err)
+		}
+		argv := tr.olderArgv(nil, "qlaunch-web")
+		if want := append([]string{"scp", "-O", "--"}, test.want...); !slices.Equal(argv, want) {
+			t.Errorf("got %q, want %q", argv, want)
+		}
+	}
+}
+
+func TestSCPGetsNoSessionType(t *testing.T) {
+	argv := transfer{vm: "web", sources: []string{"a"}, target: "b"}.argv([]sshOption{{"SessionType", "default"}, {"User", "x"}}, "qlaunch-web")
+	if want := []string{"scp", "-o", "User=x", "--", "a", "qlaunch-web:b"}; !slices.Equal(argv, want) {
+		t.Errorf("got %q, want %q", argv, want)
 	}
 }

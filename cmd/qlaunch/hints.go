@@ -67,6 +67,8 @@ func causes() []aCause {
 		{isA[*launcher.OrphanError], exitBusy, hintOf(func(e *launcher.OrphanError) string { return "qlaunch down " + e.Name })},
 		{is(launcher.ErrConsoleTaken), exitBusy, nil},
 		{is(launcher.ErrAgentTaken), exitBusy, nil},
+		{isA[*sshConfigError], exitFailed, hintOf((*sshConfigError).hint)},
+		{is(errNoCopyServer), exitFailed, fixed("sudo apt install openssh-sftp-server # in the guest")},
 		{is(launcher.ErrNoAgent), exitFailed, fixed("sudo apt install qemu-guest-agent # in the guest")},
 		{is(agent.ErrSilent), exitFailed, nil},
 		{isA[*elsewhereError], exitBusy, hintOf((*elsewhereError).hint)},

@@ -68,6 +68,8 @@ func wrongs() []struct {
 		{&launcher.OrphanError{Orphan: launcher.Orphan{Name: "web", PID: 123}}, 7, "qlaunch down web"},
 		{launcher.ErrConsoleTaken, 7, ""},
 		{errors.Join(launcher.ErrAgentTaken, context.DeadlineExceeded), 7, ""},
+		{&sshConfigError{"/c", "Include x", errors.New("y")}, 1, "this line at its top does the same: Include x"},
+		{errNoCopyServer, 1, "sudo apt install openssh-sftp-server # in the guest"},
 		{launcher.ErrNoAgent, 1, "sudo apt install qemu-guest-agent # in the guest"},
 		{errors.Join(agent.ErrSilent, context.DeadlineExceeded), 1, ""},
 		{&elsewhereError{"web", 123}, 7, "qlaunch restart web # ends that QEMU, and starts the VM in its unit"},

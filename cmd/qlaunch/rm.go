@@ -113,7 +113,7 @@ func lost(vm vms.VM) ([]string, error) {
 	}
 	var files []string
 	for _, entry := range entries {
-		if name := entry.Name(); name != "known_hosts" && name != "uefi-vars.fd" {
+		if name := entry.Name(); name != "known_hosts" && name != "uefi-vars.fd" && !strings.HasPrefix(name, sshEntryFile) {
 			files = append(files, filepath.Join(vm.DataDir, name))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -307,6 +308,9 @@ func mask(ts *testscript.TestScript, text string) string {
 	}
 	text = strings.NewReplacer("\x1b", "␛", "\r", "␍", ts.Getenv("QLAUNCH"), "$QLAUNCH", filepath.Dir(ts.Getenv("QLAUNCH")), "$BIN", ts.Getenv("RUN"), "$RUN", ts.Getenv("WORK"), "$WORK").Replace(text)
 	text = regexp.MustCompile(`\b`+ts.Getenv("PORT")+`\b`).ReplaceAllString(text, "PORT")
+	if who, err := user.Current(); err == nil { // whom ssh logs in as by default
+		text = regexp.MustCompile(`\bUser([= ])`+regexp.QuoteMeta(who.Username)+`\b`).ReplaceAllString(text, "User${1}ME")
+	}
 	for _, m := range masks {
 		text = regexp.MustCompile(m.pattern).ReplaceAllString(text, m.word)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,8 +21,9 @@ type sshCmd struct {
 }
 
 func (sshCmd) Help() string {
-	return "Runs your own ssh with the VM's address, the definition's user, port and identity, and the VM's own file of known host keys. " +
-		"Waits up to 30 s for the guest's sshd. The remote command's exit code is passed through."
+	return "Runs your own ssh with the VM's address, the definition's user, port and identity, and the VM's own file of known host keys; " +
+		"what ~/.ssh/config says of that for all hosts does not count. " +
+		"Waits up to 30 s for the guest's sshd. The remote command's exit code is passed through. A session ends when its VM ends, with 255."
 }
 
 func (sshCmd) Example() string { return "qlaunch ssh guestvm -- uname -a" }
@@ -42,14 +45,38 @@ func (c *sshCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return errors.New("ssh is not installed")
 	}
-	at, err := s.sshReady(ctx, vm)
+	options, err := s.sessionOptions(ctx, vm)
 	if err != nil {
 		return err
 	}
-	argv := append(sshArgs(vm, at), afterDashes(c.Command)...)
+	argv := append([]string{"ssh"}, optionWords(options)...)
+	argv = append(argv, "--", sshHost(vm))
+	argv = append(argv, afterDashes(c.Command)...)
 	s.showCommand(argv)
 	// In ssh's place there is nothing left of ours: the terminal, the signals and the exit code are its own.
-	return fmt.Errorf("%s: %w", program, syscall.Exec(program, argv, s.environ))
+	return fmt.Errorf("%s: %w", program, syscall.Exec(program, argv, s.sshEnviron()))
+}
+
+// sessionOptions are the options of an ssh or scp that qlaunch runs, to a VM whose sshd answers by now.
+func (s *session) sessionOptions(ctx context.Context, vm vms.VM) ([]sshOption, error) {
+	options, err := s.sshOptions(ctx, vm)
+	if err != nil {
+		return nil, err
+	}
+	at, err := s.sshReady(ctx, vm)
+	if err != nil {
+		return nil, err
+	}
+	proxy, err := s.proxyOptions(true, "--pass", "--at", at.String(), vm.Name)
+	return slices.Concat(options, ownSession(), proxy), err
+}
+
+// sshEnviron is this process's environment, but for the shell that ssh has its ProxyCommand run by: some users have one that runs
+// nothing, and not each understands the quotes.
+func (s *session) sshEnviron() []string {
+	return append(slices.DeleteFunc(slices.Clone(s.environ), func(variable string) bool {
+		return strings.HasPrefix(variable, "SHELL=")
+	}), "SHELL=/bin/sh")
 }
 
 // afterDashes is a command without the -- that sets it off.
@@ -82,11 +109,4 @@ func (s *session) running(vm vms.VM) (*guest, error) {
 		return nil, err
 	}
 	return s.watched(&guest{vm: vm, process: process}, process.Started)
-}
-
-// sshArgs is ssh's command line up to the remote command. What it says comes
-// before the user's own configuration (ssh_config(5): the first value counts).
-func sshArgs(vm vms.VM, at netip.AddrPort) []string {
-	argv := append([]string{"ssh"}, optionWords(sshOptions(vm))...)
-	return append(argv, "-p", fmt.Sprint(at.Port()), "--", at.Addr().String())
 }

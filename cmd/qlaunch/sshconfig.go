@@ -1,27 +1,33 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/qlaunch/qlaunch/vms"
 )
 
 type sshConfCmd struct {
-	Names []string `arg:"" optional:"" vm:"" name:"name" help:"VMs. Without any: all."`
+	Names     []string `arg:"" optional:"" vm:"" name:"name" help:"VMs. Without any: all."`
+	Install   bool     `xor:"install" help:"Put one Include at the top of ~/.ssh/config, for all VMs, also those that are made later."`
+	Uninstall bool     `xor:"install" help:"Take that line back."`
 }
 
 func (sshConfCmd) Help() string {
-	return "With the entries in ~/.ssh/config, or in a file that an Include at its top names, ssh, scp, sftp, rsync and editors know the VMs by NAME and by qlaunch-NAME. " +
-		"The address is looked up at each connection."
+	return "With --install, ssh, scp, sftp, rsync and editors know the VMs by NAME and by qlaunch-NAME, whatever their addresses are at each connection: " +
+		"each start writes its VM's entry, and your configuration includes them all. A name that your configuration has an entry for stays that one's. " +
+		"Without it, prints the entries."
 }
 
 func (sshConfCmd) Example() string { return "qlaunch ssh-config > ~/.ssh/qlaunch" }
 
-func (c *sshConfCmd) Run(s *session) error {
-	if s.executable == "" {
-		return errors.New("ssh-config: the path of this program is not known")
+func (c *sshConfCmd) Run(ctx context.Context, s *session) error {
+	switch {
+	case (c.Install || c.Uninstall) && len(c.Names) > 0:
+		return &usageError{errors.New("ssh-config: --install and --uninstall are for all VMs"), "ssh-config"}
+	case c.Install:
+		return of("ssh-config", "--install", s.installSSH(ctx))
+	case c.Uninstall:
+		return of("ssh-config", "--uninstall", s.uninstallSSH(ctx))
 	}
 	names := once(c.Names)
 	if len(names) == 0 {
@@ -36,24 +42,11 @@ func (c *sshConfCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprint(s.stdout, s.sshEntry(vm))
+		entry, err := s.sshEntry(ctx, vm, vm.Name, sshHost(vm))
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprint(s.stdout, entry)
 		return err
 	}, "ssh-config")
-}
-
-// sshEntry is a VM's entry for ssh_config(5).
-func (s *session) sshEntry(vm vms.VM) string {
-	ref := vm.Name
-	if vm.File != s.store.Path(vm.Name) {
-		ref = vm.File
-	}
-	// ssh has a shell run this, with its tokens expanded.
-	proxy := strings.ReplaceAll(shellLine([]string{s.executable, "proxy", ref}), "%", "%%")
-	options := append(sshOptions(vm), sshOption{"Port", fmt.Sprint(vm.SSH.Port)}, sshOption{"ProxyCommand", proxy})
-	var b strings.Builder
-	fmt.Fprintf(&b, "Host %s qlaunch-%s\n", vm.Name, vm.Name)
-	for _, o := range options {
-		fmt.Fprintf(&b, "  %s %s\n", o.key, o.value)
-	}
-	return b.String()
 }

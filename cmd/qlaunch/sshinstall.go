@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// installSSH has the user's ssh know all VMs, also those that are made later: each start writes its VM's entry.
+func (s *session) installSSH(ctx context.Context) error {
+	include, err := s.sshInclude(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.trySSHEntry(ctx); err != nil {
+		return err
+	}
+	names, err := s.store.Names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		vm, err := s.load(name)
+		if err == nil {
+			_, err = s.keepSSHEntry(ctx, vm, include)
+		}
+		if err != nil {
+			s.notice("%s: has no entry until its next start: %v", name, err)
+		}
+		s.noticeClaimed(name, include)
+	}
+	return editSSHConfig(include, func(text []byte, isThere bool) ([]byte, error) {
+		now, first := addInclude(text, include.line(), isThere)
+		if !first {
+			s.notice("%s: what stands before %q comes first", include.file, include.line())
+		}
+		return now, nil
+	})
+}
+
+// uninstallSSH takes back what installSSH has written. The entries go with their VMs.
+func (s *session) uninstallSSH(ctx context.Context) error {
+	include, err := s.sshInclude(ctx)
+	if err != nil {
+		return err
+	}
+	return editSSHConfig(include, func(text []byte, _ bool) ([]byte, error) {
+		return removeInclude(text, include.line()), nil
+	})
+}
+
+// trySSHEntry has ssh read an entry: a word that it does not know would end every ssh of the user.
+func (s *session) trySSHEntry(ctx context.Context) error {
+	entry, err := s.sshEntry(ctx, vms.VM{Name: "try", File: s.store.Path("try"), DataDir: "/try", SSH: vms.SSH{Port: 22}}, "qlaunch-try")
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "ssh", "-F", "/dev/stdin", "-G", "qlaunch-try")
+	cmd.Stdin = strings.NewReader(entry)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("this ssh does not know all that the entries say, which OpenSSH 8.7 and later do: %s", bytes.TrimSpace(said.Bytes()))
+	}
+	return nil
+}
+
+// addInclude puts the line at the top, once, and tells whether nothing that counts stands before it. A file that was there
+// gets an empty line behind it, by which removeInclude knows it from one that was made for the line.
+func addInclude(text []byte, line string, isThere bool) (now []byte, first bool) {
+	only := true
+	for l := range bytes.Lines(text) {
+		l = bytes.TrimSpace(l)
+		if string(l) == line {
+			return text, only
+		}
+		only = only && (len(l) == 0 || l[0] == '#')
+	}
+	if !isThere {
+		return []byte(line + "\n"), true
+	}
+	return append([]byte(line+"\n\n"), text...), true
+}
+
+// removeInclude is a file without the line, wherever that is by now; nil when nothing is left of a file that was made for it.
+func removeInclude(text []byte, line string) []byte {
+	if string(text) == line+"\n" {
+		return nil
+	}
+	if rest, ok := bytes.CutPrefix(text, []byte(line+"\n\n")); ok {
+		return append([]byte{}, rest...)
+	}
+	kept := []byte{}
+	for l := range bytes.Lines(text) {
+		if string(bytes.TrimSpace(l)) != line {
+			kept = append(kept, l...)
+		}
+	}
+	return kept
+}
