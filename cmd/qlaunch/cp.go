@@ -38,6 +38,11 @@ func (c *cpCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return &usageError{err, "cp"}
 	}
+	for _, program := range []string{"scp", "ssh"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("%s is not installed", program)
+		}
+	}
 	vm, process, err := s.alive(t.vm)
 	if errors.Is(err, launcher.ErrNotRunning) {
 		return fmt.Errorf("%s: %w", t.vm, err)
@@ -46,11 +51,6 @@ func (c *cpCmd) run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer process.Close()
-	for _, program := range []string{"scp", "ssh"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("%s is not installed", program)
-		}
-	}
 	options, err := s.sessionOptions(ctx, vm)
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.vm, err)
