@@ -21,6 +21,7 @@ type Bridge struct {
 	Addrs []netip.Prefix   // its addresses of both families with the length of their subnet
 	Ports []string         // names of the links enslaved to it, sorted
 	MTU   int
+	STP   STP
 
 	Uplinks []string // those of the ports that lead out of this host, or may: hardware, a VLAN, a bond
 }
@@ -84,6 +85,7 @@ func describe(link netlink.Link, links []netlink.Link) (Bridge, error) {
 	}
 	slices.Sort(b.Ports)
 	slices.Sort(b.Uplinks)
+	b.STP, _ = readSTP(attrs.Index) // of a bridge that went away meanwhile there is none
 	addrs, err := again(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return Bridge{}, fmt.Errorf("bridge %q: list addresses: %w", b.Name, err)

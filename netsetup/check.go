@@ -116,6 +116,7 @@ func checks() []check {
 		{"bridge-up", atStart, ofBridge, checkUp},
 		{"bridge-address", atStart, ofBridge, checkAddress},
 		{"bridge-ports", later, ofBridge, checkPorts},
+		{"stp", later, ofBridge, checkSTP},
 		{"acl", atStart, ofBridge, checkACL},
 		{"helper", atStart, ofHost, checkHelper},
 		{"helper-privilege", atStart, ofHost, checkPrivilege},
@@ -129,10 +130,12 @@ func checks() []check {
 		{"forwarding", later, ofBridge, checkForwarding},
 		{"forward-policy", later, ofBridge, checkForwardPolicy},
 		{"bridge-netfilter", later, ofHost, checkNetfilter},
+		{"bridge-forward", later, ofBridge, checkBridged},
 		{"nat", later, ofBridge, checkNAT},
 		{"routes", later, ofBridge, checkRoutes},
 		{"mtu", later, ofBridge, checkMTU},
 		{"mac", later, ofBridge, checkMACs},
+		{"port", later, ofBridge, checkPort},
 		{"networkmanager", later, ofBridge, checkNetworkManager},
 	}
 }

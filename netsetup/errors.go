@@ -2,6 +2,8 @@ package netsetup
 
 import (
 	"errors"
+	"net"
+	"net/netip"
 	"strings"
 )
 
@@ -62,6 +64,28 @@ var (
 	// ErrPortTaken says that a port of DHCP's or DNS's is taken on every address, while no server is known on the bridge.
 	ErrPortTaken = errors.New("taken on every address of the host")
 
+	// ErrTapDetached says that a guest's tap is a port of no bridge: its bridge was removed since the start.
+	ErrTapDetached = errors.New("no port of any bridge")
+	// ErrPortWaits says that a bridge's spanning tree does not let a port forward yet.
+	ErrPortWaits = errors.New("the spanning tree protocol lets no frames through yet")
+	// ErrPortBlocked says that a port forwards nothing, and will not by itself.
+	ErrPortBlocked = errors.New("forwards no frames")
+	// ErrSTPDelay says that each new port of a bridge has to wait before it forwards.
+	ErrSTPDelay = errors.New("its spanning tree protocol holds a guest's frames back")
+	// ErrOtherMAC says that a guest sends, and under another MAC than its definition has.
+	ErrOtherMAC = errors.New("the guest's frames come from another MAC than its definition has")
+
+	// ErrNoAnswer says that no DHCP server of another network has answered, and none runs here.
+	ErrNoAnswer = errors.New("no DHCP server has answered")
+	// ErrForwardUnseen is ErrNoAnswer where what was asked and answered passes the host's FORWARD chain, which only root sees.
+	ErrForwardUnseen = errors.New("no DHCP server has answered, and what passes the bridge passes this host's FORWARD chain (bridge-nf-call-iptables)")
+	// ErrBridgedDropped says that a firewall drops what guests ask a DHCP server behind a port of the bridge.
+	ErrBridgedDropped = errors.New("the firewall keeps guests from the DHCP server of another network")
+	// ErrNotServed says that the bridge has a DHCP server, and that has given the guest no lease.
+	ErrNotServed = errors.New("its DHCP server has no lease for the guest, which may not ask for one")
+	// ErrAddressElsewhere says that a source has an address for the guest that the host cannot reach it by.
+	ErrAddressElsewhere = errors.New("the guest's address is not on the bridge")
+
 	// ErrForwardingOff says that the kernel forwards nothing between networks.
 	ErrForwardingOff = errors.New("forwarding is off, guests reach this host alone")
 	// ErrForwardDropped says that a firewall drops what guests send to other networks.
@@ -107,6 +131,11 @@ type Error struct {
 	Group  string // the group that may use File, or Helper: whoever is in it has no such error
 
 	LogInAgain bool // this user is in Group, and not yet in this session, which began before
+
+	Tap string           // the guest's tap that Cause is about
+	STP bool             // the bridge takes part in the spanning tree protocol
+	MAC net.HardwareAddr // under which the guest sends
+	IP  netip.Addr       // the address that Cause is about
 
 	Server Server // the DHCP server that Cause is about
 	Port   int    // the port that is taken

@@ -67,6 +67,7 @@ func TestTheExaminationOfAReadyHost(t *testing.T) {
 ok bridge-up: qlbr0 is up
 ok bridge-address: qlbr0 has 10.0.0.1/24
 ok bridge-ports: none
+ok stp: off
 ok acl: /etc/qemu/bridge.conf:1: allow qlbr0
 ok helper: /usr/lib/qemu/qemu-bridge-helper
 ok helper-privilege: this process passes CAP_NET_ADMIN on
@@ -80,10 +81,12 @@ ok input-policy: no policy drops what guests ask the DHCP server
 ok forwarding: net.ipv4.ip_forward = 1
 ok forward-policy: no policy drops what guests send
 ok bridge-netfilter: br_netfilter is not loaded
+skipped bridge-forward: no answer from another network passes the FORWARD chain
 ok nat: nft tables ip, inet and bridge qlaunch
 ok routes: none collides
 ok mtu: qlbr0 has 1500
 ok mac: nobody else has been seen with it
+skipped port: no guest that runs
 skipped networkmanager: it does not run here
 `
 	if diff := cmp.Diff(want, table(r)); diff != "" {
@@ -321,6 +324,7 @@ func TestOfBridgesThatDoNotFitTheNearestIsExamined(t *testing.T) {
 fail bridge-up: bridge "virbr0": bridge is down
 warn bridge-address: bridge "virbr0": no IPv4 address: guests get none from this host
 ok bridge-ports: none
+ok stp: off
 ok acl: /etc/qemu/bridge.conf:1: allow virbr0
 `
 	if !strings.HasPrefix(got, want) {

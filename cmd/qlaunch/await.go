@@ -51,7 +51,7 @@ func (s *session) await(ctx context.Context, g *guest, until goal, timeout time.
 	case err == nil:
 		s.noticeDoubt(g.vm.Name, found)
 	}
-	return address, deadline(err, g.vm, timeout)
+	return address, s.explained(ctx, g, deadline(err, g.vm, timeout))
 }
 
 // address waits for the guest's address, if a NIC of its can have one.
@@ -149,6 +149,7 @@ type deadlineError struct {
 	vm      vms.VM
 	timeout time.Duration
 	stage   leases.Stage
+	cause   error // why there is no address, as far as that can be seen; may be nil
 	err     error
 }
 
@@ -157,13 +158,20 @@ func (e *deadlineError) Error() string {
 	if !ofLease {
 		return fmt.Sprintf("%v, after %s; the VM keeps running", e.err, e.timeout)
 	}
-	return fmt.Sprintf("no address for %s on %s after %s: %s; the VM keeps running", wait.Query.MAC, wait.Query.Bridge, e.timeout, e.stage)
+	why := e.stage.String()
+	if e.cause != nil {
+		why += ": " + e.cause.Error()
+	}
+	return fmt.Sprintf("no address for %s on %s after %s: %s; the VM keeps running", wait.Query.MAC, wait.Query.Bridge, e.timeout, why)
 }
 
 func (e *deadlineError) Unwrap() error { return e.err }
 
-// hint is the likely cause, by the stage that was reached.
+// hint is the cure of the cause, or else what to look at, by the stage that was reached.
 func (e *deadlineError) hint() string {
+	if _, hint := verdict(e.cause); hint != "" {
+		return hint
+	}
 	_, ofLease := errors.AsType[*leases.WaitError](e.err)
 	switch {
 	case errors.Is(e.err, agent.ErrSilent):

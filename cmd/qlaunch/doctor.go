@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -75,6 +76,7 @@ func (s *session) examine(ctx context.Context, vm vms.VM, defined bool) []findin
 	if process, err := launcher.Find(vm); err == nil {
 		pid = process.PID
 		process.Close()
+		findings = append(findings, consoleFinding(vm))
 	}
 	var seen []string
 	for _, nic := range bridged(vm) {
@@ -89,6 +91,15 @@ func (s *session) examine(ctx context.Context, vm vms.VM, defined bool) []findin
 		seen = append(seen, nic.Bridge)
 	}
 	return findings
+}
+
+// consoleFinding warns of a guest that is stuck. One that never uses its serial console may be well.
+func consoleFinding(vm vms.VM) finding {
+	stuck := launcher.ConsoleEnd(vm)
+	if errors.Is(stuck, launcher.ErrNoOutput) {
+		return findingOf("console", stuck.Error(), nil, nil, true)
+	}
+	return findingOf("console", "its last lines show no guest that is stuck", nil, stuck, false)
 }
 
 func macsOn(vm vms.VM, bridge string) []net.HardwareAddr {

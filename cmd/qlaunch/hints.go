@@ -56,6 +56,7 @@ func causes() []aCause {
 		{isA[*vms.ClashError], exitBusy, hintOf(clashHint)},
 		{is(errInterrupted), exitInterrupted, nil},
 		{is(context.Canceled), exitInterrupted, nil},
+		{isA[*noAddressError], exitFailed, hintOf((*noAddressError).hint)},
 		{isA[*deadlineError], exitDeadline, hintOf[*deadlineError]((*deadlineError).hint)},
 		{isA[*takenError], exitBusy, hintOf((*takenError).hint)},
 		{isA[*mutedError], exitFailed, hintOf((*mutedError).hint)},
@@ -77,6 +78,8 @@ func causes() []aCause {
 		{isA[*breakerError], exitHost, hintOf((*breakerError).hint)},
 		{isA[*oldManagerError], exitHost, hintOf((*oldManagerError).hint)},
 		{isA[*unitError], exitFailed, hintOf((*unitError).hint)},
+
+		{isA[*launcher.ConsoleError], exitFailed, hintOf(consoleHint)},
 
 		{isA[*launcher.OldQEMUError], exitHost, fixed(`binary = "PATH" in the definition's [qemu] table, with a newer QEMU`)},
 		{is(launcher.ErrVhostDenied), exitHost, hintOf(func(e *launcher.VhostError) string { return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device) })},
@@ -170,7 +173,23 @@ func networkCauses() []aCause {
 		{netsetup.ErrStaleManager, func(*netsetup.Error) string {
 			return "sudo systemctl restart user@$(id -u) # ends all that runs in it"
 		}},
-		{netsetup.ErrNoDHCP, setUp},
+		{netsetup.ErrNoDHCP, noDHCPHint},
+		{netsetup.ErrTapDetached, setUp},
+		{netsetup.ErrPortWaits, delayHint},
+		{netsetup.ErrSTPDelay, delayHint},
+		{netsetup.ErrPortBlocked, blockedHint},
+		{netsetup.ErrOtherMAC, func(e *netsetup.Error) string {
+			return fmt.Sprintf("mac = \"%s\" in the definition's [[nic]] table, if the guest is to keep it", e.MAC)
+		}},
+		{netsetup.ErrNoAnswer, watchDHCP},
+		{netsetup.ErrNotServed, watchDHCP},
+		{netsetup.ErrForwardUnseen, func(e *netsetup.Error) string {
+			return "sudo iptables -S FORWARD # where its policy is DROP: " + bridgedAccept(e)
+		}},
+		{netsetup.ErrBridgedDropped, bridgedAccept},
+		{netsetup.ErrAddressElsewhere, func(e *netsetup.Error) string {
+			return fmt.Sprintf("ip route get %s # has to lead to %s", e.IP, clean(e.Bridge))
+		}},
 		{netsetup.ErrDHCPDead, deadHint},
 		{netsetup.ErrLeasesUnreadable, func(e *netsetup.Error) string { return "sudo chmod o+r " + shellLine([]string{e.File}) }},
 		{netsetup.ErrPortTaken, func(e *netsetup.Error) string { return fmt.Sprintf("sudo ss -lntup sport = :%d", e.Port) }},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -23,9 +25,15 @@ func wrongs() []struct {
 	code int
 	hint string
 } {
-	vm := vms.VM{Name: "web", NICs: []vms.NIC{{Type: vms.NICBridge, Bridge: "virbr0"}}}
+	vm := vms.VM{Name: "web", Display: vms.Display{Type: vms.DisplayNone}, NICs: []vms.NIC{{Type: vms.NICBridge, Bridge: "virbr0"}}}
 	late := func(stage leases.Stage) error {
 		return deadline(&leases.WaitError{Stage: stage, Err: context.DeadlineExceeded}, vm, time.Minute)
+	}
+	caused := func(err, cause error) error {
+		if late, ok := errors.AsType[*deadlineError](err); ok {
+			late.cause = cause
+		}
+		return err
 	}
 	wrong := func(cause error, e netsetup.Error) error { e.Cause = cause; return &e }
 	dead := func(bridge, kind, evidence string) netsetup.Error {
@@ -55,6 +63,10 @@ func wrongs() []struct {
 		{late(leases.Silent), 124, "has it booted? qlaunch logs web"},
 		{late(leases.Frames), 124, "does a DHCP server answer on the bridge? qlaunch ip web --explain"},
 		{late(leases.Leased), 124, "does a DHCP server answer on the bridge? qlaunch ip web --explain"},
+		{caused(late(leases.Silent), wrong(netsetup.ErrPortWaits, netsetup.Error{Bridge: "br0"})), 124, "sudo ip link set br0 type bridge forward_delay 200 # 2 s, twice"},
+		{caused(late(leases.Silent), wrong(netsetup.ErrNotBridge, netsetup.Error{})), 124, "has it booted? qlaunch logs web"},
+		{&noAddressError{leases.Silent, &launcher.ConsoleError{VM: vm, Cause: launcher.ErrNoOutput}}, 1, "console=ttyS0 on the guest's kernel command line shows what it does"},
+		{&noAddressError{leases.Leased, nil}, 1, ""},
 		{deadline(context.DeadlineExceeded, vm, time.Minute), 124, "does an sshd run in it? qlaunch logs web"},
 		{deadline(errors.Join(agent.ErrSilent, context.DeadlineExceeded), vm, time.Minute), 124, "does qemu-guest-agent run in it? qlaunch logs web"},
 		{&mutedError{pid: 123, stopped: true}, 1, "kill -CONT 123"},
@@ -82,6 +94,13 @@ func wrongs() []struct {
 		{&unitError{"web", unit.State{Active: "failed", Result: "signal", Code: 2, Exit: 9}}, 1, "journalctl --user --unit qlaunch@web.service"},
 		{&unitError{"web", unit.State{Active: "failed", Result: "exit-code", Code: 1, Exit: 203}}, 1,
 			"qlaunch enable web # writes the unit anew, with the path of this qlaunch"},
+
+		{&launcher.ConsoleError{VM: vm, Cause: launcher.ErrNoBootDevice}, 1, "qlaunch edit web # a [[disk]] with a system on it, the firmware that this system is for, or a [kernel]"},
+		{&launcher.ConsoleError{VM: vm, Cause: launcher.ErrBootLoader}, 1, "qlaunch console web"},
+		{&launcher.ConsoleError{VM: vm, Cause: launcher.ErrEmergency}, 1, "qlaunch console web"},
+		{&launcher.ConsoleError{VM: vm, Cause: launcher.ErrPanic}, 1, "qlaunch logs web"},
+		{&launcher.ConsoleError{VM: vm, Cause: launcher.ErrHalted}, 1, "qlaunch restart web"},
+		{&launcher.ConsoleError{VM: vms.VM{Name: "web", Display: vms.Display{Type: vms.DisplayVNC}}, Cause: launcher.ErrNoOutput}, 1, "qlaunch screenshot web"},
 
 		{&launcher.KVMError{Device: "/dev/kvm", Err: launcher.ErrNoKVM}, 5, `sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`},
 		{&launcher.KVMError{Device: "/dev/kvm", Group: "kvm", Err: launcher.ErrKVMDenied}, 5, "sudo usermod -aG kvm $USER # then log in again"},
@@ -175,7 +194,20 @@ func wrongs() []struct {
 		{wrong(netsetup.ErrAllAllowed, netsetup.Error{File: "/etc/qemu/bridge.conf"}), 5, "sudoedit /etc/qemu/bridge.conf"},
 		{wrong(netsetup.ErrUplink, netsetup.Error{Bridge: "br0"}), 5, "ip link show master br0"},
 		{wrong(netsetup.ErrStaleManager, netsetup.Error{Group: "kvm"}), 5, "sudo systemctl restart user@$(id -u) # ends all that runs in it"},
-		{wrong(netsetup.ErrNoDHCP, netsetup.Error{Bridge: "br0"}), 5, "sudo qlaunch net setup --bridge br0"},
+		{wrong(netsetup.ErrNoDHCP, netsetup.Error{Bridge: "br0"}), 5, `sudo qlaunch net setup --bridge qlbr0 # makes one with DHCP, for bridge = "qlbr0" in the definition`},
+		{wrong(netsetup.ErrNoDHCP, netsetup.Error{Bridge: "lab0", Own: true}), 5, "sudo qlaunch net setup --bridge lab0"},
+		{wrong(netsetup.ErrTapDetached, netsetup.Error{Bridge: "qlbr0", Own: true}), 5, "sudo qlaunch net setup"},
+		{wrong(netsetup.ErrTapDetached, netsetup.Error{Bridge: "virbr0"}), 5, "sudo qlaunch net setup --bridge virbr0"},
+		{wrong(netsetup.ErrPortWaits, netsetup.Error{Bridge: "a b"}), 5, "sudo ip link set 'a b' type bridge forward_delay 200 # 2 s, twice"},
+		{wrong(netsetup.ErrSTPDelay, netsetup.Error{Bridge: "br0"}), 5, "sudo ip link set br0 type bridge forward_delay 200 # 2 s, twice"},
+		{wrong(netsetup.ErrPortBlocked, netsetup.Error{Bridge: "br0", Tap: "tap0"}), 5, "sudo bridge link set dev tap0 state 3"},
+		{wrong(netsetup.ErrPortBlocked, netsetup.Error{Bridge: "br0", Tap: "tap0", STP: true}), 5, "bridge -d link show dev tap0"},
+		{wrong(netsetup.ErrOtherMAC, netsetup.Error{MAC: net.HardwareAddr{2, 0, 0, 0, 0, 9}}), 5, `mac = "02:00:00:00:00:09" in the definition's [[nic]] table, if the guest is to keep it`},
+		{wrong(netsetup.ErrNoAnswer, netsetup.Error{Bridge: "br0"}), 5, "sudo tcpdump -eni br0 port 67 or port 68 # shows what the guest asks, and who answers"},
+		{wrong(netsetup.ErrNotServed, netsetup.Error{Bridge: "br0"}), 5, "sudo tcpdump -eni br0 port 67 or port 68 # shows what the guest asks, and who answers"},
+		{wrong(netsetup.ErrForwardUnseen, netsetup.Error{Bridge: "br0"}), 5, "sudo iptables -S FORWARD # where its policy is DROP: sudo iptables -I FORWARD -i br0 -o br0 -j ACCEPT"},
+		{wrong(netsetup.ErrBridgedDropped, netsetup.Error{Bridge: "br0"}), 5, "sudo iptables -I FORWARD -i br0 -o br0 -j ACCEPT"},
+		{wrong(netsetup.ErrAddressElsewhere, netsetup.Error{Bridge: "br0", IP: netip.MustParseAddr("10.9.0.7")}), 5, "ip route get 10.9.0.7 # has to lead to br0"},
 		{wrong(netsetup.ErrDHCPDead, dead("qlbr0", netsetup.ServerQlaunch, "/etc/qlaunch/dnsmasq-qlbr0.conf")), 5, "sudo systemctl restart qlaunch-dhcp"},
 		{wrong(netsetup.ErrDHCPDead, dead("virbr1", netsetup.ServerLibvirt, "/var/lib/libvirt/dnsmasq/lab.conf")), 5, "sudo virsh net-start lab"},
 		{wrong(netsetup.ErrDHCPDead, dead("virbr0", netsetup.ServerLibvirt, "/var/lib/libvirt/dnsmasq/virbr0.status")), 5, "sudo virsh net-start default"},

@@ -39,7 +39,7 @@ func (c *ipCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	process.Close()
+	defer process.Close()
 	nics := bridged(vm)
 	if len(nics) == 0 {
 		return errNoBridgedNIC
@@ -50,7 +50,14 @@ func (c *ipCmd) run(ctx context.Context, s *session) error {
 	if c.Explain {
 		s.noticeImpostors(vm, process.PID)
 	}
-	return c.print(s, vm, c.ask(ctx, vm, s.asked(vm, nics, process.Started)))
+	asked := c.ask(ctx, vm, s.asked(vm, nics, process.Started))
+	err = c.print(s, vm, asked)
+	if err == errNoAddress { //nolint:errorlint // one that says more knows the cause
+		first := asked[0]
+		stage := leases.Reached(first.query, first.reports)
+		err = &noAddressError{stage, s.silence(ctx, vm, process.PID, first.query, stage, first.reports)}
+	}
+	return err
 }
 
 // An askedNIC is a NIC with what the sources say of it.

@@ -51,7 +51,11 @@ func printTable(w io.Writer, all []overview) error {
 		if !o.Started.IsZero() {
 			uptime = time.Since(o.Started).Truncate(time.Second).String()
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", o.Name, o.State, cmp.Or(o.Address, "-"), memory, cpus, uptime)
+		address := cmp.Or(o.Address, "-")
+		if o.Network != "" {
+			address = "off its bridge"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", o.Name, o.State, address, memory, cpus, uptime)
 	}
 	return t.Flush()
 }

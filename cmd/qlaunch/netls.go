@@ -17,7 +17,7 @@ type netLsCmd struct {
 
 func (netLsCmd) Help() string {
 	return "Every bridge of the host: whether it is up, its addresses, whether the bridge helper lets you use it and by which line, " +
-		"which program of this host serves DHCP on it, and its ports."
+		"which program of this host serves DHCP on it, the forward delay of its spanning tree protocol, and its ports."
 }
 
 func (netLsCmd) Example() string { return "qlaunch net ls -o json" }
@@ -32,6 +32,13 @@ type bridgeView struct {
 	Rule      string         `json:"rule,omitzero"`   // the line that allows it
 	Reason    string         `json:"reason,omitzero"` // why it is not allowed
 	DHCP      *dhcpView      `json:"dhcp,omitzero"`
+	STP       stpView        `json:"stp"`
+}
+
+// stpView is a bridge's part in the spanning tree protocol.
+type stpView struct {
+	On           bool    `json:"on"`
+	ForwardDelay float64 `json:"forward_delay_seconds,omitzero"`
 }
 
 type dhcpView struct {
@@ -58,7 +65,8 @@ func (c *netLsCmd) Run(s *session) error {
 }
 
 func viewBridge(root string, b netsetup.Bridge) bridgeView {
-	view := bridgeView{Name: b.Name, Up: b.Up, Addresses: []netip.Prefix{}, Ports: append([]string{}, b.Ports...)}
+	view := bridgeView{Name: b.Name, Up: b.Up, Addresses: []netip.Prefix{}, Ports: append([]string{}, b.Ports...),
+		STP: stpView{b.STP.On, b.STP.ForwardDelay.Seconds()}}
 	for _, a := range b.Addrs {
 		if !a.Addr().IsLinkLocalUnicast() {
 			view.Addresses = append(view.Addresses, a)
@@ -90,7 +98,7 @@ func whyNot(err error) string {
 
 func printBridges(w io.Writer, all []bridgeView) error {
 	t := newTable(w)
-	fmt.Fprintln(t, "NAME\tSTATE\tADDRESS\tDHCP\tPORTS\tALLOWED")
+	fmt.Fprintln(t, "NAME\tSTATE\tADDRESS\tDHCP\tSTP\tPORTS\tALLOWED")
 	for _, b := range all {
 		state, dhcp, allowed := "down", "-", "yes, "+b.Rule
 		if b.Up {
@@ -105,7 +113,11 @@ func printBridges(w io.Writer, all []bridgeView) error {
 		if !b.Allowed {
 			allowed = "no, " + b.Reason
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", clean(b.Name), state, listed(texts(b.Addresses)), dhcp, clean(listed(b.Ports)), clean(allowed))
+		stp := "off"
+		if b.STP.On {
+			stp = fmt.Sprintf("%gs", b.STP.ForwardDelay)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clean(b.Name), state, listed(texts(b.Addresses)), dhcp, stp, clean(listed(b.Ports)), clean(allowed))
 	}
 	return t.Flush()
 }

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/leases"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -16,6 +19,7 @@ type overview struct {
 	State       launcher.State `json:"state"`
 	Reason      string         `json:"reason,omitzero"` // of paused, unresponsive, starting and orphan, and of stopped where the unit failed
 	Address     string         `json:"address,omitzero"`
+	Network     string         `json:"network,omitzero"` // what keeps its NIC off its bridge
 	Description string         `json:"description,omitzero"`
 	Memory      vms.Size       `json:"memory,omitzero"`
 	CPUs        int            `json:"cpus,omitzero"`
@@ -26,6 +30,8 @@ type overview struct {
 	File        string         `json:"file"`             // the definition
 	Missing     bool           `json:"missing,omitzero"` // it is not there, though the VM runs
 	Error       string         `json:"error,omitzero"`   // why the definition cannot be used
+
+	cure string // of what Network says
 }
 
 // invalid is the state of a VM that does not run and whose definition cannot be used.
@@ -59,6 +65,7 @@ func (v *vista) lookAt(ctx context.Context, ref string, vm vms.VM) (overview, er
 	if status.State == launcher.Starting {
 		return o, nil
 	}
+	o.Network, o.cure = v.offBridge(vm, status.PID)
 	if address, ok := v.address(ctx, vm, status); ok {
 		o.Address = address.IP.String()
 	}
@@ -137,3 +144,20 @@ func doubtful(address leases.Address) bool { return stale(address) || address.Ho
 
 // stale says that an address is known from before the start only.
 func stale(address leases.Address) bool { return address.Freshness == leases.Older && !address.Live }
+
+// offBridge says what keeps a VM off a bridge of its, and how to mend it: its tap is a port of none. Where every tap of the
+// host is one of something, which is seen at once, nothing is looked for.
+func (v *vista) offBridge(vm vms.VM, pid int) (what, cure string) {
+	loose := v.loose()
+	if len(loose) == 0 || !slices.ContainsFunc(netsetup.Taps(pid), func(tap string) bool { return slices.Contains(loose, tap) }) {
+		return "", ""
+	}
+	for _, nic := range bridged(vm) {
+		err := netsetup.Silence(netsetup.CheckQuery{Bridge: nic.Bridge, Root: v.s.root, MACs: macsOn(vm, nic.Bridge), PID: pid})
+		if errors.Is(err, netsetup.ErrTapDetached) || errors.Is(err, netsetup.ErrNoBridge) {
+			_, cure = verdict(err)
+			return err.Error(), cure
+		}
+	}
+	return "", ""
+}

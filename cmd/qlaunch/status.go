@@ -66,6 +66,9 @@ func printStatus(w io.Writer, o overview) error {
 	row("description", o.Description)
 	row("state", state)
 	row("address", o.Address)
+	if o.Network != "" {
+		row("network", o.Network+"\ncure: "+o.cure)
+	}
 	if o.PID != 0 {
 		row("pid", fmt.Sprint(o.PID))
 	}

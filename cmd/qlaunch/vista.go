@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/leases"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -20,12 +21,14 @@ type vista struct {
 	turns   chan struct{}
 	brief   bool // what a table has no room for is not looked at: the unit, and what has changed in the definition
 
+	loose    func() []string // the host's taps that are a port of no bridge
 	mu       sync.Mutex
 	pictures map[string]func() leases.Picture // by the bridge, and what was looked at
 }
 
 func newVista(s *session, orphans func() (map[string]launcher.Orphan, error)) *vista {
-	return &vista{s: s, orphans: orphans, turns: make(chan struct{}, runtime.GOMAXPROCS(0)), pictures: map[string]func() leases.Picture{}}
+	return &vista{s: s, orphans: orphans, turns: make(chan struct{}, runtime.GOMAXPROCS(0)), pictures: map[string]func() leases.Picture{},
+		loose: sync.OnceValue(netsetup.LooseTaps)}
 }
 
 // lookAtAll reads VMs by turns, and asks those that run side by side, so that one that does not answer delays no other.
