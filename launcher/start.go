@@ -95,7 +95,7 @@ func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []
 	}
 	argv := Args(vm, files)
 	verbose(argv)
-	cmd, err := run(ctx, vm, argv, in.files)
+	cmd, err := run(ctx, vm, argv, in)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +152,7 @@ func checkReadable(path string) error {
 
 // inheritance is the open files that a QEMU inherits, in order from descriptor 3 on.
 type inheritance struct {
+	env   []string // variables
 	files []*os.File
 	own   []*os.File // those of them that are ours to close
 }
@@ -200,6 +201,7 @@ func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
 		}
 		files.Taps = append(files.Taps, fds)
 	}
+	in.env = tapsEnv(vm, taps)
 	if files.Agent, err = in.listen(AgentSocket(vm)); err != nil {
 		return Files{}, err
 	}
@@ -222,7 +224,7 @@ func freeze(vm vms.VM) error {
 
 // run executes QEMU in a session of its own, so that neither the terminal's end
 // nor its Ctrl-C reaches it, with an environment that holds nothing of the user's.
-func run(ctx context.Context, vm vms.VM, argv []string, files []*os.File) (*exec.Cmd, error) {
+func run(ctx context.Context, vm vms.VM, argv []string, in *inheritance) (*exec.Cmd, error) {
 	log, err := openLog(QEMULog(vm))
 	if err != nil {
 		return nil, err
@@ -236,14 +238,32 @@ func run(ctx context.Context, vm vms.VM, argv []string, files []*os.File) (*exec
 	// QEMU outlives this process, so ctx must not end it.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	cmd.Dir = "/"
-	cmd.Env = qemuEnv()
+	cmd.Env = append(qemuEnv(), in.env...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = files
+	cmd.ExtraFiles = in.files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", argv[0], cause(err))
 	}
 	return cmd, nil
+}
+
+// TapsVariable is a variable in the environment of a QEMU that has taps: each with its bridge, as in "tap0=virbr0 tap1=br1".
+// The kernel forgets the bridge of a tap when that is removed; root reads it here (netsetup's, of the same name).
+const TapsVariable = "QLAUNCH_TAPS"
+
+// tapsEnv is that variable. taps has one for each bridge NIC, in order.
+func tapsEnv(vm vms.VM, taps []*os.File) []string {
+	var words []string
+	for _, n := range vm.NICs {
+		if n.Type == vms.NICBridge && len(words) < len(taps) {
+			words = append(words, filepath.Base(taps[len(words)].Name())+"="+n.Bridge)
+		}
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	return []string{TapsVariable + "=" + strings.Join(words, " ")}
 }
 
 // qemuEnv is QEMU's environment.

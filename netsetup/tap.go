@@ -42,6 +42,10 @@ func OpenTap(ctx context.Context, helper, bridge string) (*Tap, error) {
 	return openTap(ctx, helper, bridge, nil)
 }
 
+// TapsVariable is a variable in the environment of a QEMU that has taps: each with its bridge, as in "tap0=virbr0 tap1=br1".
+// The kernel forgets the bridge of a tap when that is removed, and root would not know where to put the tap back.
+const TapsVariable = "QLAUNCH_TAPS"
+
 // TryTap has the helper make a tap as another user, who is in these groups alone, and lets it go at once: so root sees what
 // that user would. The errors are [OpenTap]'s.
 func TryTap(ctx context.Context, helper, bridge string, uid uint32, groups []uint32) error {

@@ -133,6 +133,9 @@ func (s *session) setUpHost(ctx context.Context, ask netsetup.Request) error {
 	for _, group := range others {
 		s.notice("the bridge helper or its ACL is for the group %s, and stays so: who uses the bridge must be in that too", group)
 	}
+	if err := s.reattach(ctx, want.Bridge); err != nil {
+		s.notice("%v", err)
+	}
 	return nil
 }
 
