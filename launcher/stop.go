@@ -22,6 +22,10 @@ const (
 	Quit        Rung = "QMP quit"          // QEMU ends, and flushes the disks
 	Term        Rung = "SIGTERM"           // the same, for a QEMU whose monitor does not answer
 	Kill        Rung = "SIGKILL"           // nothing is flushed
+
+	// Quit at once, as nothing in the guest could have shut it down.
+	QuitHalted   Rung = "QMP quit, as its guest is halted"
+	QuitUnbooted Rung = "QMP quit, as its firmware found nothing to boot"
 )
 
 // ErrWillNotEnd means that QEMU lives on after SIGKILL: it is stuck in the kernel.
@@ -49,6 +53,7 @@ type step struct {
 // Stop ends a VM and returns the rung that did it. The guest gets timeout to
 // shut itself down; with 0 it is not asked. Its agent is asked first, if there is one that answers, and five seconds later the
 // power button is pressed, and again after five more. Each later rung has five seconds. A
+// guest in which nothing runs that could answer is waited for no longer than it takes to be certain of that. A
 // step that cannot be taken, such as QMP's with a QEMU that does not answer,
 // is gone past at once.
 //
@@ -60,13 +65,45 @@ func Stop(ctx context.Context, vm vms.VM, timeout time.Duration) (Rung, error) {
 		return "", err
 	}
 	defer p.Close()
+	polite, done := ctx, func() {}
+	if timeout > 0 {
+		polite, done = untilDeaf(ctx, vm)
+	}
+	defer done()
+	var deaf error
 	for _, s := range ladder(vm, p, timeout) {
-		ended, err := s.take(ctx, p)
+		ended, err := s.take(s.within(ctx, polite), p)
+		if isDeaf(err) && !ended {
+			deaf = err
+			continue
+		}
+		if ended && isDeaf(err) {
+			err = nil
+		}
 		if err != nil || ended {
-			return s.rung, err
+			return s.rung.because(deaf), err
 		}
 	}
 	return Kill, fmt.Errorf("pid %d: %w", p.PID, ErrWillNotEnd)
+}
+
+// within is the context of a step: what asks the guest ends when that is known not to answer.
+func (s step) within(ctx, polite context.Context) context.Context {
+	if s.until.IsZero() {
+		return ctx
+	}
+	return polite
+}
+
+// because is the rung with why the guest was not waited for.
+func (r Rung) because(deaf error) Rung {
+	switch {
+	case r == Quit && errors.Is(deaf, ErrHalted):
+		return QuitHalted
+	case r == Quit && errors.Is(deaf, ErrNoBootDevice):
+		return QuitUnbooted
+	}
+	return r
 }
 
 func ladder(vm vms.VM, p *Process, timeout time.Duration) []step {
