@@ -21,7 +21,7 @@ import (
 func Silence(q CheckQuery) error {
 	b, err := FindBridge(q.Bridge)
 	if err == nil {
-		err = upError(b)
+		err = upError(b, own(cmp.Or(q.Root, "/"), b.Name))
 	}
 	if err != nil {
 		return err
