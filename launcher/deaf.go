@@ -51,37 +51,42 @@ func isDeaf(err error) bool { return errors.Is(err, ErrHalted) || errors.Is(err,
 
 // deaf is why a guest never answers, or nil: also where that cannot be told.
 func deaf(ctx context.Context, vm vms.VM) error {
-	var first []qmp.Processor
 	var why error
 	err := ask(ctx, vm, func(m *qmp.Monitor, ctx context.Context) error {
-		for look := range deafLooks {
-			if look > 0 {
-				select {
-				case <-ctx.Done():
-					return context.Cause(ctx)
-				case <-time.After(deafPause):
-				}
-			}
-			now, err := m.Processors(ctx)
-			if err != nil {
-				return err
-			}
-			if why = neverAnswers(now, vm.Firmware, ConsoleEnd(vm)); why == nil {
-				return nil
-			}
-			if look == 0 {
-				first = now
-			} else if errors.Is(why, ErrHalted) && !slices.Equal(first, now) {
-				why = nil
-				return nil
-			}
-		}
-		return nil
+		var err error
+		why, err = lookThrice(ctx, m, vm)
+		return err
 	})
 	if err != nil {
 		return nil //nolint:nilerr // what cannot be told is no reason to stop asking the guest
 	}
 	return why
+}
+
+// lookThrice is why a guest never answers, if each look says so.
+func lookThrice(ctx context.Context, m *qmp.Monitor, vm vms.VM) (why, err error) {
+	var first []qmp.Processor
+	for look := range deafLooks {
+		if look > 0 {
+			select {
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			case <-time.After(deafPause):
+			}
+		}
+		now, err := m.Processors(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if look == 0 {
+			first = now
+		}
+		why = neverAnswers(now, vm.Firmware, ConsoleEnd(vm))
+		if why == nil || errors.Is(why, ErrHalted) && !slices.Equal(first, now) {
+			return nil, nil
+		}
+	}
+	return why, nil
 }
 
 // neverAnswers is why a guest with these processors, and this end of its console, answers nobody; nil: it may. It is pure.
