@@ -175,9 +175,12 @@ func (a *args) monitor() {
 	a.add("-mon", "chardev=qmp,mode=control")
 }
 
+// consoleChardev is QEMU's name for the host's end of the serial console.
+const consoleChardev = "console"
+
 // console logs all that the guest writes to its serial port, client or not.
 func (a *args) console() {
-	a.add("-chardev", list("socket", prop{"id", "console"}, a.listen(a.files.Console, ConsoleSocket(a.vm)), prop{"server", "on"}, prop{"wait", "off"},
+	a.add("-chardev", list("socket", prop{"id", consoleChardev}, a.listen(a.files.Console, ConsoleSocket(a.vm)), prop{"server", "on"}, prop{"wait", "off"},
 		prop{"logfile", ConsoleLog(a.vm)}, prop{"logappend", "on"}))
 	a.add("-serial", "chardev:console")
 }

@@ -34,7 +34,7 @@ func Claim(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
 	}
 }
 
-// Retire gives a lock back for good, with its file and the run directory: the
+// Retire gives a lock back for good, with its file and the data directory: the
 // last step of a removal. Until the file is gone nobody else gets the lock, and
 // who gets it then has a file, and perhaps a directory, of its own, which stays.
 func (l *Lock) Retire() error {
@@ -44,11 +44,19 @@ func (l *Lock) Retire() error {
 }
 
 // settle waits for a QEMU whose qlaunch was killed while it started it, and that
-// does not have its lock yet, until it has, or has ended: else it would be
+// cannot be found by its pid file yet, until it can, or has ended: else it would be
 // taken for none, and its files from it. The monitor's socket tells: QEMU
-// inherits it, and the kernel refuses connections once nobody has it open.
+// inherits it, and the kernel refuses connections once nobody has it open. One
+// that has removed its pid file, and is about to end, is waited for as well.
 func settle(ctx context.Context, vm vms.VM) error {
-	if IsRunning(vm) {
+	dir, _, err := readRunning(vm)
+	if err != nil {
+		return err
+	}
+	if dir != "" {
+		vm.RunDir = dir
+	}
+	if pidFileLocked(vm) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, greetDeadline)
@@ -60,5 +68,6 @@ func settle(ctx context.Context, vm vms.VM) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("a QEMU whose start was broken off does not answer: %w", err)
 	}
-	return nil
+	_, err = unreached(vm)
+	return err
 }

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,8 @@ type NotPrivateError struct {
 	Dir  string
 	Why  string // "it is a symbolic link", "it belongs to uid 0", "its mode is 0755"
 	Mode bool   // its mode is all that is wrong
+	Own  bool   // it is the user's own, and no directory
+	Run  bool   // it is a run directory, or what all those of the user lie in
 }
 
 // Error names the directory, the rule, and what is there.
@@ -34,15 +37,27 @@ var errRemoved = errors.New("removed by another command")
 // stands in their place: a link, a file, another user's directory, or a run
 // directory that others may enter (*NotPrivateError).
 func MakeDirs(vm vms.VM) error {
-	for _, dir := range []string{filepath.Dir(vm.RunDir), vm.RunDir, vm.StateDir, vm.DataDir} {
-		if err := os.MkdirAll(dir, 0o700); err != nil && !errors.Is(err, unix.ENOTDIR) {
-			return fmt.Errorf("make directory: %w", err)
-		}
-		if err := checkPrivate(dir); err != nil {
-			return err
+	for _, dir := range []string{filepath.Dir(vm.RunDir), vm.RunDir} {
+		if err := makeDir(dir); err != nil {
+			return ofRunDir(err)
 		}
 	}
-	return nil
+	return cmp.Or(makeDir(vm.StateDir), makeDir(vm.DataDir))
+}
+
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil && !errors.Is(err, unix.ENOTDIR) {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	return checkPrivate(dir)
+}
+
+// ofRunDir is an error of a run directory's check.
+func ofRunDir(err error) error {
+	if private, ok := errors.AsType[*NotPrivateError](err); ok {
+		private.Run = true
+	}
+	return err
 }
 
 func checkPrivate(dir string) error {
@@ -57,7 +72,7 @@ func checkPrivate(dir string) error {
 	e := &NotPrivateError{Dir: dir}
 	switch {
 	case !info.IsDir():
-		e.Why = "it is a " + kindOf(info.Mode())
+		e.Why, e.Own = "it is a "+kindOf(info.Mode()), ok && int(stat.Uid) == os.Getuid()
 	case !ok || int(stat.Uid) != os.Getuid():
 		e.Why = fmt.Sprintf("it belongs to uid %d", stat.Uid)
 	case info.Mode().Perm()&0o077 != 0:

@@ -40,7 +40,7 @@ func (h Holder) String() string { return fmt.Sprintf("qlaunch %s (pid %d)", h.Co
 // a holder that was killed, and its number may be a stranger's by then, so it
 // is believed only while the lock is held and that process has the file open.
 func AtWork(vm vms.VM) (Holder, bool) {
-	path := filepath.Join(vm.RunDir, lockName)
+	path := lockFile(vm)
 	if _, held := writeLock(path); !held {
 		return Holder{}, false
 	}

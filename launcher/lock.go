@@ -22,12 +22,15 @@ var ErrBusy = errors.New("another command is at work on this VM")
 // file description locks).
 type Lock struct{ file *os.File }
 
+// lockFile lies beside what the lock protects, so that commands with different environments exclude each other.
+func lockFile(vm vms.VM) string { return filepath.Join(vm.DataDir, lockName) }
+
 // Acquire waits for a VM's lock until ctx ends; then the error wraps ErrBusy
 // and names the command that holds it. command is the word for the caller's own,
 // by which others get to know it: one of the Command constants. The VM's
 // directories must be there (MakeDirs).
 func Acquire(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
-	path := filepath.Join(vm.RunDir, lockName)
+	path := lockFile(vm)
 	for {
 		lock, err := tryLock(path)
 		if err != nil {

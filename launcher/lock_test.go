@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,7 +63,7 @@ func TestAHolderThatIsNotThereIsNotNamed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(vm.RunDir, "lock"), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(lockFile(vm), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		const want = "another command is at work on this VM"
@@ -98,7 +97,7 @@ func TestALockFileThatWasRemovedIsNobodysLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.Release()
-	if err := os.Remove(filepath.Join(vm.RunDir, "lock")); err != nil {
+	if err := os.Remove(lockFile(vm)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

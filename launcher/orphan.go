@@ -1,14 +1,12 @@
 package launcher
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,37 +33,32 @@ func (e *OrphanError) Error() string {
 	return fmt.Sprintf("an orphan runs: QEMU, pid %d, whose pid file is gone", e.PID)
 }
 
-// Orphans finds the orphans among the VMs whose run directories are, or were, in
-// the directory runtime. What is not this user's is nobody's orphan.
-func Orphans(runtime string) ([]Orphan, error) {
-	return orphans(runtime, func(string) bool { return true })
+// Orphans are the orphans among QEMUs.
+func Orphans(all []QEMU) []Orphan {
+	var lost []Orphan
+	for _, q := range all {
+		path := filepath.Join(q.RunDir, pidName)
+		if holder, held := writeLock(path); held && holder == q.PID {
+			continue // the file at its path is its own: nearly all of them, without a look at all their files
+		}
+		if started, ok := lostPIDFile(q.PID, path); ok {
+			lost = append(lost, Orphan{Name: q.Name, PID: q.PID, Started: started})
+		}
+	}
+	return lasting(lost)
 }
 
 // FindOrphan gives the orphan of a VM, if it has one.
 func FindOrphan(vm vms.VM) (Orphan, bool, error) {
-	found, err := orphans(filepath.Dir(vm.RunDir), func(name string) bool { return name == filepath.Base(vm.RunDir) })
+	all, err := QEMUs()
+	if err != nil {
+		return Orphan{}, false, err
+	}
+	found := Orphans(slices.DeleteFunc(all, func(q QEMU) bool { return !q.IsOf(vm) }))
 	if len(found) > 0 {
 		return found[0], true, nil
 	}
-	return Orphan{}, false, err
-}
-
-// orphans finds those of some VMs.
-func orphans(runtime string, wanted func(name string) bool) ([]Orphan, error) {
-	var lost []Orphan
-	err := eachQEMU(runtime, func(name string, pid int) {
-		path := filepath.Join(runtime, name, pidName)
-		if !wanted(name) {
-			return
-		}
-		if holder, held := writeLock(path); held && holder == pid {
-			return // the file at its path is its own: nearly all of them, without a look at all their files
-		}
-		if started, ok := lostPIDFile(pid, path); ok {
-			lost = append(lost, Orphan{Name: name, PID: pid, Started: started})
-		}
-	})
-	return lasting(lost), err
+	return Orphan{}, false, nil
 }
 
 // lasting leaves out those that are about to end. Their ends are waited for side
@@ -105,7 +98,7 @@ func StopOrphan(ctx context.Context, vm vms.VM) (Orphan, Rung, error) {
 	}
 	defer p.Close()
 	// The number may have become a stranger's before the process was opened.
-	if name, ok := qemuOf(o.PID, filepath.Dir(vm.RunDir)); !ok || name != o.Name {
+	if q, ok := qemuOf(o.PID); !ok || !q.IsOf(vm) {
 		return Orphan{}, "", ErrNotRunning
 	}
 	for _, s := range signals(p) {
@@ -125,52 +118,6 @@ func NoOrphan(vm vms.VM) error {
 		return &OrphanError{o}
 	}
 	return err
-}
-
-// eachQEMU finds the processes of this user that are QEMUs of VMs whose run directories are in a directory.
-func eachQEMU(runtime string, found func(name string, pid int)) error {
-	proc, err := os.Open("/proc")
-	if err != nil {
-		return err
-	}
-	defer proc.Close()
-	names, err := proc.Readdirnames(-1)
-	if err != nil {
-		return err
-	}
-	for _, number := range names {
-		pid, err := strconv.Atoi(number)
-		if err != nil {
-			continue
-		}
-		if name, ok := qemuOf(pid, runtime); ok {
-			found(name, pid)
-		}
-	}
-	return nil
-}
-
-// qemuOf tells whether a process is this user's and has the command line of a VM's QEMU, by
-// its option -pidfile, and of which. That option stands near the front; no more than 16 KiB are read.
-func qemuOf(pid int, runtime string) (name string, ok bool) {
-	dir := fmt.Sprintf("/proc/%d", pid)
-	var stat unix.Stat_t
-	if err := unix.Stat(dir, &stat); err != nil || int(stat.Uid) != os.Getuid() {
-		return "", false
-	}
-	f, err := os.Open(dir + "/cmdline")
-	if err != nil {
-		return "", false
-	}
-	defer f.Close()
-	line, _ := io.ReadAll(io.LimitReader(f, 16<<10)) // of a process that ends meanwhile it is empty
-	_, rest, found := bytes.Cut(line, []byte("\x00-pidfile\x00"))
-	path, _, ended := bytes.Cut(rest, []byte{0})
-	if !found || !ended {
-		return "", false
-	}
-	name = filepath.Base(filepath.Dir(string(path)))
-	return name, vms.CheckName(name) == nil && string(path) == filepath.Join(runtime, name, pidName)
 }
 
 // lastMoment is longer than QEMU lives on when it has removed its pid file, the last that it does itself.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -42,6 +43,9 @@ func TestAQEMUWhoseFilesAreGoneIsAnOrphan(t *testing.T) {
 			}
 			if err := Remove(vm); err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
+			}
+			if status, err := Ask(t.Context(), vm); err != nil || status.State != Orphaned || status.PID != p.PID {
+				t.Errorf("%+v, %v; want orphan, pid %d", status, err, p.PID)
 			}
 			if o, rung, err := StopOrphan(t.Context(), vm); err != nil || rung != Term || o.PID != p.PID {
 				t.Errorf("%+v, %q, %v; want %q", o, rung, err, Term)
@@ -100,7 +104,8 @@ func TestManyOrphansTakeNoLongerThanOne(t *testing.T) {
 		}
 	}
 	began := time.Now()
-	found, err := Orphans(runtime)
+	all, err := QEMUs()
+	found := Orphans(slices.DeleteFunc(all, func(q QEMU) bool { return filepath.Dir(q.RunDir) != runtime }))
 	if took := time.Since(began); err != nil || len(found) != many || took > many*lastMoment/2 {
 		t.Errorf("%d orphans after %s, %v; want %d after %s", len(found), took, err, many, lastMoment)
 	}
@@ -134,8 +139,10 @@ func TestAVMThatACommandIsAboutToStartIsStarting(t *testing.T) {
 
 func BenchmarkOrphans(b *testing.B) {
 	for b.Loop() {
-		if _, err := Orphans("/run/user/0/qlaunch"); err != nil {
+		all, err := QEMUs()
+		if err != nil {
 			b.Fatal(err)
 		}
+		Orphans(all)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// ErrNotRunning means that no QEMU holds the lock on the VM's pid file.
+// ErrNotRunning means that no QEMU of the VM runs that can be reached.
 var ErrNotRunning = errors.New("not running")
 
 // ErrEnded is the cause with which Process.Context ends when QEMU does.
@@ -56,9 +56,16 @@ func Find(vm vms.VM) (*Process, error) {
 	}
 }
 
-// IsRunning tells whether a VM's QEMU holds its lock. Where that cannot be told
+// IsRunning tells whether a VM's QEMU holds its lock: the one in the data directory, or, where an
+// earlier version or somebody's own hand has started it, that on its pid file. Where that cannot be told
 // it is said to: what is asked for would be lost if it did.
 func IsRunning(vm vms.VM) bool {
+	_, held := writeLock(runningFile(vm))
+	return held || pidFileLocked(vm)
+}
+
+// pidFileLocked tells whether a QEMU holds the lock on its pid file, by which it can be reached.
+func pidFileLocked(vm vms.VM) bool {
 	_, held := writeLock(PIDFile(vm))
 	return held
 }

@@ -82,14 +82,20 @@ func Died(vm vms.VM) error { return &DiedError{Words: lastWords(QEMULog(vm))} }
 // each bridge NIC, in order; the caller closes its copies. verbose is told the command line.
 //
 // The error is a *DiedError when QEMU ended, an *OldQEMUError when it is too old, or is qmp's when
-// QEMU did not answer; then nothing is left running.
+// QEMU did not answer; then nothing is left running. It wraps ErrRunning when the VM has a QEMU already.
 func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []string)) (*Process, error) {
 	in := &inheritance{}
 	defer in.close()
+	running, err := holdRunning(vm) // first: all that follows takes the files of a QEMU that runs from it
+	if err != nil {
+		return nil, err
+	}
+	in.own = append(in.own, running)
 	files, err := inherit(vm, taps, in)
 	if err != nil {
 		return nil, err
 	}
+	in.add(running) // last: the line does not name its number
 	if err := freeze(vm); err != nil {
 		return nil, err
 	}
@@ -217,7 +223,7 @@ func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
 // that manage it while the user's own file may change.
 func freeze(vm vms.VM) error {
 	return writeFile(filepath.Join(vm.RunDir, vms.StartedFile), func(w io.Writer) error {
-		_, err := w.Write(append(vms.Origin(vm.File), vms.Format(vm)...))
+		_, err := w.Write(append(vms.Head(vm), vms.Format(vm)...))
 		return err
 	})
 }

@@ -152,6 +152,14 @@ func TestASecondQEMUOfOneVMIsRefusedByTheLock(t *testing.T) {
 	vm := testVM(t, noNIC)
 	first := start(t, vm)
 	_, err := Start(t.Context(), vm, nil, quiet)
+	if !errors.Is(err, ErrRunning) {
+		t.Fatalf("got  %v\nwant %v", err, ErrRunning)
+	}
+	// The file of that lock was removed by somebody: QEMU's own lock on its pid file still holds.
+	if err := os.Remove(runningFile(vm)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Start(t.Context(), vm, nil, quiet)
 	const want = "cannot create PID file: Cannot lock pid file: Resource temporarily unavailable"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Fatalf("got  %v\nwant … %s", err, want)

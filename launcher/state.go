@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"time"
 
 	"github.com/qlaunch/qlaunch/vms"
@@ -20,7 +21,7 @@ const (
 	Running      State = "running"      // the guest's processors run
 	Paused       State = "paused"       // QEMU runs, the processors do not; Status.Reason says why
 	Unresponsive State = "unresponsive" // QEMU is there and does not answer
-	Orphaned     State = "orphan"       // QEMU is there and its pid file is not; Ask does not tell, see Orphans
+	Orphaned     State = "orphan"       // QEMU is there and its pid file is not; of one that an earlier version started, Orphans tells alone
 )
 
 // Status is the answer to Ask.
@@ -39,7 +40,7 @@ const askDeadline = time.Second
 func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	p, err := Find(vm)
 	if errors.Is(err, ErrNotRunning) {
-		return absent(vm), nil
+		return absent(vm)
 	}
 	if err != nil {
 		return Status{}, err
@@ -59,7 +60,7 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	case ctx.Err() != nil:
 		return Status{}, context.Cause(ctx)
 	case errors.Is(context.Cause(asking), ErrEnded), !IsRunning(vm):
-		return absent(vm), nil
+		return absent(vm)
 	case (brokeOff(err) || errors.Is(err, fs.ErrNotExist)) && p.Wait(asking) == nil:
 		return Ask(ctx, vm) // it ended, and another may have come since
 	default:
@@ -71,13 +72,44 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	return s, nil
 }
 
-// absent is the status of a VM without a QEMU: it may be about to have one.
-func absent(vm vms.VM) Status {
+// absent is the status of a VM whose QEMU cannot be found by its pid file: it may be about to have one, or have lost it.
+func absent(vm vms.VM) (Status, error) {
 	if h, ok := starter(vm); ok {
-		return Status{State: Starting, Reason: h}
+		return Status{State: Starting, Reason: h}, nil
 	}
-	return Status{State: Stopped}
+	return unreached(vm)
 }
+
+// unreached tells what a QEMU does that holds the lock in its data directory and not that on its pid file: it is an
+// orphan, or has only begun, or ends this moment, which is waited for.
+func unreached(vm vms.VM) (Status, error) {
+	if _, held := writeLock(runningFile(vm)); !held {
+		return Status{State: Stopped}, nil
+	}
+	all, err := QEMUs()
+	if err != nil {
+		return Status{}, err
+	}
+	for _, q := range all {
+		if !q.IsOf(vm) {
+			continue
+		}
+		started, lost := lostPIDFile(q.PID, filepath.Join(q.RunDir, pidName))
+		switch {
+		case !lost && !ends(q.PID):
+			return Status{State: Starting, Reason: "its start was broken off", PID: q.PID}, nil
+		case lost && !ends(q.PID):
+			return Status{State: Orphaned, Reason: lostReason, PID: q.PID, Started: started}, nil
+		}
+	}
+	if _, held := writeLock(runningFile(vm)); held {
+		return Status{}, fmt.Errorf("%s is locked: its QEMU runs in another pid namespace", runningFile(vm))
+	}
+	return Status{State: Stopped}, nil
+}
+
+// lostReason is why a QEMU is an orphan.
+const lostReason = "its pid file is gone"
 
 // starter is the command that is starting a VM, if one is.
 func starter(vm vms.VM) (string, bool) {

@@ -99,12 +99,15 @@ func TestWaitRunningReturnsWhenAnotherStartsTheVM(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	waited := make(chan error, 1)
-	go func() { waited <- WaitRunning(ctx, vm) }()
+	go func() {
+		_, err := WaitRunning(ctx, vm)
+		waited <- err
+	}()
 	start(t, vm)
 	if err := <-waited; err != nil {
 		t.Fatal(err)
 	}
-	if err := WaitRunning(ctx, vm); err != nil {
+	if _, err := WaitRunning(ctx, vm); err != nil {
 		t.Fatalf("of one that runs already: %v", err)
 	}
 }
@@ -112,7 +115,7 @@ func TestWaitRunningReturnsWhenAnotherStartsTheVM(t *testing.T) {
 func TestWaitRunningEndsAtItsDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := WaitRunning(ctx, testVM(t, noNIC)); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := WaitRunning(ctx, testVM(t, noNIC)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want the deadline", err)
 	}
 }

@@ -12,27 +12,34 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// WaitRunning waits until a VM's QEMU holds its lock and answers, or returns
-// ctx's cause. QEMU writes its pid file when it has locked it, which is the event waited for.
-func WaitRunning(ctx context.Context, vm vms.VM) error {
+// WaitRunning waits until a VM's QEMU answers, or returns ctx's cause, and gives the VM with the run directory that it
+// has. QEMU writes its pid file when it has locked it, which is the event waited for; which run directory that is in,
+// a start writes into the data directory.
+func WaitRunning(ctx context.Context, vm vms.VM) (vms.VM, error) {
 	if err := MakeDirs(vm); err != nil {
-		return err
+		return vm, err
 	}
 	watch, err := fsnotify.NewWatcher()
 	if err != nil {
-		return fmt.Errorf("watch %s: %w", vm.RunDir, err)
+		return vm, fmt.Errorf("watch %s: %w", vm.RunDir, err)
 	}
 	defer watch.Close()
-	if err := watch.Add(vm.RunDir); err != nil {
-		return fmt.Errorf("watch %s: %w", vm.RunDir, err)
+	if err := watch.Add(vm.DataDir); err != nil {
+		return vm, fmt.Errorf("watch %s: %w", vm.DataDir, err)
 	}
 	for {
+		if dir, _, _ := readRunning(vm); dir != "" && CheckRunDir(dir) == nil {
+			vm.RunDir = dir
+		}
+		if err := watch.Add(vm.RunDir); err != nil { // a second time changes nothing
+			return vm, fmt.Errorf("watch %s: %w", vm.RunDir, err)
+		}
 		err := answers(ctx, vm)
 		if !errors.Is(err, ErrNotRunning) {
-			return err
+			return vm, err
 		}
 		if err := nextChange(ctx, watch, vm.RunDir); err != nil {
-			return err
+			return vm, err
 		}
 	}
 }

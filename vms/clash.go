@@ -29,7 +29,7 @@ func (s Store) Clash(vm VM) error {
 	mine := bridged(vm)
 	for _, name := range names {
 		file := s.Path(name)
-		if sameFile(file, vm.File) {
+		if SameFile(file, vm.File) {
 			continue
 		}
 		if name == vm.Name {
@@ -93,8 +93,8 @@ func bridged(vm VM) map[MAC]bool {
 	return macs
 }
 
-// sameFile sees through links: a definition may be linked into the store.
-func sameFile(a, b string) bool {
+// SameFile tells whether two paths lead to one file. It sees through links: a definition may be linked into the store.
+func SameFile(a, b string) bool {
 	if a == b {
 		return true
 	}

@@ -2,7 +2,10 @@ package vms
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
+	"syscall"
 )
 
 // Dirs are the user's directories of qlaunch, by the XDG base directory
@@ -11,23 +14,59 @@ type Dirs struct {
 	Config  string // the definitions, …/qlaunch/vms
 	Data    string // …/qlaunch
 	State   string // …/qlaunch
-	Runtime string // …/qlaunch; gone after the user's last logout
+	Runtime string // where the run directory of a new start is made; gone after the user's last logout or a reboot
+	Session string // the user's own runtime directory, which Runtime is in; empty: there is none
+}
+
+// Surroundings are what the user's directories depend on.
+type Surroundings struct {
+	Getenv func(string) string
+	Home   string
+	UID    int
+	Tmp    string // the system's temporary directory
+	Users  string // where logind makes the users' runtime directories: /run/user
 }
 
 // FindDirs finds the user's directories. A relative path in an XDG variable is
-// ignored, as the specification asks. Without XDG_RUNTIME_DIR the runtime
-// directory is tmp/qlaunch-UID.
-func FindDirs(getenv func(string) string, home string, uid int, tmp string) Dirs {
+// ignored, as the specification asks.
+//
+// The runtime directory is chosen here and nowhere else: XDG_RUNTIME_DIR where it
+// is as the specification wants it (an absolute path of a directory that is the user's own and
+// has mode 0700); else /run/user/UID where that is; else qlaunch-UID below the
+// temporary directory, which may not be there yet, or not be the user's: who uses it
+// checks that. None of this decides whether a VM runs.
+func FindDirs(s Surroundings) Dirs {
 	base := func(variable, fallback string) string {
-		if dir := getenv(variable); filepath.IsAbs(dir) {
+		if dir := s.Getenv(variable); filepath.IsAbs(dir) {
 			return filepath.Join(dir, "qlaunch")
 		}
 		return fallback
 	}
-	return Dirs{
-		Config:  filepath.Join(base("XDG_CONFIG_HOME", filepath.Join(home, ".config", "qlaunch")), "vms"),
-		Data:    base("XDG_DATA_HOME", filepath.Join(home, ".local", "share", "qlaunch")),
-		State:   base("XDG_STATE_HOME", filepath.Join(home, ".local", "state", "qlaunch")),
-		Runtime: base("XDG_RUNTIME_DIR", filepath.Join(tmp, fmt.Sprintf("qlaunch-%d", uid))),
+	d := Dirs{
+		Config:  filepath.Join(base("XDG_CONFIG_HOME", filepath.Join(s.Home, ".config", "qlaunch")), "vms"),
+		Data:    base("XDG_DATA_HOME", filepath.Join(s.Home, ".local", "share", "qlaunch")),
+		State:   base("XDG_STATE_HOME", filepath.Join(s.Home, ".local", "state", "qlaunch")),
+		Runtime: filepath.Join(s.Tmp, fmt.Sprintf("qlaunch-%d", s.UID)),
 	}
+	for _, dir := range []string{s.Getenv("XDG_RUNTIME_DIR"), filepath.Join(s.Users, strconv.Itoa(s.UID))} {
+		if isPrivate(dir, s.UID) {
+			d.Session = filepath.Clean(dir)
+			d.Runtime = filepath.Join(dir, "qlaunch")
+			break
+		}
+	}
+	return d
+}
+
+// isPrivate tells whether a path leads to a directory that only a user can enter.
+func isPrivate(dir string, uid int) bool {
+	if !filepath.IsAbs(dir) {
+		return false
+	}
+	info, err := os.Stat(dir)
+	if err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == uid
 }

@@ -92,34 +92,67 @@ func (s Store) Locate(ref string) (name, file string, err error) {
 }
 
 // Started reads the definition that a VM runs with: the copy that lies in its
-// run directory from its start to its end, made by [Format]. Without that file
-// the error is fs.ErrNotExist: the VM does not run.
-func (s Store) Started(name string) (VM, error) {
+// run directory from its start to its end, made by [Head] and [Format], with the data and state
+// directories of that start. Without that file the error is fs.ErrNotExist: the VM does not run.
+func (s Store) Started(name, runDir string) (VM, error) {
 	if err := CheckName(name); err != nil {
 		return VM{}, err
 	}
-	return s.load(name, filepath.Join(s.Env(name, "").RunDir, StartedFile))
+	file := filepath.Join(runDir, StartedFile)
+	text, err := ReadFile(file)
+	if err != nil {
+		return VM{}, err
+	}
+	env := s.Env(name, file)
+	env.RunDir = runDir
+	head := readHead(text)
+	for key, dir := range map[string]*string{headData: &env.DataDir, headState: &env.StateDir} {
+		if filepath.Base(head[key]) == name {
+			*dir = head[key]
+		}
+	}
+	return Parse(text, env)
 }
 
-// Origin is the first line of a [StartedFile]: the file that the definition was read from.
-func Origin(file string) []byte { return fmt.Appendf(nil, "%s%q\n", origin, file) }
+// Head is the first lines of a [StartedFile]: the file that the definition was
+// read from, and the VM's directories.
+func Head(vm VM) []byte {
+	return fmt.Appendf(nil, "%s%q\n%s%q\n%s%q\n", headFrom, vm.File, headData, vm.DataDir, headState, vm.StateDir)
+}
 
-const origin = "# from "
+// What the lines of a head begin with. An earlier version wrote the first alone.
+const (
+	headFrom  = "# from "
+	headData  = "# data "
+	headState = "# state "
+)
 
-// Origin is the file that the definition came from that a VM runs with: one
-// beside all others, mostly. For a VM that does not run it is the one of its name.
-func (s Store) Origin(name string) string {
-	data, err := ReadFile(filepath.Join(s.Env(name, "").RunDir, StartedFile))
+// readHead gives the paths of a head, by what their lines begin with. A line that says none is left out.
+func readHead(text []byte) map[string]string {
+	head := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		for _, key := range []string{headFrom, headData, headState} {
+			quoted, found := strings.CutPrefix(strings.TrimSuffix(line, "\n"), key)
+			path, err := strconv.Unquote(quoted)
+			if _, twice := head[key]; found && !twice && err == nil && filepath.IsAbs(path) {
+				head[key] = path
+			}
+		}
+		if !strings.HasPrefix(line, "#") {
+			break
+		}
+	}
+	return head
+}
+
+// Origin is the file that the definition came from that a QEMU with a run directory was
+// started with; empty when that is not known.
+func Origin(runDir string) string {
+	text, err := ReadFile(filepath.Join(runDir, StartedFile))
 	if err != nil {
-		return s.Path(name)
+		return ""
 	}
-	line, _, _ := strings.Cut(string(data), "\n")
-	quoted, _ := strings.CutPrefix(line, origin)
-	file, err := strconv.Unquote(quoted)
-	if err != nil || !filepath.IsAbs(file) {
-		return s.Path(name)
-	}
-	return file
+	return readHead(text)[headFrom]
 }
 
 // StartedFile is the name, in a VM's run directory, of the definition that it

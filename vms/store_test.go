@@ -2,9 +2,11 @@ package vms
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,7 +17,7 @@ func newStore(t *testing.T) Store {
 	t.Helper()
 	root := t.TempDir()
 	none := func(string) string { return "" }
-	return Store{Dirs: FindDirs(none, root, 1000, root), Home: root, Arch: "x86_64", MachineID: "id", UID: 1000}
+	return Store{Dirs: FindDirs(Surroundings{Getenv: none, Home: root, UID: 1000, Tmp: root, Users: root}), Home: root, Arch: "x86_64", MachineID: "id", UID: 1000}
 }
 
 // put writes a file, its directories included.
@@ -31,12 +33,18 @@ func put(t *testing.T, path, text string) {
 
 func TestDirsFollowTheXDGSpecification(t *testing.T) {
 	env := map[string]string{}
-	find := func() Dirs { return FindDirs(func(name string) string { return env[name] }, "/home/u", 1000, "/tmp") }
+	run := t.TempDir()
+	if err := os.Chmod(run, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	find := func() Dirs {
+		return FindDirs(Surroundings{Getenv: func(name string) string { return env[name] }, Home: "/home/u", UID: os.Getuid(), Tmp: "/tmp", Users: "/nosuch"})
+	}
 	want := Dirs{
 		Config:  "/home/u/.config/qlaunch/vms",
 		Data:    "/home/u/.local/share/qlaunch",
 		State:   "/home/u/.local/state/qlaunch",
-		Runtime: "/tmp/qlaunch-1000",
+		Runtime: fmt.Sprintf("/tmp/qlaunch-%d", os.Getuid()),
 	}
 	if diff := cmp.Diff(want, find()); diff != "" {
 		t.Error(diff)
@@ -45,10 +53,55 @@ func TestDirsFollowTheXDGSpecification(t *testing.T) {
 	if diff := cmp.Diff(want, find()); diff != "" {
 		t.Error(diff)
 	}
-	env["XDG_CONFIG_HOME"], env["XDG_DATA_HOME"], env["XDG_STATE_HOME"], env["XDG_RUNTIME_DIR"] = "/c", "/d/", "/s", "/run/user/1000"
-	want = Dirs{Config: "/c/qlaunch/vms", Data: "/d/qlaunch", State: "/s/qlaunch", Runtime: "/run/user/1000/qlaunch"}
+	env["XDG_CONFIG_HOME"], env["XDG_DATA_HOME"], env["XDG_STATE_HOME"], env["XDG_RUNTIME_DIR"] = "/c", "/d/", "/s", run
+	want = Dirs{Config: "/c/qlaunch/vms", Data: "/d/qlaunch", State: "/s/qlaunch", Runtime: run + "/qlaunch", Session: run}
 	if diff := cmp.Diff(want, find()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestARuntimeDirectoryThatIsNotTheUsersOwnIsNotUsed(t *testing.T) {
+	uid := os.Getuid()
+	dir := t.TempDir()
+	users := filepath.Join(dir, "users")
+	logind := filepath.Join(users, strconv.Itoa(uid))
+	for path, mode := range map[string]fs.FileMode{"good": 0o700, "open": 0o755, "group": 0o750, "shut": 0o500} {
+		if err := errors.Join(os.Mkdir(filepath.Join(dir, path), 0o700), os.Chmod(filepath.Join(dir, path), mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, filepath.Join(dir, "file"), "")
+	chosen := func(runtime string) string {
+		env := map[string]string{"XDG_RUNTIME_DIR": runtime}
+		d := FindDirs(Surroundings{Getenv: func(name string) string { return env[name] }, Home: "/home/u", UID: uid, Tmp: "/t", Users: users})
+		if d.Session != "" && d.Runtime != filepath.Join(d.Session, "qlaunch") {
+			t.Errorf("%q: run directories in %s, and not in %s", runtime, d.Runtime, d.Session)
+		}
+		return d.Runtime
+	}
+	others := "/proc/self/root/usr" // root's
+	if uid == 0 {
+		others = filepath.Join(dir, "others")
+		if err := errors.Join(os.Mkdir(others, 0o700), os.Chown(others, 12345, 12345)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unusable := []string{"", "relative", ".", dir + "/nosuch", dir + "/file", dir + "/open", dir + "/group", dir + "/shut", others}
+	for _, runtime := range unusable {
+		if got, want := chosen(runtime), fmt.Sprintf("/t/qlaunch-%d", uid); got != want {
+			t.Errorf("without logind, %q: got %s, want %s", runtime, got, want)
+		}
+	}
+	if err := os.MkdirAll(logind, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, runtime := range unusable {
+		if got, want := chosen(runtime), logind+"/qlaunch"; got != want {
+			t.Errorf("%q: got %s, want %s", runtime, got, want)
+		}
+	}
+	if got, want := chosen(dir+"/good/"), dir+"/good/qlaunch"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
@@ -112,7 +165,7 @@ func TestAVMThatIsNotThere(t *testing.T) {
 	if _, err := s.Load("./web.toml"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := s.Started("web"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.Started("web", s.Env("web", "").RunDir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	for ref, want := range map[string]string{
@@ -135,17 +188,42 @@ func TestARunningVMIsKnownByWhatItWasStartedWith(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(t, filepath.Join(vm.RunDir, StartedFile), string(Format(vm)))
+	put(t, filepath.Join(vm.RunDir, StartedFile), string(append(Head(vm), Format(vm)...)))
 	if err := os.Remove(vm.File); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.Started("web")
+	if got := Origin(vm.RunDir); got != vm.File {
+		t.Errorf("from %q; want %q", got, vm.File)
+	}
+	vm.File = filepath.Join(vm.RunDir, "config.toml")
+	elsewhere := s
+	elsewhere.Dirs.Data, elsewhere.Dirs.State, elsewhere.Dirs.Runtime = "/d", "/s", "/r"
+	for _, s := range []Store{s, elsewhere} {
+		got, err := s.Started("web", vm.RunDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(vm, got, cmp.Comparer(sameForward)); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestAHeadIsBelievedInItsFormAlone(t *testing.T) {
+	s := newStore(t)
+	vm, err := Parse(nil, s.Env("web", s.Path("web")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	vm.File = filepath.Join(vm.RunDir, "config.toml")
-	if diff := cmp.Diff(vm, got, cmp.Comparer(sameForward)); diff != "" {
-		t.Error(diff)
+	for _, head := range []string{"", "# from web.toml\n", "# from \"web.toml\"\n# data \"x/web\"\n", "# data \"/elsewhere\"\n# state \"/etc\"\n", "\n# data \"/d/web\"\n", "# from \"/a\n"} {
+		put(t, filepath.Join(vm.RunDir, StartedFile), head+string(Format(vm)))
+		if got := Origin(vm.RunDir); got != "" {
+			t.Errorf("%q: from %q", head, got)
+		}
+		got, err := s.Started("web", vm.RunDir)
+		if err != nil || got.DataDir != vm.DataDir || got.StateDir != vm.StateDir {
+			t.Errorf("%q: data in %s, state in %s, %v", head, got.DataDir, got.StateDir, err)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
@@ -42,6 +43,9 @@ func (s *session) bringUp(ctx context.Context, ref string, timeout time.Duration
 // a time change that, and is waited for until the timeout.
 func (s *session) claimed(ctx context.Context, ref string, timeout time.Duration, do func(context.Context, vms.VM) (*guest, error)) (*guest, error) {
 	vm, err := s.load(ref)
+	if err == nil {
+		vm, err = launcher.Locate(vm, noQEMUs) // who has it already, if somebody has, is looked for under the lock
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +62,8 @@ func (s *session) claimed(ctx context.Context, ref string, timeout time.Duration
 	return g, errors.Join(err, lock.Release())
 }
 
+func noQEMUs() ([]launcher.QEMU, error) { return nil, nil }
+
 func (s *session) bringUpLocked(ctx context.Context, vm vms.VM) (*guest, error) {
 	g, err := s.find(vm)
 	if errors.Is(err, launcher.ErrNotRunning) {
@@ -69,16 +75,19 @@ func (s *session) bringUpLocked(ctx context.Context, vm vms.VM) (*guest, error) 
 // find gives a VM that runs, with the definition that it was started with. The
 // error wraps launcher.ErrNotRunning when it may be started.
 func (s *session) find(vm vms.VM) (*guest, error) {
+	look := sync.OnceValues(s.qemus)
+	vm, err := launcher.Locate(vm, look)
+	if err != nil {
+		return nil, err
+	}
 	process, err := launcher.Find(vm)
 	if errors.Is(err, launcher.ErrNotRunning) {
-		if err := launcher.NoOrphan(vm); err != nil {
-			return nil, err
-		}
+		return nil, cmp.Or(mayStart(vm, look), err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	started, err := s.store.Started(vm.Name)
+	started, err := s.store.Started(vm.Name, vm.RunDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		started, err = vm, nil // QEMU was started by hand, with the line that argv printed
 	}
@@ -87,6 +96,15 @@ func (s *session) find(vm vms.VM) (*guest, error) {
 		return nil, err
 	}
 	return s.watched(&guest{vm: started, process: process}, process.Started)
+}
+
+// mayStart finds, for a VM whose QEMU cannot be reached, the one that is there all the same, and one that has its address.
+func mayStart(vm vms.VM, look func() ([]launcher.QEMU, error)) error {
+	all, err := look()
+	if err != nil {
+		return err
+	}
+	return cmp.Or(launcher.NoQEMU(vm, all), launcher.FreeMACs(vm, all))
 }
 
 // start takes a VM that does not run from its definition to a running QEMU. All
@@ -102,6 +120,9 @@ func (s *session) start(ctx context.Context, vm vms.VM) (*guest, error) {
 // startReady starts a VM that is as ready left it.
 func (s *session) startReady(ctx context.Context, vm vms.VM, helper string) (*guest, error) {
 	s.timeline.reach("all that it needs is there")
+	if err := launcher.MakeDirs(vm); err != nil { // those of this environment: the VM may have run elsewhere before
+		return nil, err
+	}
 	if err := launcher.Sweep(vm); err != nil {
 		return nil, err
 	}

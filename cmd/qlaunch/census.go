@@ -3,16 +3,19 @@ package main
 import (
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/vms"
 )
 
 // census is the VMs that there are: those that are defined, and those that run without a definition in its place.
 type census struct {
 	names   []string                   // sorted
-	known   map[string]bool            // those with a run directory: none without one runs, but for orphans
+	known   map[string]bool            // those with a run directory, here or, with a QEMU, elsewhere
 	orphans map[string]launcher.Orphan // those whose QEMU cannot be reached
+	qemus   []launcher.QEMU            // those of this user, also of VMs that are not its own here
 }
 
 func (s *session) census() (census, error) {
@@ -20,33 +23,70 @@ func (s *session) census() (census, error) {
 	if err != nil {
 		return census{}, err
 	}
+	if err := launcher.CheckRunDir(filepath.Join(s.store.Dirs.Runtime, "any")); err != nil {
+		return census{}, err
+	}
 	entries, err := os.ReadDir(s.store.Dirs.Runtime)
 	if err != nil && !os.IsNotExist(err) {
 		return census{}, err
 	}
-	defined, known := names, map[string]bool{}
+	c := census{known: map[string]bool{}, orphans: map[string]launcher.Orphan{}}
 	for _, entry := range entries {
-		known[entry.Name()] = true
-		if _, found := slices.BinarySearch(defined, entry.Name()); found {
-			continue
-		}
-		if started, err := s.store.Started(entry.Name()); err == nil && launcher.IsRunning(started) {
-			names = append(names, entry.Name())
-		}
+		c.known[entry.Name()] = true
 	}
-	orphans, err := s.orphans()
-	if err != nil {
+	if c.qemus, err = s.qemus(); err != nil {
 		return census{}, err
 	}
-	names = slices.AppendSeq(names, maps.Keys(orphans))
-	slices.Sort(names)
-	return census{slices.Compact(names), known, orphans}, nil
+	mine := slices.DeleteFunc(slices.Clone(c.qemus), func(q launcher.QEMU) bool { return !s.has(q) })
+	for _, q := range mine {
+		c.known[q.Name] = true
+	}
+	for _, o := range launcher.Orphans(mine) {
+		c.orphans[o.Name] = o
+	}
+	for name := range c.known {
+		if _, defined := slices.BinarySearch(names, name); !defined && s.runs(name, c) {
+			c.names = append(c.names, name)
+		}
+	}
+	c.names = slices.AppendSeq(append(c.names, names...), maps.Keys(c.orphans))
+	slices.Sort(c.names)
+	c.names = slices.Compact(c.names)
+	return c, nil
+}
+
+// has tells whether a QEMU is that of a VM which this user has here.
+func (s *session) has(q launcher.QEMU) bool {
+	return filepath.Dir(q.RunDir) == s.store.Dirs.Runtime || q.IsOf(s.bare(q.Name))
+}
+
+// runs tells whether a VM without a definition runs, and can be reached.
+func (s *session) runs(name string, c census) bool {
+	at, err := launcher.Locate(s.bare(name), func() ([]launcher.QEMU, error) { return c.qemus, nil })
+	if err != nil {
+		return false
+	}
+	started, err := s.store.Started(name, at.RunDir)
+	return err == nil && launcher.IsRunning(started)
 }
 
 // mayRun tells whether a VM has anything that would be there if it ran.
 func (c census) mayRun(name string) bool {
 	_, orphan := c.orphans[name]
 	return orphan || c.known[name]
+}
+
+// orphan is the QEMU of a VM that cannot be reached, if it has one.
+func (c census) orphan(vm vms.VM) (launcher.Orphan, bool, error) {
+	o, ok := c.orphans[vm.Name]
+	return o, ok, nil
+}
+
+// with is a session that takes the QEMUs of a census for those that there are, in place of a look of its own for each VM.
+func (c census) with(s *session) *session {
+	own := *s
+	own.qemus = func() ([]launcher.QEMU, error) { return c.qemus, nil }
+	return &own
 }
 
 // names are the names of a census.

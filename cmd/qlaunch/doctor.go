@@ -73,7 +73,9 @@ func (s *session) examine(ctx context.Context, vm vms.VM, defined bool) []findin
 		findings = append(findings, findingOf(f.ID, f.Evidence, f.Err, f.Warning, f.Skipped))
 	}
 	pid := 0
-	if process, err := launcher.Find(vm); err == nil {
+	if at, err := launcher.Locate(vm, s.qemus); err != nil {
+		findings = append(findings, findingOf("rundir", "", err, nil, false))
+	} else if process, err := launcher.Find(at); err == nil {
 		pid = process.PID
 		process.Close()
 		findings = append(findings, consoleFinding(vm))

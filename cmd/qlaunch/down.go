@@ -103,7 +103,12 @@ func (s *session) forceDown(ctx context.Context, vm vms.VM, way shutdown) error 
 }
 
 // end ends a VM and removes what QEMU left. The caller holds the VM's lock.
+// It is looked for again: whoever had the lock before may have started it with another environment.
 func (s *session) end(ctx context.Context, vm vms.VM, way shutdown) error {
+	vm, err := launcher.Locate(vm, s.qemus)
+	if err != nil {
+		return err
+	}
 	if err := s.stop(ctx, vm, way); err != nil {
 		return err
 	}

@@ -118,7 +118,7 @@ func (e *edit) round(ctx context.Context) error {
 	if err := e.save(); err != nil {
 		return err
 	}
-	if launcher.IsRunning(vm) {
+	if at, err := launcher.Locate(vm, e.s.qemus); err == nil && launcher.IsRunning(at) {
 		e.s.notice("%s: applies at the next start", e.name)
 	}
 	return nil

@@ -65,6 +65,9 @@ func causes() []aCause {
 		{is(launcher.ErrNotRunning), exitNotRunning, nil},
 		{isA[*runsError], exitBusy, hintOf((*runsError).hint)},
 		{is(launcher.ErrBusy), exitBusy, nil},
+		{is(launcher.ErrRunning), exitBusy, nil},
+		{isA[*launcher.OpenError], exitBusy, nil},
+		{isA[*launcher.MACError], exitBusy, nil},
 		{isA[*launcher.OrphanError], exitBusy, hintOf(func(e *launcher.OrphanError) string { return "qlaunch down " + e.Name })},
 		{is(launcher.ErrConsoleTaken), exitBusy, nil},
 		{is(launcher.ErrAgentTaken), exitBusy, nil},
@@ -367,12 +370,17 @@ func inUseHint(e *launcher.InUseError) string {
 	return "qlaunch down " + shellLine([]string{e.VM})
 }
 
-// privateHint: what another made is not ours to change.
+// privateHint: what another made is not ours to change, and what lies in the data directory not to be moved away.
 func privateHint(e *launcher.NotPrivateError) string {
-	if !e.Mode {
-		return ""
+	switch {
+	case e.Mode:
+		return "chmod 700 " + shellLine([]string{e.Dir})
+	case e.Run && e.Own:
+		return "rm " + shellLine([]string{e.Dir})
+	case e.Run:
+		return "install -d -m 700 ~/.cache/run && export XDG_RUNTIME_DIR=~/.cache/run"
 	}
-	return "chmod 700 " + shellLine([]string{e.Dir})
+	return ""
 }
 
 // kvmHint: QEMU writes to the device too.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/qlaunch/qlaunch/launcher"
 )
 
 type lsCmd struct {
@@ -31,7 +29,7 @@ func (c *lsCmd) Run(ctx context.Context, s *session) error {
 		}
 		return nil
 	}
-	v := newVista(s, func() (map[string]launcher.Orphan, error) { return there.orphans, nil })
+	v := newVista(there.with(s), there.orphan)
 	v.brief = c.Output == "table"
 	all := v.lookAtAll(ctx, there)
 	if c.Output == "json" {

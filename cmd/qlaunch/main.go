@@ -17,11 +17,15 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
 // main is the only place that touches the process's surroundings.
-func main() {
+func main() { program("/run/user") }
+
+// program is main, with the directory where logind makes the users' runtime directories.
+func program(users string) {
 	began := time.Now()
 	// A command lives for milliseconds, and is done before a heap of 16 MiB is worth its first collection.
 	debug.SetGCPercent(400)
@@ -45,7 +49,9 @@ func main() {
 		executable:  executable,
 		exit:        os.Exit,
 		root:        "/",
-		store:       store(ctx),
+		store:       store(ctx, users),
+		users:       users,
+		qemus:       launcher.QEMUs,
 		began:       began,
 	}
 	os.Exit(s.main(ctx, os.Args[1:]))
@@ -60,11 +66,11 @@ func ends() []os.Signal {
 	return []os.Signal{os.Interrupt, syscall.SIGTERM}
 }
 
-func store(ctx context.Context) vms.Store {
+func store(ctx context.Context, users string) vms.Store {
 	home := findHome(ctx, os.Getenv("HOME"), os.Getuid()) // without one, ~/ and the defaults below it are refused where they are used
 	machineID, _ := os.ReadFile("/etc/machine-id")        // without one, MACs are stable all the same
 	return vms.Store{
-		Dirs:      vms.FindDirs(os.Getenv, home, os.Getuid(), os.TempDir()),
+		Dirs:      vms.FindDirs(vms.Surroundings{Getenv: os.Getenv, Home: home, UID: os.Getuid(), Tmp: os.TempDir(), Users: users}),
 		Home:      home,
 		Arch:      map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH],
 		MachineID: strings.TrimSpace(string(machineID)),

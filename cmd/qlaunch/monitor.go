@@ -16,7 +16,7 @@ import (
 // onMonitor does something with the monitor of a VM that runs. All of it has to
 // be done by the timeout, and it ends at once when QEMU does.
 func onMonitor(ctx context.Context, vm vms.VM, timeout time.Duration, do func(context.Context, *qmp.Monitor) error) error {
-	process, err := launcher.Find(vm)
+	process, err := reached(vm)
 	if err != nil {
 		return err
 	}

@@ -53,8 +53,11 @@ func (v *vista) lookAt(ctx context.Context, ref string, vm vms.VM) (overview, er
 		return overview{}, err
 	}
 	o := overviewOf(vm, status)
-	if status.PID == 0 {
-		return o.orOrphan(v.orphans)
+	switch {
+	case status.PID == 0:
+		return o.orOrphan(v.orphan(vm))
+	case status.State == launcher.Orphaned:
+		return o, nil
 	}
 	if !v.brief {
 		v.work(func() {
@@ -78,22 +81,11 @@ func overviewOf(vm vms.VM, status launcher.Status) overview {
 }
 
 // orOrphan is the overview of a VM without a QEMU that can be reached: it may have one that cannot.
-func (o overview) orOrphan(orphans func() (map[string]launcher.Orphan, error)) (overview, error) {
-	all, err := orphans()
-	if orphan, ok := all[o.Name]; ok {
+func (o overview) orOrphan(orphan launcher.Orphan, found bool, err error) (overview, error) {
+	if found {
 		o.State, o.Reason, o.PID, o.Started = launcher.Orphaned, "its pid file is gone", orphan.PID, orphan.Started
 	}
 	return o, err
-}
-
-// orphans are the QEMUs that cannot be reached, by their VMs.
-func (s *session) orphans() (map[string]launcher.Orphan, error) {
-	found, err := launcher.Orphans(s.store.Dirs.Runtime)
-	orphans := map[string]launcher.Orphan{}
-	for _, o := range found {
-		orphans[o.Name] = o
-	}
-	return orphans, err
 }
 
 // compare says how the definition of a VM that runs has changed since its start.

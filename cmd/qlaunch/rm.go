@@ -33,6 +33,9 @@ func (c *rmCmd) Run(ctx context.Context, s *session) error {
 
 func (c *rmCmd) one(ctx context.Context, s *session, name string) error {
 	vm, err := s.removable(name)
+	if err == nil {
+		vm, err = launcher.Locate(vm, s.qemus)
+	}
 	if err != nil {
 		return err
 	}
@@ -113,7 +116,9 @@ func lost(vm vms.VM) ([]string, error) {
 	}
 	var files []string
 	for _, entry := range entries {
-		if name := entry.Name(); name != "known_hosts" && name != "uefi-vars.fd" && !strings.HasPrefix(name, sshEntryFile) {
+		name := entry.Name()
+		kept := name == "known_hosts" || name == "uefi-vars.fd" || strings.HasPrefix(name, sshEntryFile) || launcher.IsKept(name)
+		if !kept {
 			files = append(files, filepath.Join(vm.DataDir, name))
 		}
 	}

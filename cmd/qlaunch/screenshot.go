@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -35,9 +34,11 @@ func (c *screenCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if !launcher.IsRunning(vm) {
-		return launcher.ErrNotRunning
+	process, err := reached(vm)
+	if err != nil {
+		return err
 	}
+	process.Close()
 	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
 		return &usageError{fmt.Errorf("%s: is a directory", c.File), "screenshot"}
 	}

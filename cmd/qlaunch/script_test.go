@@ -33,7 +33,7 @@ var update = flag.Bool("update", false, "write the expected outputs anew")
 func TestMain(m *testing.M) {
 	syscall.Umask(0o022)
 	testscript.Main(m, map[string]func(){
-		"qlaunch":   main,
+		"qlaunch":   func() { program(os.Getenv("RUN_USER")) },
 		"fake-qemu": fakeqemu.Main,
 		"interrupt": interrupt,
 		"terminal":  terminal,
@@ -97,6 +97,7 @@ func home(env *testscript.Env) error {
 	env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 	env.Setenv("XDG_RUNTIME_DIR", run)
 	env.Setenv("RUN", run)
+	env.Setenv("RUN_USER", filepath.Join(env.WorkDir, "run-user")) // never the user's own: a VM of the test's name may run there
 	env.Setenv("VMS", filepath.Join(env.WorkDir, "config/qlaunch/vms"))
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // else each program takes a second longer
 	env.Setenv("USER", "user")                // the hints name $USER as it is

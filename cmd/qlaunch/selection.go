@@ -34,8 +34,10 @@ func chosen(names []string, all bool, command string, every func() ([]string, er
 // runningNames are the VMs that run, orphans among them.
 func (s *session) runningNames() ([]string, error) {
 	c, err := s.census()
+	s = c.with(s)
 	return slices.DeleteFunc(c.names, func(name string) bool {
 		_, orphan := c.orphans[name]
-		return !orphan && !launcher.IsRunning(s.bare(name))
+		at, err := s.where(name)
+		return !orphan && err == nil && !launcher.IsRunning(at)
 	}), err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
@@ -28,7 +29,9 @@ func (s *session) unitDir() string {
 
 // manager is the user's systemd, where one can be asked.
 func (s *session) manager() (unit.Manager, bool) {
-	return unit.Manager{Verbose: s.showCommand}, unit.Reachable(s.getenv("XDG_RUNTIME_DIR"))
+	dir := s.store.Dirs.Session
+	environ := append(slices.Clone(s.environ), "XDG_RUNTIME_DIR="+dir) // the last one counts
+	return unit.Manager{Environ: environ, Verbose: s.showCommand}, unit.Reachable(dir)
 }
 
 // service gives the unit of a VM, or nil when the VM is to be started directly:
@@ -70,15 +73,11 @@ func (s *session) noManager(name string) {
 }
 
 func (s *session) whyNoManager() string {
-	runtime := s.getenv("XDG_RUNTIME_DIR")
-	usual := filepath.Join(s.root, "run/user", fmt.Sprint(s.store.UID))
-	switch {
-	case runtime == "" && unit.Reachable(usual):
-		return "XDG_RUNTIME_DIR is not set, as under su and cron: export XDG_RUNTIME_DIR=" + usual
-	case runtime == "":
-		return "XDG_RUNTIME_DIR is not set, as under su and cron, and no user manager runs: log in, by ssh or machinectl shell, or run loginctl enable-linger"
+	const cure = "log in, by ssh or machinectl shell, or run loginctl enable-linger"
+	if s.store.Dirs.Session == "" {
+		return "no runtime directory of yours, as under su and cron: " + cure
 	}
-	return "no user manager listens in " + runtime + ": log in, by ssh or machinectl shell, or run loginctl enable-linger"
+	return "no user manager listens in " + s.store.Dirs.Session + ": " + cure
 }
 
 // sameDirs tells a user manager that would look for VMs where this process does from one that would not.
@@ -87,7 +86,8 @@ func (s *session) sameDirs(ctx context.Context, manager unit.Manager) error {
 	if err != nil {
 		return err
 	}
-	theirs := vms.FindDirs(func(name string) string { return environment[name] }, environment["HOME"], s.store.UID, os.TempDir())
+	theirs := vms.FindDirs(vms.Surroundings{Getenv: func(name string) string { return environment[name] },
+		Home: environment["HOME"], UID: s.store.UID, Tmp: os.TempDir(), Users: s.users})
 	for _, dir := range []struct{ what, ours, theirs string }{
 		{"definitions", s.store.Dirs.Config, theirs.Config},
 		{"disks", s.store.Dirs.Data, theirs.Data},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,9 +32,11 @@ type session struct {
 	executable string    // the path of this program, for others that are to call it
 	exit       func(int) // ends the process; kong's --help uses it
 	root       string    // where the host's files are looked for
+	users      string    // where logind makes the users' runtime directories
 	verbose    bool
 	store      vms.Store
-	began      time.Time // when this process did
+	qemus      func() ([]launcher.QEMU, error) // the QEMUs of this user that run; launcher.QEMUs, or what that gave
+	began      time.Time                       // when this process did
 
 	// Of a session that is for one VM's start.
 	timeline  *timeline // nil: it is not timed
@@ -155,36 +158,56 @@ func (s *session) alive(ref string) (vms.VM, *launcher.Process, error) {
 	if err != nil {
 		return vms.VM{}, nil, err
 	}
-	process, err := launcher.Find(vm)
+	process, err := reached(vm)
 	return vm, process, err
 }
 
-func (s *session) asStarted(ref string) (vms.VM, error) {
-	name, _, err := s.store.Locate(ref)
-	if err != nil {
-		return vms.VM{}, &definitionError{err}
+// reached gives the QEMU of a VM that a command needs to run. An orphan, which no command but down reaches, is told from none.
+func reached(vm vms.VM) (*launcher.Process, error) {
+	process, err := launcher.Find(vm)
+	if errors.Is(err, launcher.ErrNotRunning) {
+		err = cmp.Or(launcher.NoOrphan(vm), err)
 	}
-	started, err := s.store.Started(name)
+	return process, err
+}
+
+func (s *session) asStarted(ref string) (vms.VM, error) {
+	at, err := s.where(ref)
+	if err != nil {
+		return vms.VM{}, err
+	}
+	started, err := s.store.Started(at.Name, at.RunDir)
 	if err == nil && launcher.IsRunning(started) {
 		return started, nil
 	}
 	vm, err := s.load(ref)
-	if err != nil {
-		if orphan := s.bare(name); isA[*launcher.OrphanError](launcher.NoOrphan(orphan)) {
-			return orphan, nil
-		}
+	if err != nil && isA[*launcher.OrphanError](launcher.NoOrphan(at)) {
+		return at, nil
 	}
+	vm.RunDir = at.RunDir
 	return vm, err
+}
+
+// where is a VM that the user names, of which nothing is known but where its files are: those of its QEMU, if it runs,
+// wherever the environment of this process would put them.
+func (s *session) where(ref string) (vms.VM, error) {
+	name, file, err := s.store.Locate(ref)
+	if err != nil {
+		return vms.VM{}, &definitionError{err}
+	}
+	vm := s.bare(name)
+	vm.File = file
+	return launcher.Locate(vm, s.qemus)
 }
 
 // origin is the user's word for a VM, or, where that is the name of one that was
 // started from a file elsewhere, that file.
 func (s *session) origin(ref string) string {
-	name, file, err := s.store.Locate(ref)
-	if err != nil || file != s.store.Path(name) || !launcher.IsRunning(s.bare(name)) {
+	at, err := s.where(ref)
+	if err != nil || at.File != s.store.Path(at.Name) || !launcher.IsRunning(at) {
 		return ref
 	}
-	if from := s.store.Origin(name); from != file {
+	if from := vms.Origin(at.RunDir); from != "" && from != at.File {
 		return from
 	}
 	return ref

@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -104,7 +103,7 @@ func (s *session) sshReady(ctx context.Context, vm vms.VM) (netip.AddrPort, erro
 
 // running takes hold of a VM that runs.
 func (s *session) running(vm vms.VM) (*guest, error) {
-	process, err := launcher.Find(vm)
+	process, err := reached(vm)
 	if err != nil {
 		return nil, err
 	}

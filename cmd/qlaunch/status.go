@@ -23,7 +23,7 @@ func (statusCmd) Help() string {
 func (statusCmd) Example() string { return "qlaunch status guestvm || qlaunch up guestvm" }
 
 func (c *statusCmd) Run(ctx context.Context, s *session) error {
-	o, err := newVista(s, s.orphans).look(ctx, c.Name)
+	o, err := newVista(s, launcher.FindOrphan).look(ctx, c.Name)
 	if err != nil {
 		return fmt.Errorf("status %s: %w", c.Name, err)
 	}

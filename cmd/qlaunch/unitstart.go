@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/unit"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/vms"
@@ -60,6 +61,9 @@ func (s *session) tellAddress(ctx context.Context, g *guest, tell func(string)) 
 }
 
 func (c *unitStartCmd) start(ctx context.Context, s *session) (*guest, error) {
+	if err := launcher.CheckRunDir(s.bare(c.Name).RunDir); err != nil {
+		return nil, err
+	}
 	if err := forgetFailure(s.bare(c.Name)); err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (s *session) warnOfLogout(names []string) {
 		return
 	}
 	for _, ref := range names {
-		if name, _, err := s.store.Locate(ref); err == nil && inUnit(s.bare(name)) {
+		if at, err := s.where(ref); err == nil && inUnit(at) {
 			s.notice("a logout ends your VMs, as you do not linger: loginctl enable-linger")
 			return
 		}
@@ -106,6 +106,9 @@ func (c *upCmd) one(ctx context.Context, s *session, name string, stage func(str
 // bringUp makes a VM run: through its unit, where it has one.
 func (c *upCmd) bringUp(ctx context.Context, s *session, name string) (*guest, error) {
 	vm, err := s.load(name)
+	if err == nil {
+		vm, err = launcher.Locate(vm, noQEMUs)
+	}
 	if err != nil {
 		return nil, err
 	}

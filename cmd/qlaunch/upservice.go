@@ -45,6 +45,9 @@ func (s *session) prepare(ctx context.Context, vm vms.VM) (*guest, error) {
 func (s *session) serve(ctx context.Context, svc *service, g *guest, job func() error) (*guest, error) {
 	err := s.startService(ctx, svc, g.vm, job)
 	if err == nil {
+		g.vm, err = launcher.Locate(g.vm, s.qemus)
+	}
+	if err == nil {
 		g.process, err = launcher.Find(g.vm)
 	}
 	if errors.Is(err, launcher.ErrNotRunning) {
@@ -54,7 +57,7 @@ func (s *session) serve(ctx context.Context, svc *service, g *guest, job func() 
 		g.close()
 		return nil, err
 	}
-	started, err := s.store.Started(g.vm.Name)
+	started, err := s.store.Started(g.vm.Name, g.vm.RunDir)
 	if err == nil {
 		g.vm = started
 	} else if !errors.Is(err, fs.ErrNotExist) {

@@ -35,9 +35,11 @@ func (c *viewCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if !launcher.IsRunning(vm) {
-		return launcher.ErrNotRunning
+	process, err := reached(vm)
+	if err != nil {
+		return err
 	}
+	process.Close()
 	if vm.Display.Type == vms.DisplayNone {
 		return &noDisplayError{errors.New("it has no display")}
 	}

@@ -16,18 +16,18 @@ import (
 // needs it, and what takes a processor takes turns. Else a thousand definitions that are read at the same time
 // would keep an answer of QEMU's waiting until its deadline is over.
 type vista struct {
-	s       *session
-	orphans func() (map[string]launcher.Orphan, error) // the VMs whose QEMU cannot be reached
-	turns   chan struct{}
-	brief   bool // what a table has no room for is not looked at: the unit, and what has changed in the definition
+	s      *session
+	orphan func(vms.VM) (launcher.Orphan, bool, error) // the QEMU of a VM that cannot be reached, if it has one
+	turns  chan struct{}
+	brief  bool // what a table has no room for is not looked at: the unit, and what has changed in the definition
 
 	loose    func() []string // the host's taps that are a port of no bridge
 	mu       sync.Mutex
 	pictures map[string]func() leases.Picture // by the bridge, and what was looked at
 }
 
-func newVista(s *session, orphans func() (map[string]launcher.Orphan, error)) *vista {
-	return &vista{s: s, orphans: orphans, turns: make(chan struct{}, runtime.GOMAXPROCS(0)), pictures: map[string]func() leases.Picture{},
+func newVista(s *session, orphan func(vms.VM) (launcher.Orphan, bool, error)) *vista {
+	return &vista{s: s, orphan: orphan, turns: make(chan struct{}, runtime.GOMAXPROCS(0)), pictures: map[string]func() leases.Picture{},
 		loose: sync.OnceValue(netsetup.LooseTaps)}
 }
 
@@ -58,7 +58,7 @@ func (v *vista) lookAtAll(ctx context.Context, c census) []overview {
 		}
 		asking.Go(tell)
 	})
-	share(readers, rest, func(i int) { all[i] = v.atRest(c.names[i]) })
+	share(readers, rest, func(i int) { all[i] = v.atRest(ctx, c.names[i]) })
 	asking.Wait()
 	return all
 }
@@ -89,11 +89,16 @@ func (v *vista) orInvalid(ctx context.Context, name string, vm vms.VM, err error
 	return o
 }
 
-// atRest is the overview of a VM that does not run.
-func (v *vista) atRest(name string) overview {
+// atRest is the overview of a VM that has no run directory, nor a QEMU among this user's processes. Its lock is asked all the
+// same: QEMU may have been started since those were looked at, or in another pid namespace.
+func (v *vista) atRest(ctx context.Context, name string) overview {
 	vm, err := v.s.load(name)
-	if err != nil {
+	switch {
+	case err != nil:
 		return v.unusable(name, err)
+	case launcher.IsRunning(vm):
+		vm, err = v.s.managed(name)
+		return v.orInvalid(ctx, name, vm, err)
 	}
 	return overviewOf(vm, launcher.Status{State: launcher.Stopped})
 }

@@ -37,7 +37,7 @@ func (c *waitCmd) run(ctx context.Context, s *session) error {
 	if c.For == goalStopped {
 		return c.stopped(ctx, vm)
 	}
-	if err := launcher.WaitRunning(ctx, vm); err != nil {
+	if vm, err = launcher.WaitRunning(ctx, vm); err != nil {
 		if errors.Is(err, qmp.ErrNoGreeting) {
 			return c.tooLate(err, "QEMU still does not answer")
 		}
@@ -56,9 +56,9 @@ func (c *waitCmd) run(ctx context.Context, s *session) error {
 }
 
 func (c *waitCmd) stopped(ctx context.Context, vm vms.VM) error {
-	process, err := launcher.Find(vm)
+	process, err := reached(vm)
 	if errors.Is(err, launcher.ErrNotRunning) {
-		return launcher.NoOrphan(vm) // one runs on, though no command reaches it but down
+		return nil
 	}
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 
 // Manager is a user's systemd.
 type Manager struct {
+	Environ []string            // systemctl's environment, whose XDG_RUNTIME_DIR says whose manager is asked; nil: this process's
 	Verbose func(argv []string) // is told each command
 }
 
@@ -27,7 +28,7 @@ const (
 )
 
 // Reachable tells whether a user manager is there to be asked. It listens on
-// this socket for as long as it lives; runtime is XDG_RUNTIME_DIR.
+// this socket for as long as it lives; runtime is the user's runtime directory, or empty.
 func Reachable(runtime string) bool {
 	if runtime == "" {
 		return false
@@ -58,6 +59,7 @@ func (m Manager) call(ctx context.Context, deadline time.Duration, words ...stri
 	argv := append([]string{"systemctl", "--user"}, words...)
 	m.Verbose(argv)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = m.Environ
 	var out, messages bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &messages
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's Ctrl-C is for this process, which ends it then

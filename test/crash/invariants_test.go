@@ -154,8 +154,8 @@ func (h *home) nothingIsLeft() {
 		return filepath.Base(name) == "qemu.log.1" || filepath.Base(name) == "console.log.1"
 	})
 	want := []string{
-		"run/", "run/qlaunch/", "run/qlaunch/web/", "run/qlaunch/web/lock",
-		"data/", "data/qlaunch/", "data/qlaunch/vms/", "data/qlaunch/vms/web/", "data/qlaunch/vms/web/disk1.raw",
+		"run/", "run/qlaunch/", "run/qlaunch/web/",
+		"data/", "data/qlaunch/", "data/qlaunch/vms/", "data/qlaunch/vms/web/", "data/qlaunch/vms/web/disk1.raw", "data/qlaunch/vms/web/lock",
 		"state/", "state/qlaunch/", "state/qlaunch/web/", "state/qlaunch/web/console.log", "state/qlaunch/web/qemu.log",
 	}
 	if diff := cmp.Diff(want, left); diff != "" {
