@@ -60,8 +60,13 @@ func Find(vm vms.VM) (*Process, error) {
 // earlier version or somebody's own hand has started it, that on its pid file. Where that cannot be told
 // it is said to: what is asked for would be lost if it did.
 func IsRunning(vm vms.VM) bool {
+	return IsHeld(vm) || pidFileLocked(vm)
+}
+
+// IsHeld is IsRunning for a VM without a run directory: the lock in the data directory alone is asked.
+func IsHeld(vm vms.VM) bool {
 	_, held := writeLock(runningFile(vm))
-	return held || pidFileLocked(vm)
+	return held
 }
 
 // pidFileLocked tells whether a QEMU holds the lock on its pid file, by which it can be reached.

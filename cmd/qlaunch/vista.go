@@ -96,7 +96,7 @@ func (v *vista) atRest(ctx context.Context, name string) overview {
 	switch {
 	case err != nil:
 		return v.unusable(name, err)
-	case launcher.IsRunning(vm):
+	case launcher.IsHeld(vm):
 		vm, err = v.s.managed(name)
 		return v.orInvalid(ctx, name, vm, err)
 	}
