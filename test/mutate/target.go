@@ -24,7 +24,7 @@ func targets() []target {
 			"errors.go", "forward.go", "mac.go", "name.go", "nearest.go", "size.go", "text.go",
 		}, []string{"parse_test.go", "values_test.go", "wrong_test.go", "reference_test.go", "format_test.go"}, "HugeFiles"},
 		{"setup", module + "netsetup", []string{"plan.go", "settle.go", "want.go"}, []string{"plan_test.go", "settle_test.go"}, ""},
-		{"judge", module + "netsetup/leases", []string{"judge.go", "rank.go"}, []string{"judge_test.go"}, ""},
+		{"judge", module + "netsetup/leases", []string{"judge.go", "rank.go"}, []string{"judge_test.go", "verdict_test.go"}, ""},
 	}
 }
 
