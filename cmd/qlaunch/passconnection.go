@@ -17,7 +17,7 @@ import (
 // passConnection gives ssh, which has called this program as its ProxyCommand, the connection to the guest (ProxyUseFdpass in
 // ssh_config(5)): nothing of ours is between the two then. ssh goes on when this process has ended, so another one stays
 // behind, which ends the connection when the VM ends.
-func (s *session) passConnection(conn *net.TCPConn, process *launcher.Process, vm vms.VM) error {
+func (s *session) passConnection(ctx context.Context, conn *net.TCPConn, process *launcher.Process, vm vms.VM) error {
 	socket, err := conn.File()
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func (s *session) passConnection(conn *net.TCPConn, process *launcher.Process, v
 	defer ssh.Close()
 	// In a session of its own, no Ctrl-C and no Ctrl-Z of the terminal reaches it; it gets nothing that a reader of ssh's
 	// output would wait for the end of, but for standard error, where it has a line to say.
-	watcher := exec.Command(s.executable, "watch-session", vm.Name)
+	watcher := exec.CommandContext(context.WithoutCancel(ctx), s.executable, "watch-session", vm.Name)
 	watcher.Stderr = s.ownStderr
 	watcher.ExtraFiles = []*os.File{socket, process.Handle(), ssh}
 	watcher.SysProcAttr = &unix.SysProcAttr{Setsid: true}

@@ -55,7 +55,7 @@ func (c *proxyCmd) run(ctx context.Context, s *session) error {
 	}
 	defer conn.Close()
 	if c.Pass {
-		return s.passConnection(conn, process, vm)
+		return s.passConnection(ctx, conn, process, vm)
 	}
 	defer trimming(ctx, vm)()
 	return relay(ctx, conn, s.stdin, s.stdout, func(in io.Reader) error {
