@@ -1,6 +1,7 @@
 package vms
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -61,7 +62,7 @@ func TestAMistakeIsSaidOnce(t *testing.T) {
 		"[[nic]]\nforward = [\"1:1\"]\n[[nic]]\nmac = \"x\"": 2,
 	} {
 		_, err := Parse([]byte(text), hostEnv())
-		if mistakes, ok := err.(Errors); !ok || len(mistakes) != want {
+		if mistakes, ok := errors.AsType[Errors](err); !ok || len(mistakes) != want {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -71,7 +72,7 @@ func TestAMistakeIsSaidOnce(t *testing.T) {
 func TestAPortIsTakenByTheFirst(t *testing.T) {
 	const text = "[[nic]]\ntype = \"user\"\nforward = [\n\"1000:22\",\n\"0.0.0.0:1000:23\",\n\"1000:24\",\n]\n"
 	_, err := Parse([]byte(text), hostEnv())
-	mistakes, ok := err.(Errors)
+	mistakes, ok := errors.AsType[Errors](err)
 	if !ok || len(mistakes) != 2 {
 		t.Fatalf("got %v", err)
 	}

@@ -307,14 +307,12 @@ func (f *finder) entry(kind *ast.FuncType, body *ast.BlockStmt) {
 	if _, only := body.List[0].(*ast.ReturnStmt); only {
 		return // what it returns is changed already
 	}
-	text := " if mutantIs(\x00) { "
-	var names []string
+	var zeros, names []string
 	for i, t := range f.types() {
 		name := "mutantResult" + string(rune('a'+i))
-		text += "var " + name + " " + t + "; "
-		names = append(names, name)
+		zeros, names = append(zeros, "var "+name+" "+t+"; "), append(names, name)
 	}
-	text += "return " + strings.Join(names, ", ") + " }; "
+	text := " if mutantIs(\x00) { " + strings.Join(zeros, "") + "return " + strings.Join(names, ", ") + " }; "
 	at := body.Lbrace + 1
 	f.add(kind, "is left at once", edit{at, at, text, 1, true})
 }
