@@ -24,7 +24,7 @@ var documented = regexp.MustCompile(`^(` + strings.Join([]string{
 	// Another command has removed the VM, or removes it now.
 	`(up|down|status|rm) 4 qlaunch: error: (up|down|status|rm) VM: no VM "VM": DIR/config/qlaunch/vms/VM.toml does not exist\|qlaunch: hint: qlaunch ls\|`,
 	// Another command has started it.
-	`rm 7 qlaunch: error: rm VM: it is running\|qlaunch: hint: qlaunch down VM\|`,
+	`rm 7 qlaunch: error: rm VM: it is running(: QEMU, pid PID)?\|qlaunch: hint: qlaunch down VM\|`,
 }, `|`) + `)$`)
 
 // VMs come, go and are removed under many hands.
