@@ -2,11 +2,13 @@ package launcher
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -49,6 +51,32 @@ func TestAVMRunsForEverybodyAsLongAsItsQEMULives(t *testing.T) {
 	}
 	if _, err := os.Lstat(runningFile(vm)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
+	}
+}
+
+// The kernel takes a process's command line from it before its files.
+func TestALockWhoseProcessCannotBeSeenIsThatOfAnEndOrOfAnotherPIDNamespace(t *testing.T) {
+	vm := testVM(t, noNIC)
+	for _, test := range []struct {
+		ends bool
+		want Status
+		says string
+	}{
+		{true, Status{State: Stopped}, "<nil>"},
+		{false, Status{}, runningFile(vm) + " is locked: its QEMU runs in another pid namespace"},
+	} {
+		held, err := holdRunning(vm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.ends {
+			time.AfterFunc(lastMoment/10, func() { _ = held.Close() })
+		}
+		got, err := Ask(t.Context(), vm)
+		if got != test.want || fmt.Sprint(err) != test.says {
+			t.Errorf("it ends, %v: %+v, %v", test.ends, got, err)
+		}
+		_ = held.Close()
 	}
 }
 

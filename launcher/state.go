@@ -102,7 +102,10 @@ func unreached(vm vms.VM) (Status, error) {
 			return Status{State: Orphaned, Reason: lostReason, PID: q.PID, Started: started}, nil
 		}
 	}
-	if _, held := writeLock(runningFile(vm)); held {
+	// A process that ends has lost its command line a moment before its files.
+	ctx, cancel := context.WithTimeout(context.Background(), lastMoment)
+	defer cancel()
+	if err := waitUnlocked(ctx, runningFile(vm)); err != nil {
 		return Status{}, fmt.Errorf("%s is locked: its QEMU runs in another pid namespace", runningFile(vm))
 	}
 	return Status{State: Stopped}, nil
