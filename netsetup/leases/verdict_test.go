@@ -234,3 +234,10 @@ func TestWhatIsDoubtfulIsBelievedLast(t *testing.T) {
 		t.Error(told)
 	}
 }
+
+func TestAFileWithoutATimeHasNoAge(t *testing.T) {
+	s := scene{err: errors.New("no")}
+	if got := judged(s, s.query(), nil); got.Age != 0 || got.Readable {
+		t.Errorf("%+v", got)
+	}
+}
