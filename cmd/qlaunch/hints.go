@@ -56,7 +56,6 @@ func causes() []aCause {
 		{isA[*vms.ClashError], exitBusy, hintOf(clashHint)},
 		{is(errInterrupted), exitInterrupted, nil},
 		{is(context.Canceled), exitInterrupted, nil},
-		{isA[*noAddressError], exitFailed, hintOf((*noAddressError).hint)},
 		{isA[*deadlineError], exitDeadline, hintOf[*deadlineError]((*deadlineError).hint)},
 		{isA[*takenError], exitBusy, hintOf((*takenError).hint)},
 		{isA[*mutedError], exitFailed, hintOf((*mutedError).hint)},
@@ -81,8 +80,6 @@ func causes() []aCause {
 		{isA[*breakerError], exitHost, hintOf((*breakerError).hint)},
 		{isA[*oldManagerError], exitHost, hintOf((*oldManagerError).hint)},
 		{isA[*unitError], exitFailed, hintOf((*unitError).hint)},
-
-		{isA[*launcher.ConsoleError], exitFailed, hintOf(consoleHint)},
 
 		{isA[*launcher.OldQEMUError], exitHost, fixed(`binary = "PATH" in the definition's [qemu] table, with a newer QEMU`)},
 		{is(launcher.ErrVhostDenied), exitHost, hintOf(func(e *launcher.VhostError) string { return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device) })},
@@ -115,7 +112,15 @@ func causes() []aCause {
 		{isA[*launcher.DiedError], exitQEMU, nil},
 		{is(launcher.ErrEnded), exitQEMU, nil},
 		{isA[*startError], exitQEMU, nil},
-	}, slices.Concat(setupCauses(), hostCauses(), networkCauses(), []aCause{{is(context.DeadlineExceeded), exitDeadline, nil}})...)
+	}, slices.Concat(silenceCauses(), setupCauses(), hostCauses(), networkCauses(), []aCause{{is(context.DeadlineExceeded), exitDeadline, nil}})...)
+}
+
+// silenceCauses are why a guest that runs is not heard of.
+func silenceCauses() []aCause {
+	return []aCause{
+		{isA[*noAddressError], exitFailed, hintOf((*noAddressError).hint)},
+		{isA[*launcher.ConsoleError], exitFailed, hintOf(consoleHint)},
+	}
 }
 
 // setupCauses are those that net setup and net teardown can fail by, beside those of a bridged NIC.

@@ -118,12 +118,12 @@ func claims(bridge string) []claim {
 // saidTaps reads [netsetup.TapsVariable] out of a process's environment: its taps on a bridge.
 func saidTaps(environ []byte, bridge string) []string {
 	var taps []string
-	for _, variable := range bytes.Split(environ, []byte{0}) {
+	for variable := range bytes.SplitSeq(environ, []byte{0}) {
 		value, ok := strings.CutPrefix(string(variable), netsetup.TapsVariable+"=")
 		if !ok {
 			continue
 		}
-		for _, word := range strings.Fields(value) {
+		for word := range strings.FieldsSeq(value) {
 			if tap, of, _ := strings.Cut(word, "="); of == bridge {
 				taps = append(taps, tap)
 			}
@@ -138,7 +138,7 @@ func (c *claim) identify(status []byte) bool {
 	for line := range strings.Lines(string(status)) {
 		key, value, _ := strings.Cut(line, ":")
 		var ids []uint32
-		for _, field := range strings.Fields(value) {
+		for field := range strings.FieldsSeq(value) {
 			id, err := strconv.ParseUint(field, 10, 32)
 			if err != nil {
 				break
