@@ -165,18 +165,32 @@ func FreeMACs(vm vms.VM, all []QEMU) error {
 // bridgedMACs are the addresses of a QEMU's NICs that are on a bridge.
 func (q QEMU) bridgedMACs() []string {
 	bridged := map[string]bool{}
-	var macs []string
-	for i := range len(q.words) - 1 {
-		var object struct{ Type, ID, Netdev, MAC string }
-		if q.words[i] != "-netdev" && q.words[i] != "-device" || json.Unmarshal([]byte(q.words[i+1]), &object) != nil {
-			continue
+	for _, word := range q.options("-netdev") {
+		var backend struct{ Type, ID string }
+		if json.Unmarshal([]byte(word), &backend) == nil {
+			bridged[backend.ID] = backend.Type == "tap" || backend.Type == "bridge"
 		}
-		switch {
-		case q.words[i] == "-netdev":
-			bridged[object.ID] = object.Type == "tap" || object.Type == "bridge"
-		case bridged[object.Netdev]:
-			macs = append(macs, object.MAC)
+	}
+	var macs []string
+	for _, word := range q.options("-device") {
+		var nic struct{ Netdev, MAC string }
+		if json.Unmarshal([]byte(word), &nic) != nil { // an earlier version wrote devices in JSON
+			nic.Netdev, nic.MAC = optionOf(word, "netdev"), optionOf(word, "mac")
+		}
+		if bridged[nic.Netdev] {
+			macs = append(macs, nic.MAC)
 		}
 	}
 	return macs
+}
+
+// options are the words behind each of an option's places.
+func (q QEMU) options(name string) []string {
+	var words []string
+	for i := range len(q.words) - 1 {
+		if q.words[i] == name {
+			words = append(words, q.words[i+1])
+		}
+	}
+	return words
 }
