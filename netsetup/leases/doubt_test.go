@@ -146,7 +146,8 @@ func (h *network) confirmed(t *testing.T) {
 	g.run(t, "ip addr add 192.168.122.73/24 dev eth0")
 	q := h.doubtful(t, "virbr0", mac, "192.168.122.73", time.Hour)
 	ip(t, "neigh replace 192.168.122.73 lladdr "+mac.String()+" dev virbr0 nud stale")
-	q.Since = time.Now().Add(time.Second) // all that stands there is from before
+	time.Sleep(50 * time.Millisecond) // the kernel tells times in hundredths of a second: all that stands there is from before
+	q.Since = time.Now()
 	want := "192.168.122.73: lease from before this start, STALE → 192.168.122.73"
 	if diff := cmp.Diff(want, verdicts(q, Look(t.Context(), q))); diff != "" {
 		t.Error(diff)
