@@ -51,8 +51,11 @@ func largerDisk(d vms.Disk) error {
 		return nil
 	}
 	has, _, err := diskSize(d)
-	if err != nil || has <= d.Size {
-		return nil // what is wrong with it, its own check says
+	if err != nil {
+		return nil //nolint:nilerr // what is wrong with it, its own check says
+	}
+	if has <= d.Size {
+		return nil
 	}
 	return fmt.Errorf("disk %s: size = %q, and it has %v: a disk %w", d.Path, d.Size, has, ErrNotShrunk)
 }

@@ -47,25 +47,32 @@ func notOpen(vm vms.VM) error {
 	}
 	for _, dir := range fds {
 		pid, _ := strconv.Atoi(strings.Split(dir, "/")[2])
-		entries, err := os.ReadDir(dir)
-		if err != nil || pid == os.Getpid() {
-			continue // another's, or one that has ended
+		if pid == os.Getpid() {
+			continue
 		}
-		for _, entry := range entries {
-			id, ok := inodeOf(filepath.Join(dir, entry.Name()))
-			if !ok {
-				continue
-			}
-			file := held[id]
-			if file == "" && logs[id] != "" && isWritten(pid, entry.Name()) {
-				file = logs[id]
-			}
-			if file != "" {
-				return &OpenError{file, pid, programOf(pid)}
-			}
+		if file := openIn(dir, pid, held, logs); file != "" {
+			return &OpenError{file, pid, programOf(pid)}
 		}
 	}
 	return nil
+}
+
+// openIn gives the first of the files that a process, whose descriptors are in dir, has open, of logs those that it writes.
+func openIn(dir string, pid int, held, logs map[inode]string) string {
+	entries, _ := os.ReadDir(dir) // none of another user's process, or of one that has ended
+	for _, entry := range entries {
+		id, ok := inodeOf(filepath.Join(dir, entry.Name()))
+		if !ok {
+			continue
+		}
+		if file := held[id]; file != "" {
+			return file
+		}
+		if file := logs[id]; file != "" && isWritten(pid, entry.Name()) {
+			return file
+		}
+	}
+	return ""
 }
 
 // inodes are the regular files below a directory, but for those that commands of ours open for a moment.

@@ -264,7 +264,7 @@ func TestWhatQEMUSaysOfItsEndIsACause(t *testing.T) {
 	} {
 		died := &DiedError{Words: words}
 		for _, cause := range []error{ErrArchCapabilities, ErrDiskInUse, ErrNoSpice} {
-			if got := errors.Is(died, cause); got != (cause == want) {
+			if got := errors.Is(died, cause); got != errors.Is(want, cause) {
 				t.Errorf("%s: is %q: %v", words, cause, got)
 			}
 		}

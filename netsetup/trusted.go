@@ -52,20 +52,15 @@ func trusted(root, path string, owner uint32) error {
 			continue
 		}
 		next := filepath.Join(at, name)
-		err := component(root, path, next, owner)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		target, err := step(root, path, next, owner)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
-		}
-		target, err := os.Readlink(filepath.Join(root, next))
-		if errors.Is(err, unix.EINVAL) { // not a link
+		case target == "":
 			at = next
 			continue
-		}
-		if err != nil {
-			return err
 		}
 		const mostLinks = 40 // the kernel's own bound, path_resolution(7)
 		if links++; links > mostLinks {
@@ -77,6 +72,18 @@ func trusted(root, path string, owner uint32) error {
 		rest = append(strings.Split(target, "/"), rest...)
 	}
 	return nil
+}
+
+// step looks at one part of the way to a path, and gives where it leads to if that is a symbolic link.
+func step(root, path, part string, owner uint32) (target string, err error) {
+	if err := component(root, path, part, owner); err != nil {
+		return "", err
+	}
+	target, err = os.Readlink(filepath.Join(root, part))
+	if errors.Is(err, unix.EINVAL) { // not a link
+		return "", nil
+	}
+	return target, err
 }
 
 // component looks at one part of the way to a path. Nobody can write a symbolic link, whatever its mode: symlink(7).

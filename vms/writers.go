@@ -64,11 +64,11 @@ func checkAbove(path string) error {
 			return err
 		}
 		next := filepath.Join(at, name)
-		info, err := os.Lstat(next)
+		target, err := checkLink(next)
 		if err != nil {
 			return err
 		}
-		if info.Mode().Type() != fs.ModeSymlink {
+		if target == "" {
 			at = next
 			continue
 		}
@@ -76,19 +76,24 @@ func checkAbove(path string) error {
 		if links++; links > mostLinks {
 			return &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
 		}
-		if err := checkOwner(next, info); err != nil {
-			return err
-		}
-		target, err := os.Readlink(next)
-		if err != nil {
-			return err
-		}
 		if filepath.IsAbs(target) {
 			at = "/"
 		}
 		rest = append(strings.Split(target, "/"), rest...)
 	}
 	return nil
+}
+
+// checkLink gives where a path leads to if it is a symbolic link, which must be the user's own or root's.
+func checkLink(path string) (target string, err error) {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != fs.ModeSymlink {
+		return "", err
+	}
+	if err := checkOwner(path, info); err != nil {
+		return "", err
+	}
+	return os.Readlink(path)
 }
 
 // checkDir says whether only the user and root can replace what is in a directory. In a sticky one everybody keeps to

@@ -45,7 +45,13 @@ type aCause struct {
 
 // causes is all that can go wrong and has a code or a cure of its own.
 func causes() []aCause {
-	return append([]aCause{
+	return slices.Concat(commandCauses(), launcherCauses(), silenceCauses(), setupCauses(), hostCauses(), networkCauses(),
+		[]aCause{{is(context.DeadlineExceeded), exitDeadline, nil}})
+}
+
+// commandCauses are those of the commands, and of a VM that is not as they need it.
+func commandCauses() []aCause {
+	return []aCause{
 		{isA[*usageError], exitUsage, hintOf((*usageError).hint)},
 		{isA[*sudoError], exitUsage, hintOf((*sudoError).hint)},
 		{isA[vms.Errors], exitUsage, nil},
@@ -80,7 +86,12 @@ func causes() []aCause {
 		{isA[*breakerError], exitHost, hintOf((*breakerError).hint)},
 		{isA[*oldManagerError], exitHost, hintOf((*oldManagerError).hint)},
 		{isA[*unitError], exitFailed, hintOf((*unitError).hint)},
+	}
+}
 
+// launcherCauses are those of a start: what QEMU needs and lacks, and how it ends.
+func launcherCauses() []aCause {
+	return []aCause{
 		{isA[*launcher.OldQEMUError], exitHost, fixed(`binary = "PATH" in the definition's [qemu] table, with a newer QEMU`)},
 		{is(launcher.ErrVhostDenied), exitHost, hintOf(func(e *launcher.VhostError) string { return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device) })},
 		{is(launcher.ErrNoVhost), exitHost, fixed("sudo modprobe vhost_net")},
@@ -112,7 +123,7 @@ func causes() []aCause {
 		{isA[*launcher.DiedError], exitQEMU, nil},
 		{is(launcher.ErrEnded), exitQEMU, nil},
 		{isA[*startError], exitQEMU, nil},
-	}, slices.Concat(silenceCauses(), setupCauses(), hostCauses(), networkCauses(), []aCause{{is(context.DeadlineExceeded), exitDeadline, nil}})...)
+	}
 }
 
 // silenceCauses are why a guest that runs is not heard of.

@@ -37,13 +37,13 @@ func (c *waitCmd) run(ctx context.Context, s *session) error {
 	if c.For == goalStopped {
 		return c.stopped(ctx, vm)
 	}
-	if vm, err = launcher.WaitRunning(ctx, vm); err != nil {
+	if _, err := launcher.WaitRunning(ctx, vm); err != nil {
 		if errors.Is(err, qmp.ErrNoGreeting) {
 			return c.tooLate(err, "QEMU still does not answer")
 		}
 		return c.tooLate(err, "it still does not run")
 	}
-	if vm, err = s.managed(c.Name); err != nil {
+	if vm, err = s.managed(c.Name); err != nil { // as it was started, which may be another definition
 		return err
 	}
 	g, err := s.running(vm)

@@ -207,7 +207,7 @@ func TestWhatAnotherCouldChangeIsRefusedBeforeAnythingIsDone(t *testing.T) {
 func layersOf(t *testing.T) (restore func()) {
 	t.Helper()
 	dirs := []string{"/etc", "/var/lib", "/usr/local", "/usr/lib/qemu", "/run"}
-	base, err := os.MkdirTemp(os.Getenv(insideVar), "layer")
+	base, err := os.MkdirTemp(os.Getenv(insideVar), "layer") //nolint:usetesting // what is detached below it may outlive the test
 	must(t, err)
 	for i, dir := range dirs {
 		upper, work := filepath.Join(base, fmt.Sprint(i, "upper")), filepath.Join(base, fmt.Sprint(i, "work"))

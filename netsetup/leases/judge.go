@@ -56,7 +56,8 @@ func judgeLease(q Query, v view, base *baseline, r reading, l lease) Address {
 		a.Freshness = ThisStart // the file cannot tell, the guest's use of it can
 	}
 	a.expired = !l.expiry.IsZero() && !l.expiry.After(v.at)
-	if a.expired && a.Refused == "" && !(ours && (holding{state: n.state}.sure() || n.seen().After(l.expiry) || v.answered[l.ip])) {
+	confirmed := ours && (holding{state: n.state}.sure() || n.seen().After(l.expiry) || v.answered[l.ip])
+	if a.expired && a.Refused == "" && !confirmed {
 		a.Refused = unconfirmed
 	}
 	return v.held(q, a, l.ip)

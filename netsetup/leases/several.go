@@ -24,23 +24,22 @@ func WaitAny(ctx context.Context, waiters []*Waiter, progress func(Stage)) (Addr
 	over := make([]bool, len(waiters))
 	first := len(waiters) // the first NIC that has an address
 	var calm <-chan time.Time
-	for range waiters {
-		for got := false; !got; {
-			select {
-			case i := <-ended:
-				got, over[i] = true, true
-				if ends[i].err == nil && first == len(waiters) {
-					calm = time.After(settle)
-				}
-				if ends[i].err == nil {
-					first = min(first, i)
-				}
-			case <-calm:
-				stop()
+	for slices.Contains(over, false) {
+		select {
+		case i := <-ended:
+			over[i] = true
+			if ends[i].err != nil {
+				break
 			}
-			if first < len(waiters) && !slices.Contains(over[:first], false) {
-				stop()
+			if calm == nil {
+				calm = time.After(settle)
 			}
+			first = min(first, i)
+		case <-calm:
+			stop()
+		}
+		if first < len(waiters) && !slices.Contains(over[:first], false) {
+			stop()
 		}
 	}
 	if first < len(waiters) {

@@ -2,6 +2,7 @@ package leases
 
 import (
 	"context"
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -75,7 +76,7 @@ func TestNoAddressOnAnyNICIsTheErrorOfTheOneThatCameFurthest(t *testing.T) {
 	expect(t, answer{Err: want}, waitAny(ctx, waiters))
 	late := &WaitError{Query: Query{Bridge: "virbr0", MAC: secondMAC}, Stage: Frames, Err: context.DeadlineExceeded}
 	ends := []end{{err: &WaitError{Stage: Silent}}, {err: late}, {err: &WaitError{Stage: Frames}}}
-	if got := furthest(ends); got != error(late) {
+	if got := furthest(ends); !errors.Is(got, late) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -84,12 +84,12 @@ func (w *Waiter) Wait(ctx context.Context, progress func(Stage)) (Address, error
 		if seen, err = w.look(ctx); err != nil {
 			return Address{}, w.failure(err)
 		}
-		if seen.belief != now && w.findServer(ctx) {
-			continue
-		}
-		if seen.belief == now || seen.belief == later && isCalm {
+		if seen.settled(isCalm) {
 			stage.to(Addressed)
 			return seen.address, nil
+		}
+		if w.findServer(ctx) {
+			continue
 		}
 		stage.to(seen.stage)
 		w.nudge(ctx, seen.reports)
@@ -154,6 +154,9 @@ type sight struct {
 
 	believed []Address // all that can be believed, now or later
 }
+
+// settled says whether the address can be given: at once, or because what is at hand has stood for long enough.
+func (s sight) settled(isCalm bool) bool { return s.belief == now || s.belief == later && isCalm }
 
 // look reads the sources, and picks the address to believe first. The watches are set before the files are read: what
 // changes after that makes an event.

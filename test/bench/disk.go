@@ -156,11 +156,11 @@ func (v variant) arguments(line string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	disk := device[1]
+	disk := []string{device[1]}
 	for key, value := range more {
-		disk += fmt.Sprintf(",%s=%v", key, value)
+		disk = append(disk, fmt.Sprintf("%s=%v", key, value))
 	}
-	args := append(slices.Clone(v.args), "-blockdev", string(value), "-device", disk)
+	args := append(slices.Clone(v.args), "-blockdev", string(value), "-device", strings.Join(disk, ","))
 	for i, arg := range args {
 		args[i] = strconv.Quote(arg)
 	}
