@@ -1,11 +1,11 @@
 package leases
 
-// Refused is the first address that a source holds for the guest, and that cannot be its own here: its field of that name
-// says why.
+// Refused is the first address that a source of the host's holds for the guest, and that cannot be its own here: its field
+// of that name says why. What the guest's agent claims is left out: a guest can claim any address, and that explains nothing.
 func Refused(reports []Report) (Address, bool) {
 	for _, r := range reports {
 		for _, a := range r.Addresses {
-			if a.Refused != "" {
+			if a.Refused != "" && a.Source != Agent {
 				return a, true
 			}
 		}

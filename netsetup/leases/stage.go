@@ -117,7 +117,7 @@ func stageOf(reports []Report, sends bool) Stage {
 		stage = Frames
 	}
 	for _, r := range reports {
-		if sends && r.Matched && r.Source != Neighbours && r.Source != FDB {
+		if sends && r.Matched && r.Source != Neighbours && r.Source != FDB && r.Source != Agent {
 			stage = Leased
 		}
 	}
