@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,7 +23,11 @@ const (
 	CommandDown    Command = "down"
 	CommandRestart Command = "restart"
 	CommandRemove  Command = "rm"
+	CommandEntry   Command = "ssh-config"
 )
+
+// commands are all of them: the file says nothing else.
+var commands = []Command{CommandUp, CommandDown, CommandRestart, CommandRemove, CommandEntry}
 
 // Starts tells whether a VM that does not run now is about to.
 func (c Command) Starts() bool { return c == CommandUp || c == CommandRestart }
@@ -45,8 +50,7 @@ func AtWork(vm vms.VM) (Holder, bool) {
 		return Holder{}, false
 	}
 	h, ok := signature(path)
-	known := h.Command.Starts() || h.Command == CommandDown || h.Command == CommandRemove
-	if !ok || !known || openFile(h.PID, path) == "" {
+	if !ok || !slices.Contains(commands, h.Command) || openFile(h.PID, path) == "" {
 		return Holder{}, false
 	}
 	return h, true

@@ -119,7 +119,7 @@ func ignoreExit(err error) error {
 }
 
 func TestAVMThatACommandIsAboutToStartIsStarting(t *testing.T) {
-	for command, want := range map[Command]State{CommandUp: Starting, CommandRestart: Starting, CommandDown: Stopped, CommandRemove: Stopped} {
+	for command, want := range map[Command]State{CommandUp: Starting, CommandRestart: Starting, CommandDown: Stopped, CommandRemove: Stopped, CommandEntry: Stopped} {
 		vm := testVM(t, noNIC)
 		lock, err := Acquire(t.Context(), vm, command)
 		if err != nil {

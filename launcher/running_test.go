@@ -80,6 +80,34 @@ func TestALockWhoseProcessCannotBeSeenIsThatOfAnEndOrOfAnotherPIDNamespace(t *te
 	}
 }
 
+// A crowd of commands at work on one VM saw this one.
+func TestAStartThatBeginsWhileAnEndIsWaitedForIsAStart(t *testing.T) {
+	vm := testVM(t, noNIC)
+	held, err := holdRunning(vm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	begun := make(chan *Lock, 1)
+	time.AfterFunc(lastMoment/10, func() {
+		lock, err := tryLock(lockFile(vm))
+		if err == nil {
+			err = sign(lock.file, CommandUp)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		begun <- lock
+	})
+	got, err := Ask(t.Context(), vm)
+	if err != nil || got.State != Starting {
+		t.Errorf("%+v, %v; want %s", got, err, Starting)
+	}
+	if lock := <-begun; lock != nil {
+		_ = lock.Release()
+	}
+}
+
 func TestARunDirectoryIsReadInItsFormAlone(t *testing.T) {
 	for text, want := range map[string]string{
 		"\"/run/user/1000/qlaunch/web\"\n": "/run/user/1000/qlaunch/web",

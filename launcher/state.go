@@ -40,7 +40,7 @@ const askDeadline = time.Second
 func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	p, err := Find(vm)
 	if errors.Is(err, ErrNotRunning) {
-		return absent(vm)
+		return absent(ctx, vm)
 	}
 	if err != nil {
 		return Status{}, err
@@ -60,7 +60,7 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	case ctx.Err() != nil:
 		return Status{}, context.Cause(ctx)
 	case errors.Is(context.Cause(asking), ErrEnded), !IsRunning(vm):
-		return absent(vm)
+		return absent(ctx, vm)
 	case (brokeOff(err) || errors.Is(err, fs.ErrNotExist)) && p.Wait(asking) == nil:
 		return Ask(ctx, vm) // it ended, and another may have come since
 	default:
@@ -73,12 +73,26 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 }
 
 // absent is the status of a VM whose QEMU cannot be found by its pid file: it may be about to have one, or have lost it.
-func absent(vm vms.VM) (Status, error) {
+func absent(ctx context.Context, vm vms.VM) (Status, error) {
 	if h, ok := starter(vm); ok {
 		return Status{State: Starting, Reason: h}, nil
 	}
+	s, err := unreached(vm)
+	if !errors.Is(err, errUnseen) {
+		return s, err
+	}
+	// A start that began between those looks had the lock before it had a QEMU: by now that can be found, or its command.
+	if h, ok := starter(vm); ok {
+		return Status{State: Starting, Reason: h}, nil
+	}
+	if pidFileLocked(vm) {
+		return Ask(ctx, vm)
+	}
 	return unreached(vm)
 }
+
+// errUnseen says that the holder of a VM's lock is no process that can be seen here.
+var errUnseen = errors.New("its QEMU runs in another pid namespace")
 
 // unreached tells what a QEMU does that holds the lock in its data directory and not that on its pid file: it is an
 // orphan, or has only begun, or ends this moment, which is waited for.
@@ -106,7 +120,7 @@ func unreached(vm vms.VM) (Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lastMoment)
 	defer cancel()
 	if err := waitUnlocked(ctx, runningFile(vm)); err != nil {
-		return Status{}, fmt.Errorf("%s is locked: its QEMU runs in another pid namespace", runningFile(vm))
+		return Status{}, fmt.Errorf("%s is locked: %w", runningFile(vm), errUnseen)
 	}
 	return Status{State: Stopped}, nil
 }
