@@ -66,8 +66,13 @@ func noQEMUs() ([]launcher.QEMU, error) { return nil, nil }
 
 func (s *session) bringUpLocked(ctx context.Context, vm vms.VM) (*guest, error) {
 	g, err := s.find(vm)
-	if errors.Is(err, launcher.ErrNotRunning) {
+	switch {
+	case errors.Is(err, launcher.ErrNotRunning):
 		return s.start(ctx, vm)
+	case err == nil: // the command that started it may have been killed before it wrote this
+		runs := g.vm
+		runs.File = vm.File
+		s.startedSSHEntry(ctx, runs)
 	}
 	return g, err
 }

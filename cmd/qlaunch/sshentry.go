@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,7 +54,7 @@ func (s *session) startedSSHEntry(ctx context.Context, vm vms.VM) {
 }
 
 // keepSSHEntry writes a VM's entry into its data directory, unless the same is there. A name that the user's own configuration
-// has an entry for stays that one's.
+// has an entry for stays that one's. The caller holds the VM's lock.
 func (s *session) keepSSHEntry(ctx context.Context, vm vms.VM, include sshInclude) (changed bool, err error) {
 	hosts := []string{vm.Name, sshHost(vm)}
 	if include.claimedBy(vm.Name) != "" {
@@ -79,23 +78,18 @@ func (s *session) noticeClaimed(name string, include sshInclude) {
 	}
 }
 
-// writeSSHEntry writes an entry, whole or not at all: a half one would be an error to every ssh of the user.
+// writeSSHEntry writes an entry, whole or not at all: a half one would be an error to every ssh of the user. The draft has one
+// name, so that what a killed command leaves of it is the next one's to finish.
 func writeSSHEntry(file, entry string) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(file), sshEntryFile+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(entry)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), file)
+	draft := file + ".new"
+	err := os.WriteFile(draft, []byte(entry), 0o600)
+	if err == nil {
+		err = os.Rename(draft, file)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		_ = os.Remove(draft)
 	}
-	return nil
+	return err
 }
 
 // sshInclude is the line by which the user's ssh reads the entries of all VMs.

@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
+	"time"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -24,11 +27,7 @@ func (s *session) installSSH(ctx context.Context) error {
 		return err
 	}
 	for _, name := range names {
-		vm, err := s.load(name)
-		if err == nil {
-			_, err = s.keepSSHEntry(ctx, vm, include)
-		}
-		if err != nil {
+		if err := s.claimSSHEntry(ctx, name, include); err != nil {
 			s.notice("%s: has no entry until its next start: %v", name, err)
 		}
 		s.noticeClaimed(name, include)
@@ -40,6 +39,27 @@ func (s *session) installSSH(ctx context.Context) error {
 		}
 		return now, nil
 	})
+}
+
+// entryDeadline is how long a command at work on a VM is waited for. One that starts it writes the entry itself.
+const entryDeadline = 5 * time.Second
+
+// claimSSHEntry is keepSSHEntry for a VM whose lock nobody holds yet.
+func (s *session) claimSSHEntry(ctx context.Context, name string, include sshInclude) error {
+	vm, err := s.load(name)
+	if err != nil {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, entryDeadline)
+	defer cancel()
+	lock, err := launcher.Claim(waiting, vm, launcher.CommandEntry)
+	if err != nil {
+		return err
+	}
+	if vm, err = s.load(name); err == nil { // what was waited for may have been its removal
+		_, err = s.keepSSHEntry(ctx, vm, include)
+	}
+	return errors.Join(err, lock.Release())
 }
 
 // uninstallSSH takes back what installSSH has written. The entries go with their VMs.
