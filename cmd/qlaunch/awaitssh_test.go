@@ -14,12 +14,53 @@ import (
 // The sshd answers at an address that the sources come to hold after the first one, which is nobody's: 127.0.0.2 has no
 // listener on the port.
 func TestSSHIsTriedAtAnAddressThatComesLater(t *testing.T) {
-	sshd, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	sshd := serveSSH(t, "127.0.0.1:0")
+	first, second := netip.MustParseAddr("127.0.0.2"), sshd.Addr()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	trial := newSSHTrial(vms.VM{SSH: vms.SSH{Port: sshd.Port()}}, stop)
+	trial.try(ctx, 0, first)
+	trial.tryAll(ctx, 0, []leases.Address{{IP: first}, {IP: second}, {IP: netip.MustParseAddr("::1")}})
+	trial.all.Wait()
+	if answered, _ := trial.best(); answered != second {
+		t.Errorf("%v answered, and the error is %v", answered, trial.err)
 	}
-	defer sshd.Close()
-	go func() { // ends with the listener
+	if trial.tried[netip.MustParseAddr("::1")] != nil {
+		t.Error("IPv6 is tried beside IPv4")
+	}
+}
+
+// The second NIC's sshd answers at once, the first NIC's a moment later, or never.
+func TestTheFirstNICThatSSHAnswersAtIsTheVMs(t *testing.T) {
+	for _, early := range []bool{true, false} {
+		second := serveSSH(t, "127.0.0.1:0")
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		trial := newSSHTrial(vms.VM{SSH: vms.SSH{Port: second.Port()}}, stop)
+		first := netip.MustParseAddr("127.0.0.2")
+		trial.try(ctx, 0, first)
+		trial.try(ctx, 1, second.Addr())
+		want := second.Addr()
+		if early {
+			want = first
+			time.AfterFunc(sshSettles/10, func() { serveSSH(t, netip.AddrPortFrom(first, second.Port()).String()) })
+		}
+		trial.all.Wait()
+		stop()
+		if answered, _ := trial.best(); answered != want {
+			t.Errorf("%v answered, want %v", answered, want)
+		}
+	}
+}
+
+// serveSSH greets whoever comes until the test ends.
+func serveSSH(t *testing.T, at string) netip.AddrPort {
+	sshd, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Error(err)
+		return netip.AddrPort{}
+	}
+	t.Cleanup(func() { _ = sshd.Close() })
+	go func() {
 		for {
 			conn, err := sshd.Accept()
 			if err != nil {
@@ -29,18 +70,5 @@ func TestSSHIsTriedAtAnAddressThatComesLater(t *testing.T) {
 			_ = conn.Close()
 		}
 	}()
-	first, second := netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.1")
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	defer stop()
-	port := netip.MustParseAddrPort(sshd.Addr().String()).Port()
-	trial := &sshTrial{vm: vms.VM{SSH: vms.SSH{Port: port}}, stop: stop, tried: map[netip.Addr]bool{}}
-	trial.try(ctx, first)
-	trial.tryAll(ctx, []leases.Address{{IP: first}, {IP: second}, {IP: netip.MustParseAddr("::1")}})
-	trial.all.Wait()
-	if trial.answered != second {
-		t.Errorf("%v answered, and the error is %v", trial.answered, trial.err)
-	}
-	if trial.tried[netip.MustParseAddr("::1")] {
-		t.Error("IPv6 is tried beside IPv4")
-	}
+	return netip.MustParseAddrPort(sshd.Addr().String())
 }
