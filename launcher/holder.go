@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -26,11 +25,17 @@ const (
 	CommandEntry   Command = "ssh-config"
 )
 
-// commands are all of them: the file says nothing else.
-var commands = []Command{CommandUp, CommandDown, CommandRestart, CommandRemove, CommandEntry}
-
 // Starts tells whether a VM that does not run now is about to.
 func (c Command) Starts() bool { return c == CommandUp || c == CommandRestart }
+
+// isKnown tells a command from what else may stand in a file.
+func (c Command) isKnown() bool {
+	switch c {
+	case CommandUp, CommandDown, CommandRestart, CommandRemove, CommandEntry:
+		return true
+	}
+	return false
+}
 
 // Holder is the process that holds a VM's lock, by what it wrote into the lock
 // file: "PID COMMAND".
@@ -50,7 +55,7 @@ func AtWork(vm vms.VM) (Holder, bool) {
 		return Holder{}, false
 	}
 	h, ok := signature(path)
-	if !ok || !slices.Contains(commands, h.Command) || openFile(h.PID, path) == "" {
+	if !ok || !h.Command.isKnown() || openFile(h.PID, path) == "" {
 		return Holder{}, false
 	}
 	return h, true
