@@ -46,13 +46,29 @@ func MakeDisks(ctx context.Context, vm vms.VM, verbose func(argv []string)) erro
 	return makeUEFIVars(vm)
 }
 
+// imageTool makes and grows images.
+const imageTool = "qemu-img"
+
+// needsQEMUImg tells whether a start makes a disk, or grows it.
+func needsQEMUImg(d vms.Disk) bool {
+	err := checkDisk(d)
+	if err != nil {
+		return errors.Is(err, ErrDiskMissing) && d.Size > 0
+	}
+	has, _, err := diskSize(d)
+	return err == nil && d.Size > has
+}
+
 // usable says what is wrong with a disk that is there, or that there is none and none can be made.
 func usable(d vms.Disk) error {
 	err := checkDisk(d)
 	if err == nil {
 		err = checkSize(d)
 	}
-	if err == nil || errors.Is(err, ErrDiskMissing) && d.Size > 0 {
+	if errors.Is(err, ErrDiskMissing) && d.Size > 0 {
+		err = madeIn(filepath.Dir(d.Path))
+	}
+	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("disk %s: %w", d.Path, err)
@@ -70,7 +86,7 @@ func makeDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
 	if err := os.MkdirAll(filepath.Dir(d.Path), 0o700); err != nil {
 		return err
 	}
-	argv := []string{"qemu-img", "create", "-q", "-f", string(d.Format), part, strconv.FormatUint(uint64(d.Size), 10)}
+	argv := []string{imageTool, "create", "-q", "-f", string(d.Format), part, strconv.FormatUint(uint64(d.Size), 10)}
 	verbose(argv)
 	if err := runQEMUImg(ctx, "create", argv); err != nil {
 		_ = os.Remove(part)

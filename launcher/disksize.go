@@ -40,7 +40,7 @@ func growDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
 	if err := checkSize(d); err != nil {
 		return err
 	}
-	argv := []string{"qemu-img", "resize", "-q", "-f", string(d.Format), d.Path, strconv.FormatUint(uint64(d.Size), 10)}
+	argv := []string{imageTool, "resize", "-q", "-f", string(d.Format), d.Path, strconv.FormatUint(uint64(d.Size), 10)}
 	verbose(argv)
 	return runQEMUImg(ctx, "resize", argv)
 }

@@ -76,6 +76,7 @@ func Warnings(vm vms.VM, root string) []error {
 // checks is the one list of what a start depends on, in the order in which a start tells of it.
 func checks(vm vms.VM) []check {
 	list := []check{{"qemu", installed(vm.QEMU.Binary), func() error { return checkProgram(vm.QEMU.Binary) }, nil}}
+	list = append(list, check{"directories", vm.DataDir + ", its state and its run directory can be written", func() error { return checkDirs(vm) }, nil})
 	for _, file := range []struct{ id, what, path string }{{"kernel", "kernel image", vm.Kernel.Image}, {"initrd", "initrd", vm.Kernel.Initrd}} {
 		if file.path == "" {
 			continue
@@ -94,6 +95,9 @@ func checks(vm vms.VM) []check {
 	if vm.Firmware == vms.UEFI {
 		image, err := installedUEFI(vm)
 		list = append(list, check{"uefi", image.Code, func() error { return cmp.Or(err, checkUEFIVars(vm)) }, nil})
+	}
+	if slices.ContainsFunc(vm.Disks, needsQEMUImg) {
+		list = append(list, check{"qemu-img", installed(imageTool), func() error { return checkProgram(imageTool) }, nil})
 	}
 	for i, d := range vm.Disks {
 		list = append(list, check{fmt.Sprintf("disk%d", i), d.Path, func() error { return cmp.Or(usable(d), unlocked(vm, d)) }, func() error { return largerDisk(d) }})

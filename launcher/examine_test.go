@@ -65,12 +65,14 @@ func TestTheExaminationTellsOfEachThingAVMNeeds(t *testing.T) {
 	want := fmt.Sprintf(`skipped kvm: accel = "tcg"
 ok qemu: %s
 ok qemu-version: QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)
+ok directories: %s, its state and its run directory can be written
 ok kernel: %s/k
+ok qemu-img: %s
 ok disk0: %s
 ok memory: the host has 4GiB available and 0B of swap
 ok disk-space: %s
 ok vhost-net: /dev/vhost-net opens
-`, qemu, dir, vm.Disks[0].Path, space.Evidence)
+`, qemu, vm.DataDir, dir, installed(imageTool), vm.Disks[0].Path, space.Evidence)
 	if diff := cmp.Diff(want, findings(t, vm, root)); diff != "" {
 		t.Errorf("- want, + got:\n%s", diff)
 	}
@@ -86,12 +88,14 @@ func TestTheExaminationTellsWhatIsMissing(t *testing.T) {
 	want := fmt.Sprintf(`skipped kvm: accel = "tcg"
 fail qemu: qemu-system-none: not installed
 skipped qemu-version: no QEMU
+ok directories: %s, its state and its run directory can be written
 fail kernel: kernel image %s/none: cannot be used: no such file or directory
+ok qemu-img: %s
 ok disk0: %s
 skipped memory: no such file or directory
 warn disk-space: %s
 warn vhost-net: /dev/vhost-net: no such file or directory: QEMU itself moves the network's packets, which is slower
-`, filepath.Dir(vm.File), vm.Disks[0].Path, space.Evidence)
+`, vm.DataDir, filepath.Dir(vm.File), installed(imageTool), vm.Disks[0].Path, space.Evidence)
 	if diff := cmp.Diff(want, findings(t, vm, root)); diff != "" {
 		t.Errorf("- want, + got:\n%s", diff)
 	}

@@ -29,7 +29,7 @@ var (
 // does within a tenth of a second on an idle host and before the guest runs.
 const greetDeadline = 30 * time.Second
 
-// NoQEMUError says that the QEMU that a VM asks for is not installed.
+// NoQEMUError says that the QEMU that a VM asks for, or the tool for its disks, is not installed.
 type NoQEMUError struct{ Binary string }
 
 // Error names the program.

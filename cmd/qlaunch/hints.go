@@ -355,6 +355,8 @@ func noQEMUHint(e *launcher.NoQEMUError) string {
 		return "sudo apt install qemu-system-x86"
 	case "qemu-system-aarch64":
 		return "sudo apt install qemu-system-arm"
+	case "qemu-img":
+		return "sudo apt install qemu-utils"
 	default:
 		return ""
 	}

@@ -111,6 +111,7 @@ func wrongs() []struct {
 		{&launcher.KVMError{Device: "/dev/kvm", Err: errors.New("input/output error")}, 5, ""},
 		{&launcher.NoQEMUError{Binary: "qemu-system-x86_64"}, 5, "sudo apt install qemu-system-x86"},
 		{&launcher.NoQEMUError{Binary: "qemu-system-aarch64"}, 5, "sudo apt install qemu-system-arm"},
+		{&launcher.NoQEMUError{Binary: "qemu-img"}, 5, "sudo apt install qemu-utils"},
 		{&launcher.NoQEMUError{Binary: "my-qemu"}, 5, ""},
 		{&launcher.OldQEMUError{Binary: "qemu-system-x86_64", Major: 5, Minor: 2}, 5, `binary = "PATH" in the definition's [qemu] table, with a newer QEMU`},
 		{&launcher.VhostError{Device: "/dev/vhost-net", Group: "kvm", Err: launcher.ErrVhostDenied}, 5, "sudo usermod -aG kvm $USER # then log in again"},
