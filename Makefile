@@ -55,7 +55,7 @@ install:
 	install -D -m 0755 build/qlaunch $(DESTDIR)$(PREFIX)/bin/qlaunch
 	@# The units of the users' systemd, with the path that the binary has now.
 	for unit in qlaunch@.service qlaunch.slice qlaunch-logs.service qlaunch-logs.timer; do \
-		sed 's|/usr/local/bin/qlaunch|$(PREFIX)/bin/qlaunch|' launcher/unit/$$unit | \
+		sed 's|/usr/local/bin/qlaunch|$(PREFIX)/bin/qlaunch|' launcher/systemd/$$unit | \
 			install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/user/$$unit || exit 1; \
 	done
 

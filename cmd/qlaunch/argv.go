@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -40,15 +40,15 @@ func (s *session) argv(name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := launcher.MakeDirs(vm); err != nil {
+	if err := qemu.MakeDirs(vm); err != nil {
 		return nil, err
 	}
-	files := launcher.Files{Devices: launcher.FindDevices(vm)}
-	if files.UEFI, err = launcher.FindUEFI(vm); err != nil {
+	files := qemu.Files{Devices: qemu.FindDevices(vm)}
+	if files.UEFI, err = qemu.FindUEFI(vm); err != nil {
 		return nil, err
 	}
 	if len(bridged(vm)) == 0 {
-		return launcher.Args(vm, files), nil
+		return qemu.Args(vm, files), nil
 	}
 	if files.Helper, err = netsetup.FindHelper(vm.QEMU.Helper); err != nil {
 		return nil, err
@@ -63,5 +63,5 @@ func (s *session) argv(name string) ([]string, error) {
 		}
 		vm.NICs[i].Bridge = bridge.Name
 	}
-	return launcher.Args(vm, files), nil
+	return qemu.Args(vm, files), nil
 }

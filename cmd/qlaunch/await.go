@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
 	"github.com/qlaunch/qlaunch/qmp/agent"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -55,9 +55,9 @@ func (s *session) await(ctx context.Context, g *guest, until goal, timeout time.
 }
 
 // address waits for the guest's address, if a NIC of its can have one.
-func (g *guest) address(ctx context.Context, stage func(string)) (leases.Address, error) {
+func (g *guest) address(ctx context.Context, stage func(string)) (lease.Address, error) {
 	if len(g.waiters) == 0 {
-		return leases.Address{}, nil
+		return lease.Address{}, nil
 	}
 	waiting, stop := context.WithCancel(ctx)
 	var claimed netip.Addr
@@ -67,8 +67,8 @@ func (g *guest) address(ctx context.Context, stage func(string)) (leases.Address
 			stop()
 		}
 	})
-	found, err := leases.WaitAny(waiting, g.waiters, func(reached leases.Stage) {
-		if reached < leases.Addressed { // else the address itself says it
+	found, err := lease.WaitAny(waiting, g.waiters, func(reached lease.Stage) {
+		if reached < lease.Addressed { // else the address itself says it
 			stage(reached.String())
 		}
 	})
@@ -80,9 +80,9 @@ func (g *guest) address(ctx context.Context, stage func(string)) (leases.Address
 		return found, nil
 	case claimed.IsValid():
 		stage("address " + claimed.String())
-		return leases.Address{IP: claimed}, nil
+		return lease.Address{IP: claimed}, nil
 	}
-	return leases.Address{}, err
+	return lease.Address{}, err
 }
 
 // How a guest's own word is waited for: what it says has to stand for as long as a lease may still come,
@@ -98,7 +98,7 @@ const (
 // an address, but the first answer comes as soon as the agent does.
 func (g *guest) claim(ctx context.Context) netip.Addr {
 	for pause := firstClaimWait; ; pause = min(2*pause, lastClaimWait) {
-		t := told{path: launcher.AgentSocket(g.vm)}
+		t := told{path: qemu.AgentSocket(g.vm)}
 		if t.interfaces, t.err = interfaces(ctx, g.vm); t.err != nil {
 			return netip.Addr{} // ctx has ended, or what is there is no agent
 		}
@@ -119,7 +119,7 @@ func (g *guest) claim(ctx context.Context) netip.Addr {
 
 // awaitAgent waits until the guest's agent answers.
 func awaitAgent(ctx context.Context, vm vms.VM) error {
-	a, err := launcher.OpenAgent(ctx, vm)
+	a, err := qemu.OpenAgent(ctx, vm)
 	if err != nil {
 		return err
 	}
@@ -148,13 +148,13 @@ func sshEndpoint(vm vms.VM, address netip.Addr) (netip.AddrPort, error) {
 type deadlineError struct {
 	vm      vms.VM
 	timeout time.Duration
-	stage   leases.Stage
+	stage   lease.Stage
 	cause   error // why there is no address, as far as that can be seen; may be nil
 	err     error
 }
 
 func (e *deadlineError) Error() string {
-	wait, ofLease := errors.AsType[*leases.WaitError](e.err)
+	wait, ofLease := errors.AsType[*lease.WaitError](e.err)
 	if !ofLease {
 		return fmt.Sprintf("%v, after %s; the VM keeps running", e.err, e.timeout)
 	}
@@ -172,13 +172,13 @@ func (e *deadlineError) hint() string {
 	if _, hint := verdict(e.cause); hint != "" {
 		return hint
 	}
-	_, ofLease := errors.AsType[*leases.WaitError](e.err)
+	_, ofLease := errors.AsType[*lease.WaitError](e.err)
 	switch {
 	case errors.Is(e.err, agent.ErrSilent):
 		return fmt.Sprintf("does qemu-guest-agent run in it? qlaunch logs %s", e.vm.Name)
 	case !ofLease:
 		return fmt.Sprintf("does an sshd run in it? qlaunch logs %s", e.vm.Name)
-	case e.stage == leases.Silent:
+	case e.stage == lease.Silent:
 		return fmt.Sprintf("has it booted? qlaunch logs %s", e.vm.Name)
 	}
 	return fmt.Sprintf("does a DHCP server answer on the bridge? qlaunch ip %s --explain", e.vm.Name)
@@ -189,13 +189,13 @@ func deadline(err error, vm vms.VM, timeout time.Duration) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, launcher.ErrEnded):
-		return launcher.Died(vm)
+	case errors.Is(err, qemu.ErrEnded):
+		return qemu.Died(vm)
 	case !errors.Is(err, context.DeadlineExceeded):
 		return orInterrupted(err)
 	}
 	e := &deadlineError{vm: vm, timeout: timeout, err: err}
-	if wait, ok := errors.AsType[*leases.WaitError](err); ok {
+	if wait, ok := errors.AsType[*lease.WaitError](err); ok {
 		e.stage = wait.Stage
 	}
 	return e

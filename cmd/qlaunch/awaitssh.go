@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/qlaunch/qlaunch/netsetup"
-	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -29,7 +29,7 @@ func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, err
 	t.try(ctx, 0, first)
 	for nic, w := range g.waiters {
 		t.all.Go(func() { // a watch that breaks leaves the addresses that it has told
-			_ = w.Follow(ctx, func(believed []leases.Address) { t.tryAll(ctx, nic, believed) })
+			_ = w.Follow(ctx, func(believed []lease.Address) { t.tryAll(ctx, nic, believed) })
 		})
 	}
 	t.all.Wait()
@@ -44,7 +44,7 @@ func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, err
 // the kernel has for it.
 func (g *guest) notTaken(address netip.Addr) error {
 	for _, q := range g.queries {
-		if holder := leases.Holder(q, address); holder != "" {
+		if holder := lease.Holder(q, address); holder != "" {
 			return &takenError{name: g.vm.Name, query: q, address: address, holder: holder}
 		}
 	}
@@ -54,7 +54,7 @@ func (g *guest) notTaken(address netip.Addr) error {
 // takenError says that another machine on the bridge answers at a guest's address.
 type takenError struct {
 	name    string
-	query   leases.Query
+	query   lease.Query
 	address netip.Addr
 	holder  string
 }
@@ -88,7 +88,7 @@ func newSSHTrial(vm vms.VM, stop context.CancelFunc) *sshTrial {
 }
 
 // tryAll tries the addresses of the better family: IPv6 alone where there is no IPv4.
-func (t *sshTrial) tryAll(ctx context.Context, nic int, believed []leases.Address) {
+func (t *sshTrial) tryAll(ctx context.Context, nic int, believed []lease.Address) {
 	for _, a := range believed {
 		if a.IP.BitLen() == believed[0].IP.BitLen() {
 			t.try(ctx, nic, a.IP)

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -20,7 +20,7 @@ func TestSSHIsTriedAtAnAddressThatComesLater(t *testing.T) {
 	defer stop()
 	trial := newSSHTrial(vms.VM{SSH: vms.SSH{Port: sshd.Port()}}, stop)
 	trial.try(ctx, 0, first)
-	trial.tryAll(ctx, 0, []leases.Address{{IP: first}, {IP: second}, {IP: netip.MustParseAddr("::1")}})
+	trial.tryAll(ctx, 0, []lease.Address{{IP: first}, {IP: second}, {IP: netip.MustParseAddr("::1")}})
 	trial.all.Wait()
 	if answered, _ := trial.best(); answered != second {
 		t.Errorf("%v answered, and the error is %v", answered, trial.err)

@@ -10,19 +10,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/netsetup"
-	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
 // guest is a VM that runs, and what is needed to wait for it.
 type guest struct {
 	vm      vms.VM // as it was started
-	process *launcher.Process
-	queries []leases.Query   // for the NICs that can have its address, in the definition's order
-	waiters []*leases.Waiter // one for each of them
-	started bool             // by this process
+	process *qemu.Process
+	queries []lease.Query   // for the NICs that can have its address, in the definition's order
+	waiters []*lease.Waiter // one for each of them
+	started bool            // by this process
 }
 
 func (g *guest) close() {
@@ -44,14 +44,14 @@ func (s *session) bringUp(ctx context.Context, ref string, timeout time.Duration
 func (s *session) claimed(ctx context.Context, ref string, timeout time.Duration, do func(context.Context, vms.VM) (*guest, error)) (*guest, error) {
 	vm, err := s.load(ref)
 	if err == nil {
-		vm, err = launcher.Locate(vm, noQEMUs) // who has it already, if somebody has, is looked for under the lock
+		vm, err = qemu.Locate(vm, noQEMUs) // who has it already, if somebody has, is looked for under the lock
 	}
 	if err != nil {
 		return nil, err
 	}
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	lock, err := launcher.Claim(waiting, vm, launcher.CommandUp)
+	lock, err := qemu.Claim(waiting, vm, qemu.CommandUp)
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +62,12 @@ func (s *session) claimed(ctx context.Context, ref string, timeout time.Duration
 	return g, errors.Join(err, lock.Release())
 }
 
-func noQEMUs() ([]launcher.QEMU, error) { return nil, nil }
+func noQEMUs() ([]qemu.QEMU, error) { return nil, nil }
 
 func (s *session) bringUpLocked(ctx context.Context, vm vms.VM) (*guest, error) {
 	g, err := s.find(vm)
 	switch {
-	case errors.Is(err, launcher.ErrNotRunning):
+	case errors.Is(err, qemu.ErrNotRunning):
 		return s.start(ctx, vm)
 	case err == nil: // the command that started it may have been killed before it wrote this
 		runs := g.vm
@@ -78,15 +78,15 @@ func (s *session) bringUpLocked(ctx context.Context, vm vms.VM) (*guest, error) 
 }
 
 // find gives a VM that runs, with the definition that it was started with. The
-// error wraps launcher.ErrNotRunning when it may be started.
+// error wraps qemu.ErrNotRunning when it may be started.
 func (s *session) find(vm vms.VM) (*guest, error) {
 	look := sync.OnceValues(s.qemus)
-	vm, err := launcher.Locate(vm, look)
+	vm, err := qemu.Locate(vm, look)
 	if err != nil {
 		return nil, err
 	}
-	process, err := launcher.Find(vm)
-	if errors.Is(err, launcher.ErrNotRunning) {
+	process, err := qemu.Find(vm)
+	if errors.Is(err, qemu.ErrNotRunning) {
 		return nil, cmp.Or(mayStart(vm, look), err)
 	}
 	if err != nil {
@@ -104,12 +104,12 @@ func (s *session) find(vm vms.VM) (*guest, error) {
 }
 
 // mayStart finds, for a VM whose QEMU cannot be reached, the one that is there all the same, and one that has its address.
-func mayStart(vm vms.VM, look func() ([]launcher.QEMU, error)) error {
+func mayStart(vm vms.VM, look func() ([]qemu.QEMU, error)) error {
 	all, err := look()
 	if err != nil {
 		return err
 	}
-	return cmp.Or(launcher.NoQEMU(vm, all), launcher.FreeMACs(vm, all))
+	return cmp.Or(qemu.NoQEMU(vm, all), qemu.FreeMACs(vm, all))
 }
 
 // start takes a VM that does not run from its definition to a running QEMU. All
@@ -125,13 +125,13 @@ func (s *session) start(ctx context.Context, vm vms.VM) (*guest, error) {
 // startReady starts a VM that is as ready left it.
 func (s *session) startReady(ctx context.Context, vm vms.VM, helper string) (*guest, error) {
 	s.timeline.reach("all that it needs is there")
-	if err := launcher.MakeDirs(vm); err != nil { // those of this environment: the VM may have run elsewhere before
+	if err := qemu.MakeDirs(vm); err != nil { // those of this environment: the VM may have run elsewhere before
 		return nil, err
 	}
-	if err := launcher.Sweep(vm); err != nil {
+	if err := qemu.Sweep(vm); err != nil {
 		return nil, err
 	}
-	if err := launcher.MakeDisks(ctx, vm, s.showCommand); err != nil {
+	if err := qemu.MakeDisks(ctx, vm, s.showCommand); err != nil {
 		return nil, err
 	}
 	// What the leases say now is what the answer is told from later. The helper is at work meanwhile.
@@ -148,7 +148,7 @@ func (s *session) startReady(ctx context.Context, vm vms.VM, helper string) (*gu
 		g.close()
 		return nil, err
 	}
-	process, err := launcher.Start(ctx, vm, taps, func(argv []string) {
+	process, err := qemu.Start(ctx, vm, taps, func(argv []string) {
 		s.showCommand(argv)
 		s.timeline.reach("QEMU is executed")
 	})
@@ -206,17 +206,17 @@ func (s *session) ready(ctx context.Context, vm vms.VM) (_ vms.VM, helper string
 
 // settle is ready, but for what other definitions have to do with it.
 func (s *session) settle(ctx context.Context, vm vms.VM) (_ vms.VM, helper string, err error) {
-	vm, noKVM, err := launcher.ResolveAccel(vm)
+	vm, noKVM, err := qemu.ResolveAccel(vm)
 	if err != nil {
 		return vm, "", err
 	}
 	if noKVM != nil {
 		s.notice("%s: runs under tcg, which is slow: %v", vm.Name, noKVM)
 	}
-	if err := launcher.Check(vm); err != nil {
+	if err := qemu.Check(vm); err != nil {
 		return vm, "", err
 	}
-	for _, warning := range launcher.Warnings(vm, s.root) {
+	for _, warning := range qemu.Warnings(vm, s.root) {
 		s.notice("%s: %v", vm.Name, warning)
 	}
 	vm.NICs = slices.Clone(vm.NICs) // the caller's are being read
@@ -240,7 +240,7 @@ func (s *session) watched(g *guest, since time.Time) (*guest, error) {
 	}
 	for _, nic := range addressed(g.vm) {
 		q := s.query(g.vm, nic, since)
-		waiter, err := leases.NewWaiter(q)
+		waiter, err := lease.NewWaiter(q)
 		if err != nil {
 			g.close()
 			return g, err
@@ -251,8 +251,8 @@ func (s *session) watched(g *guest, since time.Time) (*guest, error) {
 }
 
 // query asks for the address of a NIC of a VM that was started at a time.
-func (s *session) query(vm vms.VM, nic vms.NIC, since time.Time) leases.Query {
-	return leases.Query{
+func (s *session) query(vm vms.VM, nic vms.NIC, since time.Time) lease.Query {
+	return lease.Query{
 		Root: s.root, Bridge: nic.Bridge, MAC: nic.MAC.HardwareAddr(), Since: since, Kin: macsOn(vm, nic.Bridge),
 		Server: func() string { return s.serverLeases(nic.Bridge) },
 	}

@@ -6,16 +6,16 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
 // census is the VMs that there are: those that are defined, and those that run without a definition in its place.
 type census struct {
-	names   []string                   // sorted
-	known   map[string]bool            // those with a run directory, here or, with a QEMU, elsewhere
-	orphans map[string]launcher.Orphan // those whose QEMU cannot be reached
-	qemus   []launcher.QEMU            // those of this user, also of VMs that are not its own here
+	names   []string               // sorted
+	known   map[string]bool        // those with a run directory, here or, with a QEMU, elsewhere
+	orphans map[string]qemu.Orphan // those whose QEMU cannot be reached
+	qemus   []qemu.QEMU            // those of this user, also of VMs that are not its own here
 }
 
 func (s *session) census() (census, error) {
@@ -23,25 +23,25 @@ func (s *session) census() (census, error) {
 	if err != nil {
 		return census{}, err
 	}
-	if err := launcher.CheckRunDir(filepath.Join(s.store.Dirs.Runtime, "any")); err != nil {
+	if err := qemu.CheckRunDir(filepath.Join(s.store.Dirs.Runtime, "any")); err != nil {
 		return census{}, err
 	}
 	entries, err := os.ReadDir(s.store.Dirs.Runtime)
 	if err != nil && !os.IsNotExist(err) {
 		return census{}, err
 	}
-	c := census{known: map[string]bool{}, orphans: map[string]launcher.Orphan{}}
+	c := census{known: map[string]bool{}, orphans: map[string]qemu.Orphan{}}
 	for _, entry := range entries {
 		c.known[entry.Name()] = true
 	}
 	if c.qemus, err = s.qemus(); err != nil {
 		return census{}, err
 	}
-	mine := slices.DeleteFunc(slices.Clone(c.qemus), func(q launcher.QEMU) bool { return !s.has(q) })
+	mine := slices.DeleteFunc(slices.Clone(c.qemus), func(q qemu.QEMU) bool { return !s.has(q) })
 	for _, q := range mine {
 		c.known[q.Name] = true
 	}
-	for _, o := range launcher.Orphans(mine) {
+	for _, o := range qemu.Orphans(mine) {
 		c.orphans[o.Name] = o
 	}
 	for name := range c.known {
@@ -56,18 +56,18 @@ func (s *session) census() (census, error) {
 }
 
 // has tells whether a QEMU is that of a VM which this user has here.
-func (s *session) has(q launcher.QEMU) bool {
+func (s *session) has(q qemu.QEMU) bool {
 	return filepath.Dir(q.RunDir) == s.store.Dirs.Runtime || q.IsOf(s.bare(q.Name))
 }
 
 // runs tells whether a VM without a definition runs, and can be reached.
 func (s *session) runs(name string, c census) bool {
-	at, err := launcher.Locate(s.bare(name), func() ([]launcher.QEMU, error) { return c.qemus, nil })
+	at, err := qemu.Locate(s.bare(name), func() ([]qemu.QEMU, error) { return c.qemus, nil })
 	if err != nil {
 		return false
 	}
 	started, err := s.store.Started(name, at.RunDir)
-	return err == nil && launcher.IsRunning(started)
+	return err == nil && qemu.IsRunning(started)
 }
 
 // mayRun tells whether a VM has anything that would be there if it ran.
@@ -77,7 +77,7 @@ func (c census) mayRun(name string) bool {
 }
 
 // orphan is the QEMU of a VM that cannot be reached, if it has one.
-func (c census) orphan(vm vms.VM) (launcher.Orphan, bool, error) {
+func (c census) orphan(vm vms.VM) (qemu.Orphan, bool, error) {
 	o, ok := c.orphans[vm.Name]
 	return o, ok, nil
 }
@@ -85,7 +85,7 @@ func (c census) orphan(vm vms.VM) (launcher.Orphan, bool, error) {
 // with is a session that takes the QEMUs of a census for those that there are, in place of a look of its own for each VM.
 func (c census) with(s *session) *session {
 	own := *s
-	own.qemus = func() ([]launcher.QEMU, error) { return c.qemus, nil }
+	own.qemus = func() ([]qemu.QEMU, error) { return c.qemus, nil }
 	return &own
 }
 

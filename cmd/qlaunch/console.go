@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -41,7 +41,7 @@ func (c *consoleCmd) run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer process.Close()
-	console, err := launcher.OpenConsole(ctx, vm)
+	console, err := qemu.OpenConsole(ctx, vm)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (c *consoleCmd) run(ctx context.Context, s *session) error {
 var errLeft = errors.New("left")
 
 // onTerminal puts the terminal into raw mode, in which each key goes to the guest.
-func (c *consoleCmd) onTerminal(ctx context.Context, s *session, console *launcher.Console) error {
+func (c *consoleCmd) onTerminal(ctx context.Context, s *session, console *qemu.Console) error {
 	terminal, ok := s.stdin.(*os.File)
 	if !ok {
 		return errors.New("standard input is not a file")
@@ -110,7 +110,7 @@ func sendKeys(w io.Writer, in io.Reader) error {
 }
 
 // inPipe sends what there is, and prints what comes until QEMU has taken all of it.
-func (c *consoleCmd) inPipe(ctx context.Context, s *session, console *launcher.Console) error {
+func (c *consoleCmd) inPipe(ctx context.Context, s *session, console *qemu.Console) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	late := func() { cancel(lateError(fmt.Sprintf("the guest has not read all of its input after %s", c.Timeout))) }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -44,7 +44,7 @@ func (c *cpCmd) run(ctx context.Context, s *session) error {
 		}
 	}
 	vm, process, err := s.alive(t.vm)
-	if errors.Is(err, launcher.ErrNotRunning) {
+	if errors.Is(err, qemu.ErrNotRunning) {
 		return fmt.Errorf("%s: %w", t.vm, err)
 	}
 	if err != nil {

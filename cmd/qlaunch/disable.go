@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -29,7 +29,7 @@ func (c *disableCmd) Run(ctx context.Context, s *session) error {
 		if err := vms.CheckName(name); err != nil {
 			return &definitionError{err}
 		}
-		return manager.Disable(ctx, unit.Name(name))
+		return manager.Disable(ctx, systemd.Name(name))
 	}, "disable")
 	if err != nil || !c.Now {
 		return err

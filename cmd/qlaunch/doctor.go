@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -69,13 +69,13 @@ func (s *session) examine(ctx context.Context, vm vms.VM, defined bool) []findin
 	if defined {
 		findings = append(findings, findingOf("clash", "no other definition has its name or its MACs", s.store.Clash(vm), nil, false))
 	}
-	for _, f := range launcher.Examine(ctx, vm, s.root, s.showCommand) {
+	for _, f := range qemu.Examine(ctx, vm, s.root, s.showCommand) {
 		findings = append(findings, findingOf(f.ID, f.Evidence, f.Err, f.Warning, f.Skipped))
 	}
 	pid := 0
-	if at, err := launcher.Locate(vm, s.qemus); err != nil {
+	if at, err := qemu.Locate(vm, s.qemus); err != nil {
 		findings = append(findings, findingOf("rundir", "", err, nil, false))
-	} else if process, err := launcher.Find(at); err == nil {
+	} else if process, err := qemu.Find(at); err == nil {
 		pid = process.PID
 		process.Close()
 		findings = append(findings, consoleFinding(vm))
@@ -97,8 +97,8 @@ func (s *session) examine(ctx context.Context, vm vms.VM, defined bool) []findin
 
 // consoleFinding warns of a guest that is stuck. One that never uses its serial console may be well.
 func consoleFinding(vm vms.VM) finding {
-	stuck := launcher.ConsoleEnd(vm)
-	if errors.Is(stuck, launcher.ErrNoOutput) {
+	stuck := qemu.ConsoleEnd(vm)
+	if errors.Is(stuck, qemu.ErrNoOutput) {
 		return findingOf("console", stuck.Error(), nil, nil, true)
 	}
 	return findingOf("console", "its last lines show no guest that is stuck", nil, stuck, false)

@@ -6,8 +6,8 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -70,14 +70,14 @@ const hardEnd = 20 * time.Second
 func (s *session) takeDown(ctx context.Context, vm vms.VM, way shutdown) error {
 	waiting, cancel := context.WithTimeout(ctx, way.patience+hardEnd)
 	defer cancel()
-	lock, err := launcher.Acquire(waiting, vm, launcher.CommandDown)
+	lock, err := qemu.Acquire(waiting, vm, qemu.CommandDown)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.stop(ctx, vm, way) // no run directory: nothing is about to run, and what runs is an orphan
 	}
 	if err != nil {
 		return err
 	}
-	wait := s.tellUnit(ctx, vm, unit.Stop)
+	wait := s.tellUnit(ctx, vm, systemd.Stop)
 	if err := errors.Join(s.end(ctx, vm, way), lock.Release()); err != nil {
 		if wait != nil && ctx.Err() != nil {
 			s.notice("%s: systemd goes on ending it", vm.Name)
@@ -91,12 +91,12 @@ func (s *session) takeDown(ctx context.Context, vm vms.VM, way shutdown) error {
 // forceDown ends a VM without its lock: another command may hold that for as long
 // as a guest takes to shut down. One that is starting the VM is waited for, and undone.
 func (s *session) forceDown(ctx context.Context, vm vms.VM, way shutdown) error {
-	wait := s.tellUnit(ctx, vm, unit.Stop)
+	wait := s.tellUnit(ctx, vm, systemd.Stop)
 	if err := s.stop(ctx, vm, way); err != nil {
 		return err
 	}
 	s.awaitUnit(vm, wait)
-	if h, ok := launcher.AtWork(vm); ok && h.Command.Starts() {
+	if h, ok := qemu.AtWork(vm); ok && h.Command.Starts() {
 		return s.takeDown(ctx, vm, way)
 	}
 	return s.sweep(ctx, vm, way)
@@ -105,26 +105,26 @@ func (s *session) forceDown(ctx context.Context, vm vms.VM, way shutdown) error 
 // end ends a VM and removes what QEMU left. The caller holds the VM's lock.
 // It is looked for again: whoever had the lock before may have started it with another environment.
 func (s *session) end(ctx context.Context, vm vms.VM, way shutdown) error {
-	vm, err := launcher.Locate(vm, s.qemus)
+	vm, err := qemu.Locate(vm, s.qemus)
 	if err != nil {
 		return err
 	}
 	if err := s.stop(ctx, vm, way); err != nil {
 		return err
 	}
-	return launcher.Sweep(vm)
+	return qemu.Sweep(vm)
 }
 
 // stop ends a VM's QEMU, if there is one, and says how when it was not as asked.
 func (s *session) stop(ctx context.Context, vm vms.VM, way shutdown) error {
-	rung, err := launcher.Stop(ctx, vm, way.patience)
-	if errors.Is(err, launcher.ErrNotRunning) {
+	rung, err := qemu.Stop(ctx, vm, way.patience)
+	if errors.Is(err, qemu.ErrNotRunning) {
 		return s.stopOrphan(ctx, vm)
 	}
 	if err != nil {
 		return err
 	}
-	asWanted := rung == launcher.GuestAgent || rung == launcher.PowerButton || way.force && rung == launcher.Quit
+	asWanted := rung == qemu.GuestAgent || rung == qemu.PowerButton || way.force && rung == qemu.Quit
 	if !asWanted {
 		s.notice("%s: ended by %s", vm.Name, rung)
 		if way.tell != nil {
@@ -136,8 +136,8 @@ func (s *session) stop(ctx context.Context, vm vms.VM, way shutdown) error {
 
 // stopOrphan ends a QEMU whose monitor cannot be reached any more.
 func (s *session) stopOrphan(ctx context.Context, vm vms.VM) error {
-	orphan, rung, err := launcher.StopOrphan(ctx, vm)
-	if errors.Is(err, launcher.ErrNotRunning) {
+	orphan, rung, err := qemu.StopOrphan(ctx, vm)
+	if errors.Is(err, qemu.ErrNotRunning) {
 		return nil
 	}
 	if err != nil {
@@ -150,13 +150,13 @@ func (s *session) stopOrphan(ctx context.Context, vm vms.VM) error {
 // sweep removes what QEMU left, unless another command is at work on the VM
 // already, which then does it. With the lock comes a QEMU whose start was broken off: it is ended as well.
 func (s *session) sweep(ctx context.Context, vm vms.VM, way shutdown) error {
-	if _, atWork := launcher.AtWork(vm); atWork {
+	if _, atWork := qemu.AtWork(vm); atWork {
 		return nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, hardEnd)
 	defer cancel()
-	lock, err := launcher.Acquire(waiting, vm, launcher.CommandDown)
-	if errors.Is(err, launcher.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
+	lock, err := qemu.Acquire(waiting, vm, qemu.CommandDown)
+	if errors.Is(err, qemu.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {

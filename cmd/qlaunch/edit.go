@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -118,7 +118,7 @@ func (e *edit) round(ctx context.Context) error {
 	if err := e.save(); err != nil {
 		return err
 	}
-	if at, err := launcher.Locate(vm, e.s.qemus); err == nil && launcher.IsRunning(at) {
+	if at, err := qemu.Locate(vm, e.s.qemus); err == nil && qemu.IsRunning(at) {
 		e.s.notice("%s: applies at the next start", e.name)
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 	"os/exec"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -47,10 +47,10 @@ func (s *session) enableAll(ctx context.Context, names []string) error {
 	if err := each(names, func(name string) error { return s.definedByName(name) }, "enable"); err != nil {
 		return err
 	}
-	if err := s.installUnits(ctx, manager, unit.Name(names[0])); err != nil {
+	if err := s.installUnits(ctx, manager, systemd.Name(names[0])); err != nil {
 		return fmt.Errorf("enable: %w", err)
 	}
-	err = each(names, func(name string) error { return manager.Enable(ctx, unit.Name(name)) }, "enable")
+	err = each(names, func(name string) error { return manager.Enable(ctx, systemd.Name(name)) }, "enable")
 	if err == nil {
 		s.linger(ctx)
 	}
@@ -58,7 +58,7 @@ func (s *session) enableAll(ctx context.Context, names []string) error {
 }
 
 // needManager is the user manager, or an error that says how to get to one.
-func (s *session) needManager() (unit.Manager, error) {
+func (s *session) needManager() (systemd.Manager, error) {
 	manager, ok := s.manager()
 	if !ok {
 		return manager, &noManagerError{s.whyNoManager()}
@@ -85,7 +85,7 @@ func (s *session) definedByName(name string) error {
 
 // installUnits puts the unit files of this version into the user's own
 // directory, unless the manager reads the same already, and has the manager read what is new.
-func (s *session) installUnits(ctx context.Context, manager unit.Manager, name string) error {
+func (s *session) installUnits(ctx context.Context, manager systemd.Manager, name string) error {
 	if s.executable == "" {
 		return errors.New("the path of this program is not known")
 	}
@@ -94,8 +94,8 @@ func (s *session) installUnits(ctx context.Context, manager unit.Manager, name s
 		return err
 	}
 	changed := false
-	if !unit.Same(state.Fragment, s.executable) {
-		if changed, err = unit.Install(s.unitDir(), s.executable); err != nil {
+	if !systemd.Same(state.Fragment, s.executable) {
+		if changed, err = systemd.Install(s.unitDir(), s.executable); err != nil {
 			return err
 		}
 	}
@@ -105,9 +105,9 @@ func (s *session) installUnits(ctx context.Context, manager unit.Manager, name s
 	return nil
 }
 
-// checkLinger says whether this user's services end with the last logout: with a [*launcher.LingerError] if so.
+// checkLinger says whether this user's services end with the last logout: with a [*qemu.LingerError] if so.
 func (s *session) checkLinger() error {
-	return launcher.CheckLinger(s.store.Dirs.Runtime, s.root, s.store.UID)
+	return qemu.CheckLinger(s.store.Dirs.Runtime, s.root, s.store.UID)
 }
 
 // linger lets this user's manager run without a login, where polkit lets that
@@ -117,7 +117,7 @@ func (s *session) linger(ctx context.Context) {
 		return
 	}
 	_ = s.loginctl(ctx, "--no-ask-password", "enable-linger")
-	if no, ok := errors.AsType[*launcher.LingerError](s.checkLinger()); ok {
+	if no, ok := errors.AsType[*qemu.LingerError](s.checkLinger()); ok {
 		s.notice("VMs start when you log in, and are shut down when you log out: to start them at boot, sudo loginctl enable-linger %s", no.User)
 		return
 	}

@@ -7,7 +7,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/qmp/agent"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -54,7 +54,7 @@ func (c *execCmd) run(ctx context.Context, s *session) error {
 // execution is a program in the guest.
 type execution struct {
 	vm      vms.VM
-	process *launcher.Process
+	process *qemu.Process
 	timeout time.Duration // 0: none
 	pid     int64         // the guest's number for it; 0: it has not begun, as far as is known
 }
@@ -66,7 +66,7 @@ func (x *execution) all(ctx context.Context, s *session, words []string) (agent.
 		defer cancel()
 		ctx = limited
 	}
-	if err := launcher.AgentListens(ctx, x.vm); err != nil {
+	if err := qemu.AgentListens(ctx, x.vm); err != nil {
 		return agent.Exit{}, err
 	}
 	input, err := pipedInput(ctx, s)
@@ -105,15 +105,15 @@ func within(ctx context.Context, do func(context.Context) error) error {
 	return do(ctx)
 }
 
-func (x *execution) open(ctx context.Context) (a *launcher.Agent, err error) {
+func (x *execution) open(ctx context.Context) (a *qemu.Agent, err error) {
 	ctx, cancel := context.WithTimeout(ctx, agentPatience)
 	defer cancel()
-	return launcher.OpenAgent(ctx, x.vm)
+	return qemu.OpenAgent(ctx, x.vm)
 }
 
 // follow asks until the program has ended: the agent tells of that to nobody who
 // does not ask. While a long one runs the channel is left to other commands in between.
-func (x *execution) follow(ctx context.Context, a *launcher.Agent) (exit agent.Exit, err error) {
+func (x *execution) follow(ctx context.Context, a *qemu.Agent) (exit agent.Exit, err error) {
 	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
 		err = within(ctx, func(ctx context.Context) (err error) {
 			exit, err = a.Exit(ctx, x.pid)
@@ -137,7 +137,7 @@ func (x *execution) follow(ctx context.Context, a *launcher.Agent) (exit agent.E
 	}
 }
 
-func closed(a *launcher.Agent) error {
+func closed(a *qemu.Agent) error {
 	if a == nil {
 		return nil
 	}
@@ -161,8 +161,8 @@ func (x *execution) failure(ctx context.Context, err error) error {
 		where = fmt.Sprintf("; the program goes on in the guest, pid %d", x.pid)
 	}
 	switch {
-	case errors.Is(context.Cause(ctx), launcher.ErrEnded), errors.Is(err, agent.ErrEnded) && ended(ctx, x.process):
-		return launcher.Died(x.vm)
+	case errors.Is(context.Cause(ctx), qemu.ErrEnded), errors.Is(err, agent.ErrEnded) && ended(ctx, x.process):
+		return qemu.Died(x.vm)
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w%s", errInterrupted, where)
 	case errors.Is(err, errTimeout):

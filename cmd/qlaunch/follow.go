@@ -11,7 +11,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -33,7 +33,7 @@ func follow(ctx context.Context, vm vms.VM, t *tail) error {
 		switch {
 		case ctx.Err() != nil:
 			return exitError(exitInterrupted)
-		case errors.Is(err, launcher.ErrNotRunning):
+		case errors.Is(err, qemu.ErrNotRunning):
 			return t.print(ctx)
 		case err != nil:
 			return err
@@ -50,7 +50,7 @@ type tail struct {
 
 // run prints until the QEMU that runs now has ended; it may have been started anew by then.
 func (t *tail) run(ctx context.Context, vm vms.VM, watch *fsnotify.Watcher) error {
-	process, err := launcher.Find(vm)
+	process, err := qemu.Find(vm)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (t *tail) run(ctx context.Context, vm vms.VM, watch *fsnotify.Watcher) erro
 		if err := t.print(ctx); err != nil && !errors.Is(err, errInterrupted) {
 			return err
 		}
-		if err := launcher.TrimLogs(vm); err != nil { // nobody else may look for days
+		if err := qemu.TrimLogs(vm); err != nil { // nobody else may look for days
 			return err
 		}
 		select {

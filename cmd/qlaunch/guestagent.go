@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
 	"github.com/qlaunch/qlaunch/qmp/agent"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -26,9 +26,9 @@ type told struct {
 
 // hear asks the agent in the guest of a VM that runs, if there is one, for its interfaces.
 func hear(ctx context.Context, vm vms.VM) told {
-	t := told{path: launcher.AgentSocket(vm)}
-	if t.err = launcher.AgentListens(ctx, vm); t.err != nil {
-		if errors.Is(t.err, launcher.ErrNoAgent) {
+	t := told{path: qemu.AgentSocket(vm)}
+	if t.err = qemu.AgentListens(ctx, vm); t.err != nil {
+		if errors.Is(t.err, qemu.ErrNoAgent) {
 			t.err = fs.ErrNotExist // as it is with any other source that this host does not have
 		}
 		return t
@@ -41,7 +41,7 @@ func hear(ctx context.Context, vm vms.VM) told {
 
 // interfaces waits until the guest's agent answers, and asks it.
 func interfaces(ctx context.Context, vm vms.VM) ([]agent.Interface, error) {
-	a, err := launcher.OpenAgent(ctx, vm)
+	a, err := qemu.OpenAgent(ctx, vm)
 	if err != nil {
 		return nil, err
 	}
@@ -50,23 +50,23 @@ func interfaces(ctx context.Context, vm vms.VM) ([]agent.Interface, error) {
 }
 
 // report is what the guest says of the NIC that is asked about.
-func (t told) report(q leases.Query) leases.Report {
-	claim := leases.Claim{Path: t.path, Interfaces: len(t.interfaces), Err: t.err}
+func (t told) report(q lease.Query) lease.Report {
+	claim := lease.Claim{Path: t.path, Interfaces: len(t.interfaces), Err: t.err}
 	for _, i := range t.interfaces {
 		if bytes.Equal(i.MAC, q.MAC) {
 			claim.Matched = true
 			claim.Addresses = append(claim.Addresses, i.Addresses...)
 		}
 	}
-	return leases.Hear(q, claim)
+	return lease.Hear(q, claim)
 }
 
 // best is the likeliest of the addresses that the guest tells for the NICs that are asked about. The first that has one decides.
-func (t told) best(queries []leases.Query) (leases.Address, bool) {
+func (t told) best(queries []lease.Query) (lease.Address, bool) {
 	for _, q := range queries {
-		if best, ok := leases.Best([]leases.Report{t.report(q)}); ok {
+		if best, ok := lease.Best([]lease.Report{t.report(q)}); ok {
 			return best, true
 		}
 	}
-	return leases.Address{}, false
+	return lease.Address{}, false
 }

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/host"
 	"github.com/qlaunch/qlaunch/qmp/agent"
@@ -67,18 +67,18 @@ func commandCauses() []aCause {
 		{isA[*mutedError], exitFailed, hintOf((*mutedError).hint)},
 		{isA[*noDisplayError], exitFailed, fixed(`type = "vnc" in the definition's [display] table gives it a display at its next start`)},
 		{isA[*noViewerError], exitFailed, hintOf((*noViewerError).hint)},
-		{is(launcher.ErrNotRunning), exitNotRunning, nil},
+		{is(qemu.ErrNotRunning), exitNotRunning, nil},
 		{isA[*runsError], exitBusy, hintOf((*runsError).hint)},
-		{is(launcher.ErrBusy), exitBusy, nil},
-		{is(launcher.ErrRunning), exitBusy, nil},
-		{isA[*launcher.OpenError], exitBusy, nil},
-		{isA[*launcher.MACError], exitBusy, nil},
-		{isA[*launcher.OrphanError], exitBusy, hintOf(func(e *launcher.OrphanError) string { return "qlaunch down " + e.Name })},
-		{is(launcher.ErrConsoleTaken), exitBusy, nil},
-		{is(launcher.ErrAgentTaken), exitBusy, nil},
+		{is(qemu.ErrBusy), exitBusy, nil},
+		{is(qemu.ErrRunning), exitBusy, nil},
+		{isA[*qemu.OpenError], exitBusy, nil},
+		{isA[*qemu.MACError], exitBusy, nil},
+		{isA[*qemu.OrphanError], exitBusy, hintOf(func(e *qemu.OrphanError) string { return "qlaunch down " + e.Name })},
+		{is(qemu.ErrConsoleTaken), exitBusy, nil},
+		{is(qemu.ErrAgentTaken), exitBusy, nil},
 		{isA[*sshConfigError], exitFailed, hintOf((*sshConfigError).hint)},
 		{is(errNoCopyServer), exitFailed, fixed("sudo apt install openssh-sftp-server # in the guest")},
-		{is(launcher.ErrNoAgent), exitFailed, fixed("sudo apt install qemu-guest-agent # in the guest")},
+		{is(qemu.ErrNoAgent), exitFailed, fixed("sudo apt install qemu-guest-agent # in the guest")},
 		{is(agent.ErrSilent), exitFailed, nil},
 		{isA[*elsewhereError], exitBusy, hintOf((*elsewhereError).hint)},
 		{is(errCalledOff), exitBusy, nil},
@@ -92,36 +92,36 @@ func commandCauses() []aCause {
 // launcherCauses are those of a start: what QEMU needs and lacks, and how it ends.
 func launcherCauses() []aCause {
 	return []aCause{
-		{isA[*launcher.OldQEMUError], exitHost, fixed(`binary = "PATH" in the definition's [qemu] table, with a newer QEMU`)},
-		{is(launcher.ErrVhostDenied), exitHost, hintOf(func(e *launcher.VhostError) string { return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device) })},
-		{is(launcher.ErrNoVhost), exitHost, fixed("sudo modprobe vhost_net")},
-		{isA[*launcher.SpaceError], exitHost, hintOf(func(e *launcher.SpaceError) string { return "df -h " + shellLine([]string{e.Dir}) })},
-		{is(launcher.ErrNoLinger), exitHost, fixed("loginctl enable-linger")},
-		{is(launcher.ErrNoKVM), exitHost, fixed(`sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`)},
-		{is(launcher.ErrKVMDenied), exitHost, hintOf(kvmHint)},
-		{isA[*launcher.KVMError], exitHost, nil},
-		{isA[*launcher.NoQEMUError], exitHost, hintOf(noQEMUHint)},
-		{is(launcher.ErrNoUEFI), exitHost, fixed("sudo apt install ovmf qemu-efi-aarch64")},
-		{is(launcher.ErrNotWritable), exitUsage, fixed(`readonly = true in that disk's table, if the guest only reads it`)},
-		{isA[*launcher.CompressedError], exitUsage, hintOf(unpackHint)},
-		{isA[*launcher.DeniedError], exitUsage, hintOf(permitHint)},
-		{is(launcher.ErrFile), exitUsage, nil},
-		{is(launcher.ErrDeviceAbsent), exitUsage, fixed("lsblk")},
-		{is(launcher.ErrNotGrown), exitUsage, fixed("without a size in its table, a disk keeps its own")},
-		{is(launcher.ErrDiskMissing), exitUsage, fixed(`size = "20GiB" in that disk's table creates it`)},
-		{is(launcher.ErrDiskKind), exitUsage, nil},
-		{is(launcher.ErrNotQCOW2), exitUsage, fixed(`format = "raw" in that disk's table, if it is a raw image`)},
-		{is(launcher.ErrBackingFile), exitUsage, nil},
-		{is(launcher.ErrExternalData), exitUsage, nil},
-		{isA[*launcher.NotPrivateError], exitHost, hintOf(privateHint)},
-		{isA[*launcher.InUseError], exitBusy, hintOf(inUseHint)},
-		{is(launcher.ErrDiskInUse), exitBusy, nil},
-		{is(launcher.ErrNoMemory), exitQEMU, fixed("less memory in the definition, or what others have freed: free -h")},
-		{is(launcher.ErrLittleMemory), exitHost, fixed("free -h")},
-		{is(launcher.ErrNoSpice), exitHost, fixed("sudo apt install qemu-system-modules-spice")},
-		{is(launcher.ErrArchCapabilities), exitQEMU, fixed(`cpu = "host,-arch-capabilities" in the definition`)},
-		{isA[*launcher.DiedError], exitQEMU, nil},
-		{is(launcher.ErrEnded), exitQEMU, nil},
+		{isA[*qemu.OldQEMUError], exitHost, fixed(`binary = "PATH" in the definition's [qemu] table, with a newer QEMU`)},
+		{is(qemu.ErrVhostDenied), exitHost, hintOf(func(e *qemu.VhostError) string { return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device) })},
+		{is(qemu.ErrNoVhost), exitHost, fixed("sudo modprobe vhost_net")},
+		{isA[*qemu.SpaceError], exitHost, hintOf(func(e *qemu.SpaceError) string { return "df -h " + shellLine([]string{e.Dir}) })},
+		{is(qemu.ErrNoLinger), exitHost, fixed("loginctl enable-linger")},
+		{is(qemu.ErrNoKVM), exitHost, fixed(`sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`)},
+		{is(qemu.ErrKVMDenied), exitHost, hintOf(kvmHint)},
+		{isA[*qemu.KVMError], exitHost, nil},
+		{isA[*qemu.NoQEMUError], exitHost, hintOf(noQEMUHint)},
+		{is(qemu.ErrNoUEFI), exitHost, fixed("sudo apt install ovmf qemu-efi-aarch64")},
+		{is(qemu.ErrNotWritable), exitUsage, fixed(`readonly = true in that disk's table, if the guest only reads it`)},
+		{isA[*qemu.CompressedError], exitUsage, hintOf(unpackHint)},
+		{isA[*qemu.DeniedError], exitUsage, hintOf(permitHint)},
+		{is(qemu.ErrFile), exitUsage, nil},
+		{is(qemu.ErrDeviceAbsent), exitUsage, fixed("lsblk")},
+		{is(qemu.ErrNotGrown), exitUsage, fixed("without a size in its table, a disk keeps its own")},
+		{is(qemu.ErrDiskMissing), exitUsage, fixed(`size = "20GiB" in that disk's table creates it`)},
+		{is(qemu.ErrDiskKind), exitUsage, nil},
+		{is(qemu.ErrNotQCOW2), exitUsage, fixed(`format = "raw" in that disk's table, if it is a raw image`)},
+		{is(qemu.ErrBackingFile), exitUsage, nil},
+		{is(qemu.ErrExternalData), exitUsage, nil},
+		{isA[*qemu.NotPrivateError], exitHost, hintOf(privateHint)},
+		{isA[*qemu.InUseError], exitBusy, hintOf(inUseHint)},
+		{is(qemu.ErrDiskInUse), exitBusy, nil},
+		{is(qemu.ErrNoMemory), exitQEMU, fixed("less memory in the definition, or what others have freed: free -h")},
+		{is(qemu.ErrLittleMemory), exitHost, fixed("free -h")},
+		{is(qemu.ErrNoSpice), exitHost, fixed("sudo apt install qemu-system-modules-spice")},
+		{is(qemu.ErrArchCapabilities), exitQEMU, fixed(`cpu = "host,-arch-capabilities" in the definition`)},
+		{isA[*qemu.DiedError], exitQEMU, nil},
+		{is(qemu.ErrEnded), exitQEMU, nil},
 		{isA[*startError], exitQEMU, nil},
 	}
 }
@@ -130,7 +130,7 @@ func launcherCauses() []aCause {
 func silenceCauses() []aCause {
 	return []aCause{
 		{isA[*noAddressError], exitFailed, hintOf((*noAddressError).hint)},
-		{isA[*launcher.ConsoleError], exitFailed, hintOf(consoleHint)},
+		{isA[*qemu.ConsoleError], exitFailed, hintOf(consoleHint)},
 	}
 }
 
@@ -349,7 +349,7 @@ func deniedHint(e *netsetup.Error) string {
 }
 
 // noQEMUHint names the package that has the program, where it is one of QEMU's own.
-func noQEMUHint(e *launcher.NoQEMUError) string {
+func noQEMUHint(e *qemu.NoQEMUError) string {
 	switch e.Binary {
 	case "qemu-system-x86_64":
 		return "sudo apt install qemu-system-x86"
@@ -363,7 +363,7 @@ func noQEMUHint(e *launcher.NoQEMUError) string {
 }
 
 // permitHint lets this user in, and nobody else.
-func permitHint(e *launcher.DeniedError) string {
+func permitHint(e *qemu.DeniedError) string {
 	file := shellLine([]string{e.Path})
 	if e.Own {
 		return fmt.Sprintf("chmod u+%s %s", e.Need, file)
@@ -372,7 +372,7 @@ func permitHint(e *launcher.DeniedError) string {
 }
 
 // unpackHint makes a kernel that QEMU takes, beside the one that it does not.
-func unpackHint(e *launcher.CompressedError) string {
+func unpackHint(e *qemu.CompressedError) string {
 	unpacked := e.Path + ".unpacked"
 	if slices.Contains([]string{".gz", ".xz", ".zst", ".bz2", ".lz4"}, path.Ext(e.Path)) {
 		unpacked = strings.TrimSuffix(e.Path, path.Ext(e.Path))
@@ -381,7 +381,7 @@ func unpackHint(e *launcher.CompressedError) string {
 }
 
 // inUseHint ends the VM that has a disk. Another program's end is not ours to ask for.
-func inUseHint(e *launcher.InUseError) string {
+func inUseHint(e *qemu.InUseError) string {
 	if e.VM == "" {
 		return ""
 	}
@@ -389,7 +389,7 @@ func inUseHint(e *launcher.InUseError) string {
 }
 
 // privateHint: what another made is not ours to change, and what lies in the data directory not to be moved away.
-func privateHint(e *launcher.NotPrivateError) string {
+func privateHint(e *qemu.NotPrivateError) string {
 	switch {
 	case e.Mode:
 		return "chmod 700 " + shellLine([]string{e.Dir})
@@ -402,7 +402,7 @@ func privateHint(e *launcher.NotPrivateError) string {
 }
 
 // kvmHint: QEMU writes to the device too.
-func kvmHint(e *launcher.KVMError) string {
+func kvmHint(e *qemu.KVMError) string {
 	return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device)
 }
 

@@ -8,7 +8,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -54,7 +54,7 @@ func (c *ipCmd) run(ctx context.Context, s *session) error {
 	err = c.print(s, vm, asked)
 	if err == errNoAddress { //nolint:errorlint // one that says more knows the cause
 		first := asked[0]
-		stage := leases.Reached(first.query, first.reports)
+		stage := lease.Reached(first.query, first.reports)
 		err = &noAddressError{stage, s.silence(ctx, vm, process.PID, first.query, stage, first.reports)}
 	}
 	return err
@@ -63,8 +63,8 @@ func (c *ipCmd) run(ctx context.Context, s *session) error {
 // An askedNIC is a NIC with what the sources say of it.
 type askedNIC struct {
 	vms.NIC
-	query   leases.Query
-	reports []leases.Report
+	query   lease.Query
+	reports []lease.Report
 }
 
 func (s *session) asked(vm vms.VM, nics []vms.NIC, started time.Time) []askedNIC {
@@ -78,7 +78,7 @@ func (s *session) asked(vm vms.VM, nics []vms.NIC, started time.Time) []askedNIC
 // ask asks all who may know. The guest itself is one of them where somebody wants to know what each says, or nobody else has an answer.
 func (c *ipCmd) ask(ctx context.Context, vm vms.VM, nics []askedNIC) []askedNIC {
 	for i, nic := range nics {
-		nics[i].reports = leases.Ask(ctx, nic.query)
+		nics[i].reports = lease.Ask(ctx, nic.query)
 		if best, ok := likeliest(vm, nics); ok && !doubtful(best) && !c.All && !c.Explain {
 			return nics
 		}
@@ -91,11 +91,11 @@ func (c *ipCmd) ask(ctx context.Context, vm vms.VM, nics []askedNIC) []askedNIC 
 }
 
 // likeliest is the address of the guest: that of its first NIC that has one, where one of this start counts more than any other.
-func likeliest(vm vms.VM, nics []askedNIC) (leases.Address, bool) {
-	var old leases.Address
+func likeliest(vm vms.VM, nics []askedNIC) (lease.Address, bool) {
+	var old lease.Address
 	found := false
 	for _, nic := range nics {
-		best, ok := leases.Best(nic.reports)
+		best, ok := lease.Best(nic.reports)
 		switch {
 		case !ok || !vm.SSH.NIC.Takes(nic.NIC):
 		case !doubtful(best):
@@ -108,14 +108,14 @@ func likeliest(vm vms.VM, nics []askedNIC) (leases.Address, bool) {
 }
 
 func (c *ipCmd) print(s *session, vm vms.VM, nics []askedNIC) error {
-	var reports []leases.Report
+	var reports []lease.Report
 	for _, nic := range nics {
 		reports = append(reports, nic.reports...)
 	}
-	addresses := leases.All(reports)
+	addresses := lease.All(reports)
 	best, ok := likeliest(vm, nics)
 	if !c.All && ok {
-		addresses = []leases.Address{best}
+		addresses = []lease.Address{best}
 	}
 	if ok && !c.Explain {
 		s.noticeDoubt(c.Name, best)
@@ -137,7 +137,7 @@ func (c *ipCmd) print(s *session, vm vms.VM, nics []askedNIC) error {
 }
 
 // noAddress says why there is none: what the sources hold, and why that is refused.
-func noAddress(reports []leases.Report) error {
+func noAddress(reports []lease.Report) error {
 	for _, r := range reports {
 		for _, a := range r.Addresses {
 			if a.IsLease() && a.Refused != "" {
@@ -149,7 +149,7 @@ func noAddress(reports []leases.Report) error {
 }
 
 // noticeDoubt says what speaks against an address that is given all the same.
-func (s *session) noticeDoubt(name string, a leases.Address) {
+func (s *session) noticeDoubt(name string, a lease.Address) {
 	switch {
 	case a.Holder != "":
 		s.notice("%s: %s was last seen at %s, which is not its NIC's MAC", name, a.IP, a.Holder)
@@ -158,7 +158,7 @@ func (s *session) noticeDoubt(name string, a leases.Address) {
 	}
 }
 
-func (c *ipCmd) explain(s *session, nics []askedNIC, reports []leases.Report, best leases.Address) error {
+func (c *ipCmd) explain(s *session, nics []askedNIC, reports []lease.Report, best lease.Address) error {
 	for _, nic := range nics {
 		fmt.Fprintf(s.stdout, "%s on %s\n\n", nic.MAC, nic.Bridge)
 	}
@@ -174,19 +174,19 @@ func (c *ipCmd) explain(s *session, nics []askedNIC, reports []leases.Report, be
 }
 
 // sinceWhen says how far an address is of this start.
-func sinceWhen(a leases.Address) string {
+func sinceWhen(a lease.Address) string {
 	switch {
-	case a.Freshness == leases.ThisStart:
+	case a.Freshness == lease.ThisStart:
 		return "of this start"
 	case a.Live:
 		return "in use since this start"
-	case a.Freshness == leases.Older:
+	case a.Freshness == lease.Older:
 		return "from before this start, and not confirmed"
 	}
 	return "which may be from before this start"
 }
 
-func printReports(w io.Writer, reports []leases.Report) error {
+func printReports(w io.Writer, reports []lease.Report) error {
 	t := newTable(w)
 	fmt.Fprintln(t, "SOURCE\tWHERE\tREADABLE\tMATCHED\tAGE\tVERDICT")
 	for _, r := range reports {

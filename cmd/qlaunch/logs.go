@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 )
 
 type logsCmd struct {
@@ -31,15 +31,15 @@ func (c *logsCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	path := launcher.ConsoleLog(vm)
+	path := qemu.ConsoleLog(vm)
 	if c.QEMU {
-		path = launcher.QEMULog(vm)
+		path = qemu.QEMULog(vm)
 	}
 	f, err := openLog(path)
 	if err != nil {
 		return err
 	}
-	cut, err := launcher.SkipCut(f)
+	cut, err := qemu.SkipCut(f)
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
@@ -64,7 +64,7 @@ func openLog(path string) (*os.File, error) {
 // move on for ever, past what was cut from it, which may be going on meanwhile.
 func copyLog(ctx context.Context, w io.Writer, log *os.File) error {
 	for ctx.Err() == nil {
-		if _, err := launcher.SkipCut(log); err != nil {
+		if _, err := qemu.SkipCut(log); err != nil {
 			return err
 		}
 		_, err := io.CopyN(w, log, 64<<10)

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -51,7 +51,7 @@ func program(users string) {
 		root:        "/",
 		store:       store(ctx, users),
 		users:       users,
-		qemus:       launcher.QEMUs,
+		qemus:       qemu.QEMUs,
 		began:       began,
 	}
 	os.Exit(s.main(ctx, os.Args[1:]))

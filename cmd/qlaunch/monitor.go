@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -24,7 +24,7 @@ func onMonitor(ctx context.Context, vm vms.VM, timeout time.Duration, do func(co
 	// QEMU's end breaks the monitor off, and not before its last answer, that to quit, has been read.
 	asking, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	m, err := qmp.Dial(asking, launcher.QMPSocket(vm))
+	m, err := qmp.Dial(asking, qemu.QMPSocket(vm))
 	if err == nil {
 		defer m.Close()
 		err = do(asking, m)
@@ -35,7 +35,7 @@ func onMonitor(ctx context.Context, vm vms.VM, timeout time.Duration, do func(co
 	case ctx.Err() != nil:
 		return errInterrupted
 	case brokenOff(err) && ended(ctx, process):
-		return launcher.Died(vm)
+		return qemu.Died(vm)
 	case errors.Is(err, qmp.ErrNoGreeting):
 		return &mutedError{pid: process.PID, timeout: timeout, stopped: process.Stopped()}
 	}
@@ -43,7 +43,7 @@ func onMonitor(ctx context.Context, vm vms.VM, timeout time.Duration, do func(co
 }
 
 // ended tells whether a QEMU whose monitor broke off is on its way to its end: a moment later it is there.
-func ended(ctx context.Context, process *launcher.Process) bool {
+func ended(ctx context.Context, process *qemu.Process) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	return process.Wait(ctx) == nil

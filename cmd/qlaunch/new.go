@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -66,12 +66,12 @@ func (c *newCmd) checkSize(vm vms.VM) error {
 	if c.Image == "" || c.Disk == 0 {
 		return nil
 	}
-	size, err := launcher.DiskSize(vm.Disks[0])
+	size, err := qemu.DiskSize(vm.Disks[0])
 	if err != nil {
 		return fmt.Errorf("image %s: %w", vm.Disks[0].Path, err)
 	}
 	if size > c.Disk {
-		return &usageError{fmt.Errorf("--disk %v: the image has %v: a disk %w", c.Disk, size, launcher.ErrNotShrunk), "new"}
+		return &usageError{fmt.Errorf("--disk %v: the image has %v: a disk %w", c.Disk, size, qemu.ErrNotShrunk), "new"}
 	}
 	return nil
 }

@@ -6,36 +6,36 @@ import (
 	"slices"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/netsetup"
-	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
 // overview is what ls and status tell of a VM. Its JSON is a contract.
 type overview struct {
-	Name        string         `json:"name"`
-	State       launcher.State `json:"state"`
-	Reason      string         `json:"reason,omitzero"` // of paused, unresponsive, starting and orphan, and of stopped where the unit failed
-	Address     string         `json:"address,omitzero"`
-	Network     string         `json:"network,omitzero"` // what keeps its NIC off its bridge
-	Description string         `json:"description,omitzero"`
-	Memory      vms.Size       `json:"memory,omitzero"`
-	CPUs        int            `json:"cpus,omitzero"`
-	PID         int            `json:"pid,omitzero"`
-	Started     time.Time      `json:"started,omitzero"`
-	Unit        string         `json:"unit,omitzero"`    // the systemd unit that QEMU runs in
-	Changed     []string       `json:"changed,omitzero"` // keys of the definition that differ from what runs
-	File        string         `json:"file"`             // the definition
-	Missing     bool           `json:"missing,omitzero"` // it is not there, though the VM runs
-	Error       string         `json:"error,omitzero"`   // why the definition cannot be used
+	Name        string     `json:"name"`
+	State       qemu.State `json:"state"`
+	Reason      string     `json:"reason,omitzero"` // of paused, unresponsive, starting and orphan, and of stopped where the unit failed
+	Address     string     `json:"address,omitzero"`
+	Network     string     `json:"network,omitzero"` // what keeps its NIC off its bridge
+	Description string     `json:"description,omitzero"`
+	Memory      vms.Size   `json:"memory,omitzero"`
+	CPUs        int        `json:"cpus,omitzero"`
+	PID         int        `json:"pid,omitzero"`
+	Started     time.Time  `json:"started,omitzero"`
+	Unit        string     `json:"unit,omitzero"`    // the systemd unit that QEMU runs in
+	Changed     []string   `json:"changed,omitzero"` // keys of the definition that differ from what runs
+	File        string     `json:"file"`             // the definition
+	Missing     bool       `json:"missing,omitzero"` // it is not there, though the VM runs
+	Error       string     `json:"error,omitzero"`   // why the definition cannot be used
 
 	cure string // of what Network says
 }
 
 // invalid is the state of a VM that does not run and whose definition cannot be used.
-const invalid launcher.State = "invalid"
+const invalid qemu.State = "invalid"
 
 // look gathers the overview of a VM that the user names.
 func (v *vista) look(ctx context.Context, ref string) (overview, error) {
@@ -48,7 +48,7 @@ func (v *vista) look(ctx context.Context, ref string) (overview, error) {
 
 // lookAt is look for a VM that has been read.
 func (v *vista) lookAt(ctx context.Context, ref string, vm vms.VM) (overview, error) {
-	status, err := launcher.Ask(ctx, vm)
+	status, err := qemu.Ask(ctx, vm)
 	if err != nil {
 		return overview{}, err
 	}
@@ -56,16 +56,16 @@ func (v *vista) lookAt(ctx context.Context, ref string, vm vms.VM) (overview, er
 	switch {
 	case status.PID == 0:
 		return o.orOrphan(v.orphan(vm))
-	case status.State == launcher.Orphaned:
+	case status.State == qemu.Orphaned:
 		return o, nil
 	}
 	if !v.brief {
 		v.work(func() {
-			o.Unit, _ = unit.Of(status.PID)
+			o.Unit, _ = systemd.Of(status.PID)
 			v.s.compare(&o, ref, vm)
 		})
 	}
-	if status.State == launcher.Starting {
+	if status.State == qemu.Starting {
 		return o, nil
 	}
 	o.Network, o.cure = v.offBridge(vm, status.PID)
@@ -75,15 +75,15 @@ func (v *vista) lookAt(ctx context.Context, ref string, vm vms.VM) (overview, er
 	return o, nil
 }
 
-func overviewOf(vm vms.VM, status launcher.Status) overview {
+func overviewOf(vm vms.VM, status qemu.Status) overview {
 	return overview{Name: vm.Name, State: status.State, Reason: status.Reason, Description: vm.Description, Memory: vm.Memory, CPUs: vm.CPUs,
 		PID: status.PID, Started: status.Started, File: vm.File}
 }
 
 // orOrphan is the overview of a VM without a QEMU that can be reached: it may have one that cannot.
-func (o overview) orOrphan(orphan launcher.Orphan, found bool, err error) (overview, error) {
+func (o overview) orOrphan(orphan qemu.Orphan, found bool, err error) (overview, error) {
 	if found {
-		o.State, o.Reason, o.PID, o.Started = launcher.Orphaned, "its pid file is gone", orphan.PID, orphan.Started
+		o.State, o.Reason, o.PID, o.Started = qemu.Orphaned, "its pid file is gone", orphan.PID, orphan.Started
 	}
 	return o, err
 }
@@ -106,22 +106,22 @@ func (s *session) compare(o *overview, ref string, started vms.VM) {
 // address is the best known address of a VM that runs. A lease of an earlier
 // start that nothing confirms is none: it may be another's by now. The guest
 // itself is asked when nobody else has one.
-func (v *vista) address(ctx context.Context, vm vms.VM, status launcher.Status) (leases.Address, bool) {
+func (v *vista) address(ctx context.Context, vm vms.VM, status qemu.Status) (lease.Address, bool) {
 	nics := addressed(vm)
-	for _, picture := range []func(context.Context, string) leases.Picture{v.picture, v.wholePicture} {
+	for _, picture := range []func(context.Context, string) lease.Picture{v.picture, v.wholePicture} {
 		for _, nic := range nics {
-			if address, ok := leases.Best(picture(ctx, nic.Bridge).Look(v.s.query(vm, nic, status.Started))); ok && !doubtful(address) {
+			if address, ok := lease.Best(picture(ctx, nic.Bridge).Look(v.s.query(vm, nic, status.Started))); ok && !doubtful(address) {
 				return address, true
 			}
 		}
 	}
-	if len(nics) == 0 || status.State != launcher.Running {
-		return leases.Address{}, false
+	if len(nics) == 0 || status.State != qemu.Running {
+		return lease.Address{}, false
 	}
 	asking, cancel := context.WithTimeout(ctx, guestsWord)
 	defer cancel()
 	t := hear(asking, vm)
-	queries := make([]leases.Query, len(nics))
+	queries := make([]lease.Query, len(nics))
 	for i, nic := range nics {
 		queries[i] = v.s.query(vm, nic, status.Started)
 	}
@@ -132,10 +132,10 @@ func (v *vista) address(ctx context.Context, vm vms.VM, status launcher.Status) 
 const guestsWord = time.Second
 
 // doubtful says that an address may be another's by now, and nothing has confirmed that it is the guest's.
-func doubtful(address leases.Address) bool { return stale(address) || address.Holder != "" }
+func doubtful(address lease.Address) bool { return stale(address) || address.Holder != "" }
 
 // stale says that an address is known from before the start only.
-func stale(address leases.Address) bool { return address.Freshness == leases.Older && !address.Live }
+func stale(address lease.Address) bool { return address.Freshness == lease.Older && !address.Live }
 
 // offBridge says what keeps a VM off a bridge of its, and how to mend it: its tap is a port of none. Where every tap of the
 // host is one of something, which is seen at once, nothing is looked for.

@@ -10,14 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
 // passConnection gives ssh, which has called this program as its ProxyCommand, the connection to the guest (ProxyUseFdpass in
 // ssh_config(5)): nothing of ours is between the two then. ssh goes on when this process has ended, so another one stays
 // behind, which ends the connection when the VM ends.
-func (s *session) passConnection(ctx context.Context, conn *net.TCPConn, process *launcher.Process, vm vms.VM) error {
+func (s *session) passConnection(ctx context.Context, conn *net.TCPConn, process *qemu.Process, vm vms.VM) error {
 	socket, err := conn.File()
 	if err != nil {
 		return err

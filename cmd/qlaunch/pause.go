@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/qmp"
 )
 
@@ -20,7 +20,7 @@ func (pauseCmd) Help() string {
 func (pauseCmd) Example() string { return "qlaunch pause guestvm" }
 
 func (c *pauseCmd) Run(ctx context.Context, s *session) error {
-	return c.tell(ctx, s, "pause", launcher.Pause)
+	return c.tell(ctx, s, "pause", qemu.Pause)
 }
 
 type resumeCmd struct{ running }
@@ -32,7 +32,7 @@ func (resumeCmd) Help() string {
 func (resumeCmd) Example() string { return "qlaunch resume guestvm" }
 
 func (c *resumeCmd) Run(ctx context.Context, s *session) error {
-	return c.tell(ctx, s, "resume", launcher.Resume)
+	return c.tell(ctx, s, "resume", qemu.Resume)
 }
 
 type resetCmd struct {
@@ -47,7 +47,7 @@ func (resetCmd) Help() string {
 func (resetCmd) Example() string { return "qlaunch reset guestvm" }
 
 func (c *resetCmd) Run(ctx context.Context, s *session) error {
-	return s.tell(ctx, c.Names, "reset", launcher.Reset)
+	return s.tell(ctx, c.Names, "reset", qemu.Reset)
 }
 
 // tell tells the VMs' QEMUs something, all side by side.

@@ -8,7 +8,7 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -34,7 +34,7 @@ func (c *proxyCmd) Run(ctx context.Context, s *session) error {
 		return nil
 	case ctx.Err() != nil: // by a Ctrl-C that was meant for ssh, which has its own words
 		return exitError(exitInterrupted)
-	case errors.Is(err, launcher.ErrEnded):
+	case errors.Is(err, qemu.ErrEnded):
 		s.sayEnded(c.Name)
 		return exitError(exitFailed)
 	}

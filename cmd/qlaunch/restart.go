@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -63,7 +63,7 @@ func (s *session) restart(ctx context.Context, ref string, old vms.VM, way shutd
 	}
 	waiting, cancel := context.WithTimeout(ctx, way.patience+hardEnd)
 	defer cancel()
-	lock, err := launcher.Claim(waiting, vm, launcher.CommandRestart)
+	lock, err := qemu.Claim(waiting, vm, qemu.CommandRestart)
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -14,7 +14,7 @@ import (
 type restart struct {
 	vm, old vms.VM // as it is to run, and as it runs
 	way     shutdown
-	lock    *launcher.Lock
+	lock    *qemu.Lock
 }
 
 // restartService ends a VM and has systemd start it again. A VM that runs in its
@@ -29,9 +29,9 @@ func (s *session) restartService(ctx context.Context, svc *service, r *restart) 
 	if err != nil {
 		return nil, errors.Join(err, r.lock.Release())
 	}
-	job := func() error { return svc.manager.Do(ctx, unit.Start, svc.unit) }
+	job := func() error { return svc.manager.Do(ctx, systemd.Start, svc.unit) }
 	if inUnit(r.old) {
-		if told := s.tellUnit(ctx, r.old, unit.Restart); told != nil {
+		if told := s.tellUnit(ctx, r.old, systemd.Restart); told != nil {
 			job = told
 		}
 	}

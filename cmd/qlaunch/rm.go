@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -34,7 +34,7 @@ func (c *rmCmd) Run(ctx context.Context, s *session) error {
 func (c *rmCmd) one(ctx context.Context, s *session, name string) error {
 	vm, err := s.removable(name)
 	if err == nil {
-		vm, err = launcher.Locate(vm, s.qemus)
+		vm, err = qemu.Locate(vm, s.qemus)
 	}
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (c *rmCmd) one(ctx context.Context, s *session, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	lock, err := launcher.Claim(ctx, vm, launcher.CommandRemove)
+	lock, err := qemu.Claim(ctx, vm, qemu.CommandRemove)
 	if err != nil {
 		return orInterrupted(err)
 	}
@@ -60,14 +60,14 @@ func (s *session) remove(name string, vm vms.VM) error {
 	if _, err := s.removable(name); err != nil {
 		return err // another rm was waited for
 	}
-	err := launcher.Remove(vm)
-	if errors.Is(err, launcher.ErrRunning) {
+	err := qemu.Remove(vm)
+	if errors.Is(err, qemu.ErrRunning) {
 		return &runsError{vm.Name, err}
 	}
 	if err != nil {
 		return err
 	}
-	if err := unit.Forget(s.unitDir(), vm.Name); err != nil {
+	if err := systemd.Forget(s.unitDir(), vm.Name); err != nil {
 		return err
 	}
 	return os.Remove(vm.File)
@@ -117,7 +117,7 @@ func lost(vm vms.VM) ([]string, error) {
 	var files []string
 	for _, entry := range entries {
 		name := entry.Name()
-		kept := name == "known_hosts" || name == "uefi-vars.fd" || strings.HasPrefix(name, sshEntryFile) || launcher.IsKept(name)
+		kept := name == "known_hosts" || name == "uefi-vars.fd" || strings.HasPrefix(name, sshEntryFile) || qemu.IsKept(name)
 		if !kept {
 			files = append(files, filepath.Join(vm.DataDir, name))
 		}

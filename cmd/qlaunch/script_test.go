@@ -22,7 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/test/fakeqemu"
 )
 
@@ -261,7 +261,7 @@ func starved(ts *testscript.TestScript, label string, argv []string) bool {
 	}
 	want, _ := os.ReadFile(filepath.Join(ts.Getenv("WORK"), label+".out"))
 	got := ts.ReadFile("stdout")
-	const mute = string(launcher.Unresponsive)
+	const mute = string(qemu.Unresponsive)
 	return strings.Contains(got, mute) && !strings.Contains(got, "stopped by a signal") && !strings.Contains(string(want), mute)
 }
 

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 )
 
 // running is the VMs of a command that is for those that run.
@@ -38,6 +38,6 @@ func (s *session) runningNames() ([]string, error) {
 	return slices.DeleteFunc(c.names, func(name string) bool {
 		_, orphan := c.orphans[name]
 		at, err := s.where(name)
-		return !orphan && err == nil && !launcher.IsRunning(at)
+		return !orphan && err == nil && !qemu.IsRunning(at)
 	}), err
 }

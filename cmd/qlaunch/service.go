@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -18,8 +18,8 @@ import (
 type service struct {
 	vm      string
 	unit    string
-	manager unit.Manager
-	state   unit.State
+	manager systemd.Manager
+	state   systemd.State
 }
 
 // unitDir is where the user's own unit files are.
@@ -28,10 +28,10 @@ func (s *session) unitDir() string {
 }
 
 // manager is the user's systemd, where one can be asked.
-func (s *session) manager() (unit.Manager, bool) {
+func (s *session) manager() (systemd.Manager, bool) {
 	dir := s.store.Dirs.Session
 	environ := append(slices.Clone(s.environ), "XDG_RUNTIME_DIR="+dir) // the last one counts
-	return unit.Manager{Environ: environ, Verbose: s.showCommand}, unit.Reachable(dir)
+	return systemd.Manager{Environ: environ, Verbose: s.showCommand}, systemd.Reachable(dir)
 }
 
 // service gives the unit of a VM, or nil when the VM is to be started directly:
@@ -47,7 +47,7 @@ func (s *session) service(ctx context.Context, ref string) *service {
 		s.noManager(name)
 		return nil
 	}
-	svc := &service{vm: name, unit: unit.Name(name), manager: manager}
+	svc := &service{vm: name, unit: systemd.Name(name), manager: manager}
 	svc.state, err = manager.State(ctx, svc.unit)
 	if err == nil && svc.state.Load == "not-found" {
 		return nil
@@ -64,7 +64,7 @@ func (s *session) service(ctx context.Context, ref string) *service {
 
 // noManager says how to get at the user manager, where the user's own unit files say that it is counted on.
 func (s *session) noManager(name string) {
-	for _, file := range []string{unit.TemplateFile, filepath.Join("default.target.wants", unit.Name(name))} {
+	for _, file := range []string{systemd.TemplateFile, filepath.Join("default.target.wants", systemd.Name(name))} {
 		if _, err := os.Lstat(filepath.Join(s.unitDir(), file)); err == nil {
 			s.notice("%s: not as a service: %s", name, s.whyNoManager())
 			return
@@ -81,7 +81,7 @@ func (s *session) whyNoManager() string {
 }
 
 // sameDirs tells a user manager that would look for VMs where this process does from one that would not.
-func (s *session) sameDirs(ctx context.Context, manager unit.Manager) error {
+func (s *session) sameDirs(ctx context.Context, manager systemd.Manager) error {
 	environment, err := manager.Environment(ctx)
 	if err != nil {
 		return err
@@ -103,13 +103,13 @@ func (s *session) sameDirs(ctx context.Context, manager unit.Manager) error {
 
 // inUnit tells whether the QEMU of a VM is the one of its unit.
 func inUnit(vm vms.VM) bool {
-	process, err := launcher.Find(vm)
+	process, err := qemu.Find(vm)
 	if err != nil {
 		return false
 	}
 	defer process.Close()
-	name, ok := unit.Of(process.PID)
-	return ok && name == unit.Name(vm.Name)
+	name, ok := systemd.Of(process.PID)
+	return ok && name == systemd.Name(vm.Name)
 }
 
 // startService has the manager start a unit, by a job, and turns a failure into
@@ -127,7 +127,7 @@ func (s *session) startService(ctx context.Context, svc *service, vm vms.VM, job
 	}
 	err := job()
 	if err != nil && ctx.Err() == nil && s.tooOften(ctx, svc) {
-		err = svc.manager.Do(ctx, unit.Start, svc.unit)
+		err = svc.manager.Do(ctx, systemd.Start, svc.unit)
 	}
 	switch {
 	case err == nil:
@@ -168,18 +168,18 @@ func (s *session) tooOften(ctx context.Context, svc *service) bool {
 // unitError says that a unit failed, and how, where its process could say nothing itself.
 type unitError struct {
 	vm    string
-	state unit.State
+	state systemd.State
 }
 
 func (e *unitError) Error() string {
-	return fmt.Sprintf("%s failed: %s", unit.Name(e.vm), e.state.Failure())
+	return fmt.Sprintf("%s failed: %s", systemd.Name(e.vm), e.state.Failure())
 }
 
 func (e *unitError) hint() string {
 	if e.state.NoProgram() {
 		return "qlaunch enable " + e.vm + " # writes the unit anew, with the path of this qlaunch"
 	}
-	return "journalctl --user --unit " + unit.Name(e.vm)
+	return "journalctl --user --unit " + systemd.Name(e.vm)
 }
 
 // unitGone is how long a unit may take to be inactive once its QEMU has ended.
@@ -190,35 +190,35 @@ const unitGone = 15 * time.Second
 // stays with this process, which holds the VM's lock; the unit's own ExecStop
 // waits for that lock. What is returned waits until the manager is done; it is nil
 // when nothing is to be told, of a VM whose unit does nothing.
-func (s *session) tellUnit(ctx context.Context, vm vms.VM, verb unit.Verb) (wait func() error) {
+func (s *session) tellUnit(ctx context.Context, vm vms.VM, verb systemd.Verb) (wait func() error) {
 	manager, ok := s.manager()
 	if !ok {
 		return nil
 	}
 	switch {
 	case inUnit(vm):
-	case launcher.IsRunning(vm):
+	case qemu.IsRunning(vm):
 		return nil
 	default:
-		state, err := manager.State(ctx, unit.Name(vm.Name))
+		state, err := manager.State(ctx, systemd.Name(vm.Name))
 		if err != nil || !state.Loaded() || state.Idle() {
 			return nil
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	done := manager.Begin(ctx, verb, unit.Name(vm.Name))
+	done := manager.Begin(ctx, verb, systemd.Name(vm.Name))
 	return func() error {
 		defer cancel()
-		if err := done(); err != nil || verb != unit.Stop {
+		if err := done(); err != nil || verb != systemd.Stop {
 			return err
 		}
-		return forgive(ctx, manager, unit.Name(vm.Name))
+		return forgive(ctx, manager, systemd.Name(vm.Name))
 	}
 }
 
 // forgive leaves no failed unit behind an end that was wanted, were it by SIGKILL. Whether the manager sees the signal is
 // chance: while what started QEMU still waits for the guest's address, the kernel tells that process of the end, not the manager.
-func forgive(ctx context.Context, manager unit.Manager, name string) error {
+func forgive(ctx context.Context, manager systemd.Manager, name string) error {
 	state, err := manager.State(ctx, name)
 	if err != nil || state.Active != "failed" {
 		return err

@@ -13,7 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -35,8 +35,8 @@ type session struct {
 	users      string    // where logind makes the users' runtime directories
 	verbose    bool
 	store      vms.Store
-	qemus      func() ([]launcher.QEMU, error) // the QEMUs of this user that run; launcher.QEMUs, or what that gave
-	began      time.Time                       // when this process did
+	qemus      func() ([]qemu.QEMU, error) // the QEMUs of this user that run; qemu.QEMUs, or what that gave
+	began      time.Time                   // when this process did
 
 	// Of a session that is for one VM's start.
 	timeline  *timeline // nil: it is not timed
@@ -147,13 +147,13 @@ func (s *session) load(ref string) (vms.VM, error) {
 func (s *session) managed(ref string) (vms.VM, error) {
 	vm, err := s.asStarted(ref)
 	if err == nil {
-		_ = launcher.TrimLogs(vm) // a log that cannot be cut is no reason not to manage the VM
+		_ = qemu.TrimLogs(vm) // a log that cannot be cut is no reason not to manage the VM
 	}
 	return vm, err
 }
 
 // alive is a VM that a command is for and that runs, with its QEMU, which the caller closes.
-func (s *session) alive(ref string) (vms.VM, *launcher.Process, error) {
+func (s *session) alive(ref string) (vms.VM, *qemu.Process, error) {
 	vm, err := s.managed(ref)
 	if err != nil {
 		return vms.VM{}, nil, err
@@ -163,10 +163,10 @@ func (s *session) alive(ref string) (vms.VM, *launcher.Process, error) {
 }
 
 // reached gives the QEMU of a VM that a command needs to run. An orphan, which no command but down reaches, is told from none.
-func reached(vm vms.VM) (*launcher.Process, error) {
-	process, err := launcher.Find(vm)
-	if errors.Is(err, launcher.ErrNotRunning) {
-		err = cmp.Or(launcher.NoOrphan(vm), err)
+func reached(vm vms.VM) (*qemu.Process, error) {
+	process, err := qemu.Find(vm)
+	if errors.Is(err, qemu.ErrNotRunning) {
+		err = cmp.Or(qemu.NoOrphan(vm), err)
 	}
 	return process, err
 }
@@ -177,11 +177,11 @@ func (s *session) asStarted(ref string) (vms.VM, error) {
 		return vms.VM{}, err
 	}
 	started, err := s.store.Started(at.Name, at.RunDir)
-	if err == nil && launcher.IsRunning(started) {
+	if err == nil && qemu.IsRunning(started) {
 		return started, nil
 	}
 	vm, err := s.load(ref)
-	if err != nil && isA[*launcher.OrphanError](launcher.NoOrphan(at)) {
+	if err != nil && isA[*qemu.OrphanError](qemu.NoOrphan(at)) {
 		return at, nil
 	}
 	vm.RunDir = at.RunDir
@@ -197,14 +197,14 @@ func (s *session) where(ref string) (vms.VM, error) {
 	}
 	vm := s.bare(name)
 	vm.File = file
-	return launcher.Locate(vm, s.qemus)
+	return qemu.Locate(vm, s.qemus)
 }
 
 // origin is the user's word for a VM, or, where that is the name of one that was
 // started from a file elsewhere, that file.
 func (s *session) origin(ref string) string {
 	at, err := s.where(ref)
-	if err != nil || at.File != s.store.Path(at.Name) || !launcher.IsRunning(at) {
+	if err != nil || at.File != s.store.Path(at.Name) || !qemu.IsRunning(at) {
 		return ref
 	}
 	if from := vms.Origin(at.RunDir); from != "" && from != at.File {

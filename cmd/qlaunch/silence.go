@@ -5,16 +5,16 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/netsetup"
-	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
 // explained gives the error of a wait for an address its cause, as far as that can be seen.
 func (s *session) explained(ctx context.Context, g *guest, err error) error {
 	late, isLate := errors.AsType[*deadlineError](err)
-	wait, ofAddress := errors.AsType[*leases.WaitError](err)
+	wait, ofAddress := errors.AsType[*lease.WaitError](err)
 	if isLate && ofAddress {
 		late.cause = s.silence(ctx, g.vm, g.process.PID, wait.Query, late.stage, wait.Reports)
 	}
@@ -23,23 +23,23 @@ func (s *session) explained(ctx context.Context, g *guest, err error) error {
 
 // silence is why a guest that runs has no address, or nil: first what it says itself on its console, then what its port
 // and its bridge show, and last who should have given it one.
-func (s *session) silence(ctx context.Context, vm vms.VM, pid int, q leases.Query, stage leases.Stage, reports []leases.Report) error {
-	stuck := launcher.ConsoleEnd(vm)
-	if stuck != nil && !errors.Is(stuck, launcher.ErrNoOutput) {
+func (s *session) silence(ctx context.Context, vm vms.VM, pid int, q lease.Query, stage lease.Stage, reports []lease.Report) error {
+	stuck := qemu.ConsoleEnd(vm)
+	if stuck != nil && !errors.Is(stuck, qemu.ErrNoOutput) {
 		return stuck
 	}
 	query := netsetup.CheckQuery{Bridge: q.Bridge, Root: s.root, MACs: macsOn(vm, q.Bridge), PID: pid, Runs: s.showCommand}
 	if err := netsetup.Silence(query); err != nil {
 		return err
 	}
-	if stage == leases.Silent {
+	if stage == lease.Silent {
 		return stuck
 	}
-	if a, ok := leases.Refused(reports); ok {
+	if a, ok := lease.Refused(reports); ok {
 		return &netsetup.Error{What: fmt.Sprintf("bridge %q", q.Bridge), Cause: netsetup.ErrAddressElsewhere, Bridge: q.Bridge, IP: a.IP,
 			Detail: fmt.Sprintf("%s, from %s, is %s", a.IP, a.Path, a.Refused)}
 	}
-	if stage == leases.Frames {
+	if stage == lease.Frames {
 		return netsetup.Unanswered(ctx, query)
 	}
 	return nil
@@ -47,7 +47,7 @@ func (s *session) silence(ctx context.Context, vm vms.VM, pid int, q leases.Quer
 
 // noAddressError says that a guest that runs has no address, and why, as far as that can be seen.
 type noAddressError struct {
-	stage leases.Stage
+	stage lease.Stage
 	cause error // may be nil
 }
 
@@ -65,18 +65,18 @@ func (e *noAddressError) hint() string {
 }
 
 // consoleHint is where a guest that is stuck can be helped on.
-func consoleHint(e *launcher.ConsoleError) string {
+func consoleHint(e *qemu.ConsoleError) string {
 	name := e.VM.Name
 	switch {
-	case errors.Is(e, launcher.ErrNoBootDevice):
+	case errors.Is(e, qemu.ErrNoBootDevice):
 		return "qlaunch edit " + name + ` # a [[disk]] with a system on it, the firmware that this system is for, or a [kernel]`
-	case errors.Is(e, launcher.ErrPanic):
+	case errors.Is(e, qemu.ErrPanic):
 		return "qlaunch logs " + name
-	case errors.Is(e, launcher.ErrHalted):
+	case errors.Is(e, qemu.ErrHalted):
 		return "qlaunch restart " + name
-	case errors.Is(e, launcher.ErrNoOutput) && e.VM.Display.Type != vms.DisplayNone:
+	case errors.Is(e, qemu.ErrNoOutput) && e.VM.Display.Type != vms.DisplayNone:
 		return "qlaunch screenshot " + name
-	case errors.Is(e, launcher.ErrNoOutput):
+	case errors.Is(e, qemu.ErrNoOutput):
 		return "console=ttyS0 on the guest's kernel command line shows what it does"
 	}
 	return "qlaunch console " + name

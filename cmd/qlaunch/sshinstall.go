@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -52,7 +52,7 @@ func (s *session) claimSSHEntry(ctx context.Context, name string, include sshInc
 	}
 	waiting, cancel := context.WithTimeout(ctx, entryDeadline)
 	defer cancel()
-	lock, err := launcher.Claim(waiting, vm, launcher.CommandEntry)
+	lock, err := qemu.Claim(waiting, vm, qemu.CommandEntry)
 	if err != nil {
 		return err
 	}

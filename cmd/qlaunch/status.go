@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 )
 
 type statusCmd struct {
@@ -23,7 +23,7 @@ func (statusCmd) Help() string {
 func (statusCmd) Example() string { return "qlaunch status guestvm || qlaunch up guestvm" }
 
 func (c *statusCmd) Run(ctx context.Context, s *session) error {
-	o, err := newVista(s, launcher.FindOrphan).look(ctx, c.Name)
+	o, err := newVista(s, qemu.FindOrphan).look(ctx, c.Name)
 	if err != nil {
 		return fmt.Errorf("status %s: %w", c.Name, err)
 	}
@@ -40,11 +40,11 @@ func (c *statusCmd) Run(ctx context.Context, s *session) error {
 }
 
 // exitOf is a state as an exit code. One that is starting does not run yet, as for `systemctl is-active`.
-func exitOf(state launcher.State) error {
+func exitOf(state qemu.State) error {
 	switch state {
-	case launcher.Stopped, launcher.Starting:
+	case qemu.Stopped, qemu.Starting:
 		return exitError(exitNotRunning)
-	case launcher.Unresponsive, launcher.Orphaned:
+	case qemu.Unresponsive, qemu.Orphaned:
 		return exitError(exitFailed)
 	default:
 		return nil

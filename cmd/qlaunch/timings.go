@@ -11,7 +11,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 )
 
 // timeline is when the start of a VM reached what. nil is one that nobody wants to see.
@@ -93,7 +93,7 @@ func (s *session) watchConsole(ctx context.Context, ref string) (wait func()) {
 		return nothing
 	}
 	vm, err := s.load(ref)
-	if err != nil || launcher.MakeDirs(vm) != nil {
+	if err != nil || qemu.MakeDirs(vm) != nil {
 		return nothing // the start says why
 	}
 	watcher, err := fsnotify.NewWatcher()
@@ -108,7 +108,7 @@ func (s *session) watchConsole(ctx context.Context, ref string) (wait func()) {
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		defer watcher.Close()
-		if written(ctx, watcher, launcher.ConsoleLog(vm)) {
+		if written(ctx, watcher, qemu.ConsoleLog(vm)) {
 			s.timeline.reach("first byte on the console")
 		}
 	})

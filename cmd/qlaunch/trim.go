@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -23,7 +23,7 @@ func (trimCmd) Run(s *session) error {
 	if err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}
-	return each(names, func(name string) error { return launcher.TrimLogs(s.bare(name)) }, "trim")
+	return each(names, func(name string) error { return qemu.TrimLogs(s.bare(name)) }, "trim")
 }
 
 // trimEvery is the time between two looks of a command that stays.
@@ -38,7 +38,7 @@ func trimming(ctx context.Context, vm vms.VM) func() {
 		tick := time.NewTicker(trimEvery)
 		defer tick.Stop()
 		for {
-			_ = launcher.TrimLogs(vm) // a log that cannot be cut is no reason to leave
+			_ = qemu.TrimLogs(vm) // a log that cannot be cut is no reason to leave
 			select {
 			case <-tick.C:
 			case <-ctx.Done():

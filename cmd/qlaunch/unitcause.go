@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/netsetup"
 )
 
@@ -19,18 +19,18 @@ func (s *session) inOwnUnit(ctx context.Context, name string, err error) error {
 	if e, ok := errors.AsType[*netsetup.Error](err); ok && e.LogInAgain {
 		return &oldManagerError{err, e.Group, s.store.UID}
 	}
-	if e, ok := errors.AsType[*launcher.KVMError](err); ok && joinedLater(e.Group) {
+	if e, ok := errors.AsType[*qemu.KVMError](err); ok && joinedLater(e.Group) {
 		return &oldManagerError{err, e.Group, s.store.UID}
 	}
 	if !errors.Is(err, netsetup.ErrNoNewPrivs) && !errors.Is(err, netsetup.ErrUserNamespace) && !errors.Is(err, netsetup.ErrNosuidMount) {
 		return err
 	}
 	manager, _ := s.manager()
-	state, unknown := manager.State(ctx, unit.Name(name))
+	state, unknown := manager.State(ctx, systemd.Name(name))
 	if unknown != nil {
 		return err
 	}
-	if breaker, ok := unit.FindBreaker(append(state.DropIns, state.Fragment)); ok {
+	if breaker, ok := systemd.FindBreaker(append(state.DropIns, state.Fragment)); ok {
 		return &breakerError{err, breaker}
 	}
 	return err
@@ -39,7 +39,7 @@ func (s *session) inOwnUnit(ctx context.Context, name string, err error) error {
 // breakerError says which line of which unit file is behind an error. It does not unwrap: the cure is another.
 type breakerError struct {
 	err     error
-	breaker unit.Breaker
+	breaker systemd.Breaker
 }
 
 func (e *breakerError) Error() string {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -31,20 +31,20 @@ const (
 func (c *unitStartCmd) Run(ctx context.Context, s *session) error {
 	manager := s.getenv("NOTIFY_SOCKET")
 	if manager == "" {
-		return fmt.Errorf("unit-start %s: this is for systemd: systemctl --user start %s", c.Name, unit.Name(c.Name))
+		return fmt.Errorf("unit-start %s: this is for systemd: systemctl --user start %s", c.Name, systemd.Name(c.Name))
 	}
 	g, err := c.start(ctx, s)
 	if err != nil {
 		err = s.inOwnUnit(ctx, c.Name, orInterrupted(err))
 		_ = writeFailure(s.bare(c.Name), err) // without its run directory nobody waits for it
-		_ = unit.Notify(manager, unit.Status(unit.NotStarted+clean(err.Error())))
+		_ = systemd.Notify(manager, systemd.Status(systemd.NotStarted+clean(err.Error())))
 		return fmt.Errorf("up %s: %w", c.Name, err)
 	}
 	defer g.close()
-	if err := unit.Notify(manager, fmt.Sprintf("MAINPID=%d", g.process.PID), "READY=1"); err != nil {
+	if err := systemd.Notify(manager, fmt.Sprintf("MAINPID=%d", g.process.PID), "READY=1"); err != nil {
 		return fmt.Errorf("up %s: %w", c.Name, err)
 	}
-	s.tellAddress(ctx, g, func(text string) { _ = unit.Notify(manager, unit.Status(clean(text))) })
+	s.tellAddress(ctx, g, func(text string) { _ = systemd.Notify(manager, systemd.Status(clean(text))) })
 	return nil
 }
 
@@ -61,7 +61,7 @@ func (s *session) tellAddress(ctx context.Context, g *guest, tell func(string)) 
 }
 
 func (c *unitStartCmd) start(ctx context.Context, s *session) (*guest, error) {
-	if err := launcher.CheckRunDir(s.bare(c.Name).RunDir); err != nil {
+	if err := qemu.CheckRunDir(s.bare(c.Name).RunDir); err != nil {
 		return nil, err
 	}
 	if err := forgetFailure(s.bare(c.Name)); err != nil {
@@ -91,7 +91,7 @@ func (s *session) awaitBridges(ctx context.Context, vm vms.VM) {
 	for _, nic := range bridged(vm) {
 		query := netsetup.CheckQuery{Bridge: nic.Bridge, Helper: vm.QEMU.Helper}
 		if netsetup.NoBridgeYet(netsetup.Check(ctx, query).Err()) {
-			_ = unit.Notify(s.getenv("NOTIFY_SOCKET"), unit.Status("waits for its bridge, "+nic.Bridge))
+			_ = systemd.Notify(s.getenv("NOTIFY_SOCKET"), systemd.Status("waits for its bridge, "+nic.Bridge))
 			_ = netsetup.AwaitBridge(ctx, query)
 		}
 	}
@@ -100,7 +100,7 @@ func (s *session) awaitBridges(ctx context.Context, vm vms.VM) {
 // setRestart makes systemd do what the definition says about a QEMU that fails. It is
 // asked to read its files anew only when that has changed.
 func (s *session) setRestart(ctx context.Context, vm vms.VM) error {
-	changed, err := unit.SetRestart(s.unitDir(), vm.Name, vm.Systemd.Restart == vms.RestartOnFailure)
+	changed, err := systemd.SetRestart(s.unitDir(), vm.Name, vm.Systemd.Restart == vms.RestartOnFailure)
 	if err != nil || !changed {
 		return err
 	}

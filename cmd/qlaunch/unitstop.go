@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -54,29 +54,29 @@ func (c *unitStopCmd) stop(ctx context.Context, s *session, pid int) error {
 	}
 	way := shutdown{
 		patience: min(time.Duration(vm.Shutdown.Timeout), unitPatience),
-		tell:     func(text string) { _ = unit.Notify(s.getenv("NOTIFY_SOCKET"), unit.Status(text)) },
+		tell:     func(text string) { _ = systemd.Notify(s.getenv("NOTIFY_SOCKET"), systemd.Status(text)) },
 	}
 	return errors.Join(s.end(ctx, vm, way), lock.Release())
 }
 
 // lock waits for the VM's lock. A `qlaunch down` that holds it may take as long as its user
 // said, so systemd is asked for more time as long as it does.
-func (c *unitStopCmd) lock(ctx context.Context, s *session, vm vms.VM) (*launcher.Lock, error) {
+func (c *unitStopCmd) lock(ctx context.Context, s *session, vm vms.VM) (*qemu.Lock, error) {
 	const every, more = 20 * time.Second, 60 * time.Second
 	for {
 		waiting, cancel := context.WithTimeout(ctx, every)
-		lock, err := launcher.Acquire(waiting, vm, launcher.CommandDown)
+		lock, err := qemu.Acquire(waiting, vm, qemu.CommandDown)
 		cancel()
-		if !errors.Is(err, launcher.ErrBusy) || ctx.Err() != nil {
+		if !errors.Is(err, qemu.ErrBusy) || ctx.Err() != nil {
 			return lock, err
 		}
-		_ = unit.Notify(s.getenv("NOTIFY_SOCKET"), fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", more.Microseconds()+unitPatience.Microseconds()))
+		_ = systemd.Notify(s.getenv("NOTIFY_SOCKET"), fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", more.Microseconds()+unitPatience.Microseconds()))
 	}
 }
 
 // runsAs tells whether a VM's QEMU is the process of a number.
 func runsAs(vm vms.VM, pid int) bool {
-	process, err := launcher.Find(vm)
+	process, err := qemu.Find(vm)
 	if err != nil {
 		return false
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -107,12 +107,12 @@ func (c *upCmd) one(ctx context.Context, s *session, name string, stage func(str
 func (c *upCmd) bringUp(ctx context.Context, s *session, name string) (*guest, error) {
 	vm, err := s.load(name)
 	if err == nil {
-		vm, err = launcher.Locate(vm, noQEMUs)
+		vm, err = qemu.Locate(vm, noQEMUs)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !c.Direct && !launcher.IsRunning(vm) {
+	if !c.Direct && !qemu.IsRunning(vm) {
 		if svc := s.service(ctx, name); svc != nil {
 			return s.bringUpService(ctx, svc, name, time.Duration(c.Timeout))
 		}
@@ -130,11 +130,11 @@ func (s *session) dryRun(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	uefi, err := launcher.FindUEFI(vm)
+	uefi, err := qemu.FindUEFI(vm)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(s.stdout, shellLine(launcher.Args(vm, launcher.Files{Helper: helper, UEFI: uefi})))
+	fmt.Fprintln(s.stdout, shellLine(qemu.Args(vm, qemu.Files{Helper: helper, UEFI: uefi})))
 	return nil
 }
 

@@ -6,8 +6,8 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/unit"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -22,14 +22,14 @@ func (s *session) bringUpService(ctx context.Context, svc *service, ref string, 
 	if g.process != nil {
 		return g, nil
 	}
-	return s.serve(ctx, svc, g, func() error { return svc.manager.Do(ctx, unit.Start, svc.unit) })
+	return s.serve(ctx, svc, g, func() error { return svc.manager.Do(ctx, systemd.Start, svc.unit) })
 }
 
 // prepare does for a start by systemd what can be done before: the checks, and the watch for the
 // address. A VM that runs is given as it is, with its process.
 func (s *session) prepare(ctx context.Context, vm vms.VM) (*guest, error) {
 	g, err := s.find(vm)
-	if !errors.Is(err, launcher.ErrNotRunning) {
+	if !errors.Is(err, qemu.ErrNotRunning) {
 		return g, err
 	}
 	if vm, _, err = s.ready(ctx, vm); err != nil {
@@ -45,13 +45,13 @@ func (s *session) prepare(ctx context.Context, vm vms.VM) (*guest, error) {
 func (s *session) serve(ctx context.Context, svc *service, g *guest, job func() error) (*guest, error) {
 	err := s.startService(ctx, svc, g.vm, job)
 	if err == nil {
-		g.vm, err = launcher.Locate(g.vm, s.qemus)
+		g.vm, err = qemu.Locate(g.vm, s.qemus)
 	}
 	if err == nil {
-		g.process, err = launcher.Find(g.vm)
+		g.process, err = qemu.Find(g.vm)
 	}
-	if errors.Is(err, launcher.ErrNotRunning) {
-		err = launcher.Died(g.vm)
+	if errors.Is(err, qemu.ErrNotRunning) {
+		err = qemu.Died(g.vm)
 	}
 	if err != nil {
 		g.close()

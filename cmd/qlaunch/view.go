@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -83,7 +83,7 @@ func isTigerVNC(ctx context.Context, program string) bool {
 
 // viewerTarget is what the viewer is to show, in its own words.
 func viewerTarget(vm vms.VM) string {
-	socket := launcher.DisplaySocket(vm)
+	socket := qemu.DisplaySocket(vm)
 	if vm.Display.Type == vms.DisplaySpice {
 		return (&url.URL{Scheme: "spice+unix", Path: socket}).String()
 	}

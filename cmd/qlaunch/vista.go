@@ -6,9 +6,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/netsetup"
-	"github.com/qlaunch/qlaunch/netsetup/leases"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -17,17 +17,17 @@ import (
 // would keep an answer of QEMU's waiting until its deadline is over.
 type vista struct {
 	s      *session
-	orphan func(vms.VM) (launcher.Orphan, bool, error) // the QEMU of a VM that cannot be reached, if it has one
+	orphan func(vms.VM) (qemu.Orphan, bool, error) // the QEMU of a VM that cannot be reached, if it has one
 	turns  chan struct{}
 	brief  bool // what a table has no room for is not looked at: the unit, and what has changed in the definition
 
 	loose    func() []string // the host's taps that are a port of no bridge
 	mu       sync.Mutex
-	pictures map[string]func() leases.Picture // by the bridge, and what was looked at
+	pictures map[string]func() lease.Picture // by the bridge, and what was looked at
 }
 
-func newVista(s *session, orphan func(vms.VM) (launcher.Orphan, bool, error)) *vista {
-	return &vista{s: s, orphan: orphan, turns: make(chan struct{}, runtime.GOMAXPROCS(0)), pictures: map[string]func() leases.Picture{},
+func newVista(s *session, orphan func(vms.VM) (qemu.Orphan, bool, error)) *vista {
+	return &vista{s: s, orphan: orphan, turns: make(chan struct{}, runtime.GOMAXPROCS(0)), pictures: map[string]func() lease.Picture{},
 		loose: sync.OnceValue(netsetup.LooseTaps)}
 }
 
@@ -52,7 +52,7 @@ func (v *vista) lookAtAll(ctx context.Context, c census) []overview {
 	share(readers, known, func(i int) {
 		vm, err := v.s.managed(c.names[i])
 		tell := func() { all[i] = v.orInvalid(ctx, c.names[i], vm, err) }
-		if err != nil || !launcher.IsRunning(vm) {
+		if err != nil || !qemu.IsRunning(vm) {
 			tell()
 			return
 		}
@@ -96,11 +96,11 @@ func (v *vista) atRest(ctx context.Context, name string) overview {
 	switch {
 	case err != nil:
 		return v.unusable(name, err)
-	case launcher.IsHeld(vm):
+	case qemu.IsHeld(vm):
 		vm, err = v.s.managed(name)
 		return v.orInvalid(ctx, name, vm, err)
 	}
-	return overviewOf(vm, launcher.Status{State: launcher.Stopped})
+	return overviewOf(vm, qemu.Status{State: qemu.Stopped})
 }
 
 // unusable is the overview of a VM whose definition cannot be used.
@@ -116,20 +116,20 @@ func (v *vista) work(do func()) {
 }
 
 // picture is what the sources of addresses hold for a bridge.
-func (v *vista) picture(ctx context.Context, bridge string) leases.Picture {
-	return v.once(bridge, func() leases.Picture { return leases.Survey(ctx, v.s.root, bridge) })
+func (v *vista) picture(ctx context.Context, bridge string) lease.Picture {
+	return v.once(bridge, func() lease.Picture { return lease.Survey(ctx, v.s.root, bridge) })
 }
 
 // wholePicture is the picture with the lease file that the bridge's server was told to keep, for which every process of
 // the host has to be looked at.
-func (v *vista) wholePicture(ctx context.Context, bridge string) leases.Picture {
-	return v.once(bridge+"/server", func() leases.Picture { // no bridge has a slash in its name
+func (v *vista) wholePicture(ctx context.Context, bridge string) lease.Picture {
+	return v.once(bridge+"/server", func() lease.Picture { // no bridge has a slash in its name
 		return v.picture(ctx, bridge).With(ctx, v.s.root, v.s.serverLeases(bridge))
 	})
 }
 
 // once takes a picture unless it has been taken.
-func (v *vista) once(key string, picture func() leases.Picture) leases.Picture {
+func (v *vista) once(key string, picture func() lease.Picture) lease.Picture {
 	v.mu.Lock()
 	take, ok := v.pictures[key]
 	if !ok {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -37,7 +37,7 @@ func (c *waitCmd) run(ctx context.Context, s *session) error {
 	if c.For == goalStopped {
 		return c.stopped(ctx, vm)
 	}
-	if _, err := launcher.WaitRunning(ctx, vm); err != nil {
+	if _, err := qemu.WaitRunning(ctx, vm); err != nil {
 		if errors.Is(err, qmp.ErrNoGreeting) {
 			return c.tooLate(err, "QEMU still does not answer")
 		}
@@ -57,7 +57,7 @@ func (c *waitCmd) run(ctx context.Context, s *session) error {
 
 func (c *waitCmd) stopped(ctx context.Context, vm vms.VM) error {
 	process, err := reached(vm)
-	if errors.Is(err, launcher.ErrNotRunning) {
+	if errors.Is(err, qemu.ErrNotRunning) {
 		return nil
 	}
 	if err != nil {

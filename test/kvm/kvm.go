@@ -17,10 +17,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher"
+	"github.com/qlaunch/qlaunch/launcher/qemu"
 )
 
-const qemu = "qemu-system-x86_64"
+const program = "qemu-system-x86_64"
 
 // deadline is for an answer of QEMU's, which takes it half a second.
 const deadline = 20 * time.Second
@@ -32,7 +32,7 @@ func Node() bool {
 }
 
 // Opens is nil where this user may open /dev/kvm.
-func Opens() error { return launcher.CheckKVM() }
+func Opens() error { return qemu.CheckKVM() }
 
 // HostCPUStarts is nil where QEMU starts under KVM with the CPU of a definition
 // that names none; otherwise it has QEMU's words.
@@ -95,7 +95,7 @@ func writes(cmd *exec.Cmd, text string) error {
 
 // command is QEMU under KVM with a CPU.
 func command(ctx context.Context, cpu string, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, qemu, append([]string{
+	return exec.CommandContext(ctx, program, append([]string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-m", "64M", "-accel", "kvm", "-cpu", cpu,
 	}, args...)...)
 }

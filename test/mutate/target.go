@@ -18,13 +18,13 @@ type target struct {
 func targets() []target {
 	const module = "github.com/qlaunch/qlaunch/"
 	return []target{
-		{"argv", module + "launcher", []string{"argv.go", "opts.go"}, []string{"argv_test.go", "opts_test.go"}, ""},
+		{"argv", module + "launcher/qemu", []string{"argv.go", "opts.go"}, []string{"argv_test.go", "opts_test.go"}, ""},
 		{"vms", module + "vms", []string{
 			"parse.go", "decode.go", "check.go", "rules.go", "choice.go", "nicchoice.go", "defaults.go", "duration.go",
 			"errors.go", "forward.go", "mac.go", "name.go", "nearest.go", "size.go", "text.go",
 		}, []string{"parse_test.go", "bounds_test.go", "env_test.go", "values_test.go", "wrong_test.go", "reference_test.go", "format_test.go"}, "HugeFiles"},
 		{"setup", module + "netsetup", []string{"plan.go", "settle.go", "want.go"}, []string{"plan_test.go", "settle_test.go"}, ""},
-		{"judge", module + "netsetup/leases", []string{"judge.go", "rank.go"}, []string{"judge_test.go", "verdict_test.go"}, ""},
+		{"judge", module + "netsetup/lease", []string{"judge.go", "rank.go"}, []string{"judge_test.go", "verdict_test.go"}, ""},
 	}
 }
 

@@ -1,0 +1,128 @@
+package qemu
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// asStranger runs something on a thread that is of a user without privileges where this one is root, who may do all.
+func asStranger(t *testing.T, do func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		do()
+		return
+	}
+	done := make(chan unix.Errno)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		const stranger = 64321
+		_, _, err := unix.RawSyscall(unix.SYS_SETRESUID, stranger, stranger, stranger)
+		if err == 0 {
+			do()
+		}
+		done <- err
+	}()
+	if err := <-done; err != 0 {
+		t.Fatal(err)
+	}
+}
+
+// closed takes all permissions from a file or directory until the test ends.
+func closed(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(path, 0o700) })
+}
+
+func TestWhatDeniesAFileIsNamed(t *testing.T) {
+	vm := testVM(t, "firmware = \"uefi\"\n[kernel]\nimage = \"dir/k\"\ninitrd = \"i\"\n[[disk]]\npath = \"d\"\nformat = \"raw\"\n[[disk]]\npath = \"dir/e\"\nformat = \"raw\"\nreadonly = true\n"+noNIC)
+	top := filepath.Dir(vm.File)
+	for _, file := range []string{vm.Kernel.Image, vm.Kernel.Initrd, vm.Disks[0].Path, vm.Disks[1].Path, uefiVars(vm)} {
+		makeFile(t, file, "x")
+	}
+	for _, dir := range []string{vm.DataDir, filepath.Dir(vm.DataDir), filepath.Dir(vm.Kernel.Image), top, filepath.Dir(top)} {
+		closed(t, dir, 0o755)
+	}
+	closed(t, vm.Kernel.Initrd, 0)
+	closed(t, vm.Disks[0].Path, 0)
+	closed(t, uefiVars(vm), 0)
+	closed(t, filepath.Dir(vm.Kernel.Image), 0)
+	owner := userName(os.Geteuid())
+	file := func(what, path string) string {
+		return what + " " + path + ": cannot be used: permission denied: file " + path + " belongs to " + owner + ", mode 0000"
+	}
+	inDir := "permission denied: directory " + top + "/dir belongs to " + owner + ", mode 0000"
+	want := map[string]string{
+		"kernel": "kernel image " + vm.Kernel.Image + ": cannot be used: " + inDir,
+		"initrd": file("initrd", vm.Kernel.Initrd),
+		"uefi":   file("UEFI variables", uefiVars(vm)),
+		"disk0":  "disk " + vm.Disks[0].Path + ": permission denied: file " + vm.Disks[0].Path + " belongs to " + owner + ", mode 0000",
+		"disk1":  "disk " + vm.Disks[1].Path + ": " + inDir,
+	}
+	asStranger(t, func() {
+		for _, c := range checks(vm) {
+			err := c.look()
+			if _, denied := errors.AsType[*DeniedError](err); want[c.id] != "" && (!denied || err.Error() != want[c.id]) {
+				t.Errorf("%s:\ngot  %v\nwant %s", c.id, err, want[c.id])
+			}
+		}
+	})
+}
+
+func TestADiskThatCannotBeWrittenIsForReadingOnly(t *testing.T) {
+	vm := testVM(t, "[[disk]]\npath = \"d\"\nformat = \"raw\"\n"+noNIC)
+	d := vm.Disks[0]
+	makeFile(t, d.Path, "x")
+	closed(t, d.Path, 0o444)
+	closed(t, filepath.Dir(d.Path), 0o755)
+	closed(t, filepath.Dir(filepath.Dir(d.Path)), 0o755)
+	want := "disk " + d.Path + ": permission denied: file " + d.Path + " belongs to " + userName(os.Geteuid()) + ", mode 0444: the guest could not write to it"
+	asStranger(t, func() {
+		if err := usable(d); !errors.Is(err, ErrNotWritable) || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+		d.ReadOnly = true
+		if err := usable(d); err != nil {
+			t.Errorf("for reading: %v", err)
+		}
+	})
+}
+
+func TestADeviceThatIsAbsentIsNotMade(t *testing.T) {
+	d := vms.Disk{Path: "/dev/nosuch/volume", Size: vms.GiB, Format: vms.Raw}
+	for _, err := range []error{usable(d), makeDisk(t.Context(), d, quiet)} {
+		if !errors.Is(err, ErrDeviceAbsent) {
+			t.Errorf("%v, want %v", err, ErrDeviceAbsent)
+		}
+	}
+}
+
+func TestACompressedKernelIsToldByItsFirstBytes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kernel")
+	for program, magic := range map[string]string{
+		"gzip": "\x1f\x8b\x08", "xz": "\xfd7zXZ\x00\x00", "zstd": "\x28\xb5\x2f\xfd\x04", "bzip2": "BZh9", "lz4": "\x02\x21\x4c\x18", "": "MZ\xea\x07", " ": "",
+	} {
+		makeFile(t, path, magic)
+		for _, arch := range []string{"x86_64", "aarch64"} {
+			err := checkCompression(arch, path)
+			want := strings.TrimSpace(program)
+			if arch == "aarch64" && program == "gzip" {
+				want = ""
+			}
+			compressed, _ := errors.AsType[*CompressedError](err)
+			if (want == "") != (err == nil) || want != "" && compressed.Program != want {
+				t.Errorf("%s on %s: %v", program, arch, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"github.com/qlaunch/qlaunch/qmp"
+	"github.com/qlaunch/qlaunch/qmp/agent"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// What stands between a caller and the agent in a guest.
+var (
+	ErrNoAgent    = errors.New("no guest agent runs in it")
+	ErrAgentTaken = errors.New("another command is talking to the guest agent")
+)
+
+// Agent is a connection to the agent in a VM's guest, and the right to it.
+type Agent struct {
+	*agent.Client
+	conn *net.UnixConn
+	lock *Lock
+}
+
+// AgentListens tells whether some program in a VM's guest has the agent's channel
+// open and can answer on it: QEMU knows both. The error wraps ErrNoAgent when not.
+func AgentListens(ctx context.Context, vm vms.VM) error {
+	ctx, cancel := context.WithTimeout(ctx, askDeadline)
+	defer cancel()
+	m, err := qmp.Dial(ctx, QMPSocket(vm))
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	open, err := m.ChardevOpen(ctx, agentChardev)
+	if err != nil {
+		return err
+	}
+	if !open {
+		return ErrNoAgent
+	}
+	status, err := m.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if !status.Running {
+		return fmt.Errorf("%w: the guest is paused", agent.ErrSilent)
+	}
+	return nil
+}
+
+// OpenAgent connects to the agent in the guest of a VM that runs. It waits until
+// one answers, and before that until no other command of ours talks to it, as
+// the channel serves one client: the error then wraps ErrAgentTaken. Who does not
+// want to wait for an agent to come asks AgentListens first.
+func OpenAgent(ctx context.Context, vm vms.VM) (*Agent, error) {
+	lock, err := lockAgent(ctx, filepath.Join(vm.RunDir, agentLockName))
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dial(ctx, AgentSocket(vm))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("guest agent %s: %w", AgentSocket(vm), err), lock.Release())
+	}
+	client, err := agent.Open(ctx, conn)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(), lock.Release())
+	}
+	return &Agent{client, conn, lock}, nil
+}
+
+// lockAgent waits: no command talks to the agent for long.
+func lockAgent(ctx context.Context, path string) (*Lock, error) {
+	for {
+		lock, err := tryLock(path)
+		if lock != nil || err != nil {
+			return lock, err
+		}
+		if err := waitUnlocked(ctx, path); err != nil {
+			return nil, &takenError{holder(path), err}
+		}
+	}
+}
+
+// takenError is ErrAgentTaken with who holds the lock, and the end of the wait.
+type takenError struct {
+	pid   string
+	cause error
+}
+
+func (e *takenError) Error() string   { return ErrAgentTaken.Error() + ": pid " + e.pid }
+func (e *takenError) Unwrap() []error { return []error{ErrAgentTaken, e.cause} }
+
+// Close lets the next client in.
+func (a *Agent) Close() error { return errors.Join(a.conn.Close(), a.lock.Release()) }

@@ -1,0 +1,359 @@
+package qemu
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// Files is what a QEMU gets beside its VM's definition: descriptors that it
+// inherits, by number, and the host's files that it needs.
+//
+// The zero value stands for a QEMU that is started by hand: it listens on the
+// sockets' paths itself, runs the bridge helper itself, and therefore has no
+// sandbox, for QEMU's sandbox sets no_new_privs, which takes the helper's setuid bit away.
+type Files struct {
+	QMP     int       // listening socket of the monitor; 0: QEMU listens on QMPSocket
+	Console int       // listening socket of the serial console; 0: QEMU listens on ConsoleSocket
+	Agent   int       // listening socket of the guest agent's channel; 0: QEMU listens on AgentSocket
+	Taps    []TapFDs  // one for each bridge NIC, in the definition's order; nil: QEMU runs the helper
+	RunDir  int       // the run directory, where it makes the display's path too long for a socket; 0: it does not
+	Helper  string    // path of qemu-bridge-helper, used when there are no taps; "": QEMU's own default
+	UEFI    UEFIFiles // used when the VM's firmware is uefi
+	Devices []string  // the paths of those disks that are block devices
+}
+
+// TapFDs are a tap's descriptor and, where the host has vhost-net, that of an open /dev/vhost-net.
+type TapFDs struct {
+	Tap   int
+	Vhost int // 0: without vhost-net
+}
+
+// The names in a VM's run and state directories, each given by the VM's own paths.
+const (
+	pidName     = "pid"
+	lockName    = "lock"
+	qmpName     = "qmp.sock"
+	consoleName = "console.sock"
+	agentName   = "qga.sock"
+	qemuLogName = "qemu.log"
+	serialName  = "console.log"
+
+	consoleLockName = "console.lock"
+	agentLockName   = "qga.lock"
+	answerName      = "answer"
+)
+
+// PIDFile is the file that a VM's QEMU holds a lock on for as long as it lives.
+func PIDFile(vm vms.VM) string { return filepath.Join(vm.RunDir, pidName) }
+
+// QMPSocket is the path of a VM's monitor.
+func QMPSocket(vm vms.VM) string { return filepath.Join(vm.RunDir, qmpName) }
+
+// ConsoleSocket is the path of a VM's serial console; it serves one client at a time.
+func ConsoleSocket(vm vms.VM) string { return filepath.Join(vm.RunDir, consoleName) }
+
+// AgentSocket is the path of the channel to the agent in a VM's guest; it serves one client at a time.
+func AgentSocket(vm vms.VM) string { return filepath.Join(vm.RunDir, agentName) }
+
+// ConsoleLog is the file that QEMU writes all output of the serial console to.
+func ConsoleLog(vm vms.VM) string { return filepath.Join(vm.StateDir, serialName) }
+
+// QEMULog is the file that QEMU's own standard error goes to.
+func QEMULog(vm vms.VM) string { return filepath.Join(vm.StateDir, qemuLogName) }
+
+// Args is the whole command line of a VM's QEMU, the program first. It reads
+// nothing: the same VM and files give the same line.
+//
+// Nothing that QEMU would add by itself is left (-nodefaults, -no-user-config:
+// QEMU's qemu-options.hx), so the line says all that the guest has. Each device
+// has an address of its own (pci.go) and an id.
+func Args(vm vms.VM, f Files) []string {
+	a := args{vm: vm, files: f}
+	a.add(vm.QEMU.Binary)
+	a.base()
+	a.machine()
+	a.monitor()
+	a.console()
+	a.kernel()
+	a.ports()
+	a.disks()
+	a.nics()
+	a.rng()
+	a.agent()
+	a.display()
+	return append(a.list, vm.QEMU.Args...)
+}
+
+// args gathers a command line, one method an aspect.
+type args struct {
+	vm    vms.VM
+	files Files
+	list  []string
+}
+
+func (a *args) add(words ...string) { a.list = append(a.list, words...) }
+
+// device adds a device. It is written as a list and not in JSON: QEMU makes the
+// devices of the first form before all those of the second, and each form's in
+// the line's order. So what a user has in [qemu] args comes after ours, and
+// without an address of its own gets one that is free.
+func (a *args) device(driver string, props ...prop) { a.add("-device", list(driver, props...)) }
+
+// microvm says that the machine has no PCI bus: its virtio devices are on the
+// memory-mapped transport (QEMU's docs/system/i386/microvm.rst).
+func (a *args) microvm() bool { return a.vm.Machine == "microvm" }
+
+// virtio is the name of a virtio device on this machine's transport.
+func (a *args) virtio(kind string) string {
+	if a.microvm() {
+		return "virtio-" + kind + "-device"
+	}
+	return "virtio-" + kind + "-pci"
+}
+
+func (a *args) base() {
+	a.add("-name", list("", prop{"guest", a.vm.Name}))
+	a.add("-uuid", a.vm.UUID.String())
+	a.add("-nodefaults", "-no-user-config", "-display", "none")
+	if a.files.Taps != nil || !a.bridged() {
+		a.add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
+	}
+	a.add("-pidfile", PIDFile(a.vm))
+}
+
+func (a *args) bridged() bool {
+	for _, n := range a.vm.NICs {
+		if n.Type == vms.NICBridge {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *args) machine() {
+	machine := []prop{}
+	if a.vm.Firmware == vms.UEFI {
+		a.uefi()
+		machine = append(machine, prop{"pflash0", "uefi-code"}, prop{"pflash1", "uefi-vars"})
+	}
+	if a.biosOnSerial() {
+		machine = append(machine, prop{"graphics", "off"})
+	}
+	a.add("-machine", list(a.vm.Machine, machine...))
+	if a.vm.Accel == vms.AccelAuto {
+		a.add("-accel", "kvm", "-accel", "tcg") // QEMU takes the first that works
+	} else {
+		a.add("-accel", string(a.vm.Accel))
+	}
+	a.add("-cpu", a.vm.CPU)
+	a.add("-smp", fmt.Sprint(a.vm.CPUs))
+	a.add("-m", list("", prop{"size", fmt.Sprintf("%dk", uint64(a.vm.Memory)/1024)}))
+}
+
+// biosOnSerial says that the PC's BIOS is to write to the serial console, and so to the log: a machine without a display
+// adapter shows its "No bootable device" nowhere else. SeaBIOS does so where QEMU says that there are no graphics
+// (its src/fw/paravirt.c, qemu_cfg_legacy). With a kernel it has nothing to say, and OVMF always uses the serial port.
+func (a *args) biosOnSerial() bool {
+	vm := a.vm
+	return vm.Arch == "x86_64" && !a.microvm() && vm.Firmware == vms.BIOS && vm.Kernel.Image == "" && vm.Display.Type == vms.DisplayNone
+}
+
+// uefi gives the firmware's code, which all VMs share, and its variables, which are this VM's own.
+func (a *args) uefi() {
+	a.add("-blockdev", object{{"driver", "raw"}, {"node-name", "uefi-code"}, {"read-only", true},
+		{"file", object{{"driver", "file"}, {"filename", a.files.UEFI.Code}}}}.String())
+	a.add("-blockdev", object{{"driver", "raw"}, {"node-name", "uefi-vars"},
+		{"file", object{{"driver", "file"}, {"filename", a.files.UEFI.Vars}}}}.String())
+}
+
+func (a *args) monitor() {
+	a.add("-chardev", list("socket", prop{"id", "qmp"}, a.listen(a.files.QMP, QMPSocket(a.vm)), prop{"server", "on"}, prop{"wait", "off"}))
+	a.add("-mon", "chardev=qmp,mode=control")
+}
+
+// consoleChardev is QEMU's name for the host's end of the serial console.
+const consoleChardev = "console"
+
+// console logs all that the guest writes to its serial port, client or not.
+func (a *args) console() {
+	a.add("-chardev", list("socket", prop{"id", consoleChardev}, a.listen(a.files.Console, ConsoleSocket(a.vm)), prop{"server", "on"}, prop{"wait", "off"},
+		prop{"logfile", ConsoleLog(a.vm)}, prop{"logappend", "on"}))
+	a.add("-serial", "chardev:console")
+}
+
+// agentChannel is the name by which a guest agent finds its channel (QEMU's
+// qga/main.c), and agentChardev QEMU's name for the host's end of it.
+const (
+	agentChannel = "org.qemu.guest_agent.0"
+	agentChardev = "qga"
+)
+
+func (a *args) rng() {
+	a.add("-object", object{{"qom-type", "rng-random"}, {"id", "rng0"}, {"filename", "/dev/urandom"}}.String())
+	a.device(a.virtio("rng"), append([]prop{{"id", "rng0-device"}, {"rng", "rng0"}}, a.onRoot("rng")...)...)
+}
+
+// agent gives every guest the channel that an agent in it looks for. It costs a
+// start one millisecond, and a guest without an agent nothing.
+func (a *args) agent() {
+	a.add("-chardev", list("socket", prop{"id", agentChardev}, a.listen(a.files.Agent, AgentSocket(a.vm)), prop{"server", "on"}, prop{"wait", "off"}))
+	a.device(a.virtio("serial"), append([]prop{{"id", "serial"}}, a.onRoot("serial")...)...)
+	a.device("virtserialport", prop{"id", "qga-device"}, prop{"bus", "serial.0"}, prop{"nr", 1}, prop{"chardev", agentChardev}, prop{"name", agentChannel})
+}
+
+// listen is where a socket chardev listens: on an inherited descriptor, or else on a path.
+func (a *args) listen(fd int, path string) prop {
+	if fd != 0 {
+		return prop{"fd", fd}
+	}
+	return prop{"path", path}
+}
+
+func (a *args) kernel() {
+	k := a.vm.Kernel
+	if k.Image == "" {
+		return
+	}
+	a.add("-kernel", k.Image)
+	if k.Initrd != "" {
+		a.add("-initrd", k.Initrd)
+	}
+	if k.Cmdline != "" {
+		a.add("-append", k.Cmdline)
+	}
+}
+
+// disks gives each disk a node that is opened as the definition says, never
+// probed, and a device on its bus, the definition's order being the boot order.
+func (a *args) disks() {
+	a.controllers()
+	for i, d := range a.vm.Disks {
+		node := "disk" + strconv.Itoa(i)
+		a.add("-blockdev", a.blockdev(d, node))
+		a.diskDevice(d, node, i)
+	}
+}
+
+func (a *args) blockdev(d vms.Disk, node string) string {
+	driver := "file"
+	if slices.Contains(a.files.Devices, d.Path) {
+		driver = "host_device" // "file" takes regular files alone
+	}
+	o := object{{"driver", string(d.Format)}, {"node-name", node}, {"read-only", d.ReadOnly}, {"discard", "unmap"},
+		{"file", object{{"driver", driver}, {"filename", d.Path}, {"discard", "unmap"}}}}
+	if d.Format == vms.QCOW2 {
+		o = append(o, prop{"backing", nil}) // what the image names as its backing file is never opened
+	}
+	return o.String()
+}
+
+// controllers adds the host adapters that the disks' buses need, one of a kind.
+func (a *args) controllers() {
+	var scsi, sata bool
+	for _, d := range a.vm.Disks {
+		scsi = scsi || d.Bus == vms.BusSCSI
+		sata = sata || d.Bus == vms.BusSATA
+	}
+	if scsi {
+		a.device(a.virtio("scsi"), append([]prop{{"id", "scsi"}}, a.onRoot("scsi")...)...)
+	}
+	if sata {
+		a.device("ich9-ahci", append([]prop{{"id", "sata"}}, a.onRoot("sata")...)...)
+	}
+}
+
+// diskDevice adds the i-th disk's device. Its serial number is by what the guest
+// can tell disks apart, whatever their bus (/dev/disk/by-id).
+func (a *args) diskDevice(d vms.Disk, node string, i int) {
+	common := []prop{{"id", node + "-device"}, {"drive", node}, {"serial", node}, a.bootIndex(i)}
+	switch d.Bus {
+	case vms.BusSCSI:
+		a.device("scsi-hd", append(common, prop{"bus", "scsi.0"}, prop{"scsi-id", i}, prop{"lun", 0})...)
+	case vms.BusSATA:
+		a.device("ide-hd", append(common, prop{"bus", fmt.Sprintf("sata.%d", a.sataPort(i))})...)
+	case vms.BusNVMe:
+		a.device("nvme", append(common, a.diskAddress(i)...)...)
+	default:
+		a.device(a.virtio("blk"), append(common, a.diskAddress(i)...)...)
+	}
+}
+
+// bootIndex is a disk's place in the boot order. Where a kernel is given there is
+// none: the firmware boots that, and QEMU gives place 0 to it (hw/i386/x86.c, linuxboot).
+func (a *args) bootIndex(i int) prop {
+	if a.vm.Kernel.Image != "" {
+		return prop{}
+	}
+	return prop{"bootindex", i}
+}
+
+// sataPort counts the sata disks before the i-th disk: each port takes one.
+func (a *args) sataPort(i int) int {
+	port := 0
+	for _, d := range a.vm.Disks[:i] {
+		if d.Bus == vms.BusSATA {
+			port++
+		}
+	}
+	return port
+}
+
+func (a *args) nics() {
+	taps := a.files.Taps
+	for _, n := range a.vm.NICs {
+		id := "net" + strconv.Itoa(n.Index)
+		if n.Type == vms.NICUser {
+			a.add("-netdev", userNetdev(n, id))
+		} else {
+			var tap TapFDs
+			if len(taps) > 0 {
+				tap, taps = taps[0], taps[1:]
+			}
+			a.add("-netdev", a.tapNetdev(n, id, tap))
+		}
+		a.nicDevice(n, id)
+	}
+}
+
+// tapNetdev names descriptors as text, as QEMU's schema has them (qapi/net.json, NetdevTapOptions).
+func (a *args) tapNetdev(n vms.NIC, id string, tap TapFDs) string {
+	if tap.Tap == 0 {
+		o := object{{"type", "bridge"}, {"id", id}, {"br", n.Bridge}}
+		if a.files.Helper != "" {
+			o = append(o, prop{"helper", a.files.Helper})
+		}
+		return o.String()
+	}
+	o := object{{"type", "tap"}, {"id", id}, {"fd", strconv.Itoa(tap.Tap)}}
+	if tap.Vhost != 0 {
+		o = append(o, prop{"vhost", true}, prop{"vhostfd", strconv.Itoa(tap.Vhost)})
+	}
+	return o.String()
+}
+
+func userNetdev(n vms.NIC, id string) string {
+	o := object{{"type", "user"}, {"id", id}}
+	if len(n.Forwards) > 0 {
+		var rules []object
+		for _, f := range n.Forwards {
+			rules = append(rules, object{{"str", fmt.Sprintf("tcp:%s:%d-:%d", f.Host.Addr(), f.Host.Port(), f.Guest)}})
+		}
+		o = append(o, prop{"hostfwd", rules})
+	}
+	return o.String()
+}
+
+// nicDevice leaves the boot ROM of a virtio NIC out unless the network is all
+// there is to boot from: it costs the start time and memory. A model that the
+// user chose may have no such property, and is left as QEMU has it.
+func (a *args) nicDevice(n vms.NIC, id string) {
+	props := append([]prop{{"id", id + "-device"}, {"netdev", id}, {"mac", n.MAC.String()}}, a.nicAddress(n.Model, n.Index)...)
+	if n.Model == "virtio-net-pci" && (a.vm.Kernel.Image != "" || len(a.vm.Disks) > 0) {
+		props = append(props, prop{"romfile", ""})
+	}
+	a.device(n.Model, props...)
+}

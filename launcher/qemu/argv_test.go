@@ -1,0 +1,86 @@
+package qemu
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// Each testdata/argv/NAME.toml gives, with the files in files(), the words in NAME.args.
+func TestArgsGivesTheLineInTheGoldenFile(t *testing.T) {
+	files, err := filepath.Glob("testdata/argv/*.toml")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("definitions: %v, %v", files, err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".toml")
+		t.Run(name, func(t *testing.T) {
+			vm := parse(t, file, name)
+			got := strings.Join(Args(vm, filesFor(name, vm)), "\n") + "\n"
+			golden := strings.TrimSuffix(file, ".toml") + ".args"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func parse(t *testing.T, file, name string) vms.VM {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vm, err := vms.Parse(text, vms.Env{Name: name, File: "/vms/" + name + ".toml", Home: "/home/u", DataDir: "/data/" + name,
+		StateDir: "/state/" + name, RunDir: "/run/user/1000/qlaunch/" + name, Arch: "x86_64", MachineID: "0123456789abcdef", UID: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vm
+}
+
+// filesFor hands on descriptors as Start would; a definition whose name begins with pasted gets none, as for a line to be pasted.
+func filesFor(name string, vm vms.VM) Files {
+	uefi := UEFIFiles{}
+	if vm.Firmware == vms.UEFI {
+		uefi = UEFIFiles{Code: "/usr/share/OVMF/OVMF_CODE_4M.fd", Vars: "/data/" + name + "/uefi-vars.fd"}
+	}
+	if strings.HasPrefix(name, "pasted") {
+		return Files{UEFI: uefi, Helper: "/usr/lib/qemu/qemu-bridge-helper"}
+	}
+	f := Files{QMP: 3, Console: 4, UEFI: uefi}
+	fd := 5
+	for _, nic := range vm.NICs {
+		if nic.Type == vms.NICBridge {
+			f.Taps = append(f.Taps, TapFDs{Tap: fd, Vhost: fd + 1})
+			fd += 2
+		}
+	}
+	f.Agent = fd
+	if strings.HasPrefix(name, "long-path") {
+		f.RunDir = fd + 1
+	}
+	if strings.Contains(name, "no-vhost") {
+		for i := range f.Taps {
+			f.Taps[i].Vhost = 0
+		}
+	}
+	return f
+}

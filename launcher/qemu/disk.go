@@ -1,0 +1,175 @@
+package qemu
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// What can be wrong with a disk.
+var (
+	ErrDiskMissing  = errors.New("no such file, and no size to create it with")
+	ErrDeviceAbsent = errors.New("no such device")
+	ErrNotWritable  = errors.New("the guest could not write to it")
+	ErrNotGrown     = errors.New("is not grown")
+	ErrNotShrunk    = errors.New("is not shrunk")
+	ErrDiskKind     = errors.New("neither a regular file nor a block device")
+	ErrNotQCOW2     = errors.New("not a qcow2 image")
+	ErrBackingFile  = errors.New("the image names a backing file, which the definition does not: it would let the image's author read that file")
+	ErrExternalData = errors.New("the image keeps its data in another file: it would let the image's author read and write that file")
+)
+
+// MakeDisks creates the disks of a VM that are missing and have a size, grows the images that are smaller than
+// that, and checks those that are there: a qcow2 image that points to another of the
+// host's files is refused before any of QEMU's tools opens it. A VM that boots
+// with UEFI gets its own copy of the firmware's variables. verbose is told each command that is run.
+func MakeDisks(ctx context.Context, vm vms.VM, verbose func(argv []string)) error {
+	for _, d := range vm.Disks {
+		if err := makeDisk(ctx, d, verbose); err != nil {
+			return fmt.Errorf("disk %s: %w", d.Path, err)
+		}
+	}
+	return makeUEFIVars(vm)
+}
+
+// imageTool makes and grows images.
+const imageTool = "qemu-img"
+
+// needsQEMUImg tells whether a start makes a disk, or grows it.
+func needsQEMUImg(d vms.Disk) bool {
+	err := checkDisk(d)
+	if err != nil {
+		return errors.Is(err, ErrDiskMissing) && d.Size > 0
+	}
+	has, _, err := diskSize(d)
+	return err == nil && d.Size > has
+}
+
+// usable says what is wrong with a disk that is there, or that there is none and none can be made.
+func usable(d vms.Disk) error {
+	err := checkDisk(d)
+	if err == nil {
+		err = checkSize(d)
+	}
+	if errors.Is(err, ErrDiskMissing) && d.Size > 0 {
+		err = madeIn(filepath.Dir(d.Path))
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("disk %s: %w", d.Path, err)
+}
+
+func makeDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
+	part := d.Path + ".part"
+	err := checkDisk(d)
+	if err == nil {
+		return errors.Join(removeTwin(part, d.Path), growDisk(ctx, d, verbose))
+	}
+	if !errors.Is(err, ErrDiskMissing) || d.Size == 0 {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(d.Path), 0o700); err != nil {
+		return err
+	}
+	argv := []string{imageTool, "create", "-q", "-f", string(d.Format), part, strconv.FormatUint(uint64(d.Size), 10)}
+	verbose(argv)
+	if err := runQEMUImg(ctx, "create", argv); err != nil {
+		_ = os.Remove(part)
+		return err
+	}
+	// A link, unlike a rename, never replaces a disk that another start made meanwhile.
+	return errors.Join(os.Chmod(part, 0o600), os.Link(part, d.Path), os.Remove(part))
+}
+
+// runQEMUImg runs qemu-img for something that is done to a disk.
+func runQEMUImg(ctx context.Context, doing string, argv []string) error {
+	said, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
+	words := strings.TrimSpace(string(said))
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil: // which ended it, and whose words are not its own
+		return context.Cause(ctx)
+	case strings.Contains(words, `Failed to get "write" lock`):
+		return fmt.Errorf("%s: %w: %w: %s", doing, err, ErrDiskInUse, words)
+	}
+	return fmt.Errorf("%s: %w: %s", doing, err, words)
+}
+
+// removeTwin removes the other name of a disk that a start has left that was
+// killed between giving it its own and taking that one away. Any other file of that name is not ours.
+func removeTwin(part, path string) error {
+	twin, _ := os.Lstat(part)
+	disk, _ := os.Lstat(path)
+	if twin == nil || disk == nil || !os.SameFile(twin, disk) {
+		return nil
+	}
+	return os.Remove(part)
+}
+
+func checkDisk(d vms.Disk) error {
+	// O_NONBLOCK: a pipe in the disk's place must not hold the start up.
+	f, err := os.OpenFile(d.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && isDevicePath(d.Path):
+		return ErrDeviceAbsent
+	case errors.Is(err, fs.ErrNotExist):
+		return ErrDiskMissing
+	case errors.Is(err, fs.ErrPermission):
+		return cmp.Or(permitted(d.Path, access(d)), cause(err))
+	case err != nil:
+		return cause(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return cause(err)
+	}
+	if !info.Mode().IsRegular() && !isBlock(info) {
+		return fmt.Errorf("a %s is %w", kindOf(info.Mode()), ErrDiskKind)
+	}
+	if err := checkWritable(d, f, info); err != nil {
+		return err
+	}
+	if d.Format != vms.QCOW2 {
+		return nil
+	}
+	return checkQCOW2(f)
+}
+
+// checkQCOW2 reads an image's header (QEMU's docs/interop/qcow2.txt: magic,
+// version, the backing file's offset at byte 8, the incompatible features at
+// byte 72 from version 3 on, of which bit 2 is "external data file").
+func checkQCOW2(r io.Reader) error {
+	header := make([]byte, 80)
+	n, err := io.ReadFull(r, header)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if n < 72 || !bytes.HasPrefix(header, []byte("QFI\xfb")) {
+		return ErrNotQCOW2
+	}
+	const externalData = 1 << 2
+	switch {
+	case binary.BigEndian.Uint64(header[8:]) != 0:
+		return ErrBackingFile
+	case binary.BigEndian.Uint32(header[4:]) >= 3 && binary.BigEndian.Uint64(header[72:])&externalData != 0:
+		return ErrExternalData
+	}
+	return nil
+}

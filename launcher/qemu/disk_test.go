@@ -1,0 +1,143 @@
+package qemu
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+func TestAMissingDiskIsMadeWithItsSizeAndOnce(t *testing.T) {
+	vm := testVM(t, "[[disk]]\nsize = \"3MiB\"\n[[disk]]\nsize = \"2MiB\"\nformat = \"raw\"\npath = \"deep/er/b.raw\"\n"+noNIC)
+	var ran [][]string
+	if err := MakeDisks(t.Context(), vm, func(argv []string) { ran = append(ran, argv) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(ran) != 2 {
+		t.Errorf("ran %q", ran)
+	}
+	for i, want := range []string{`"virtual-size": 3145728`, `"virtual-size": 2097152`} {
+		d := vm.Disks[i]
+		info, err := exec.Command("qemu-img", "info", "--output=json", "-f", string(d.Format), d.Path).CombinedOutput()
+		if err != nil || !strings.Contains(string(info), want) {
+			t.Errorf("%s: %v\n%s\nwant %s", d.Path, err, info, want)
+		}
+		if stat, err := os.Stat(d.Path); err != nil || stat.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v; want mode 0600", d.Path, stat.Mode(), err)
+		}
+		if left, _ := filepath.Glob(filepath.Dir(d.Path) + "/*.part"); left != nil {
+			t.Errorf("left: %q", left)
+		}
+	}
+	guests := "the guest's" + strings.Repeat("\x00", 2<<20-len("the guest's")) // as large as it was made
+	if err := os.WriteFile(vm.Disks[1].Path, []byte(guests), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeDisks(t.Context(), vm, quiet); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := os.ReadFile(vm.Disks[1].Path); string(text) != guests {
+		t.Errorf("the disk was made anew: %.20q", text)
+	}
+}
+
+func TestADiskThatCannotBeMadeSaysWhyAndLeavesNothing(t *testing.T) {
+	// The name is as long as a name can be, so the temporary one beside it is too long.
+	vm := testVM(t, "[[disk]]\nsize = \"1MiB\"\npath = \"data/"+strings.Repeat("n", 255)+"\"\n"+noNIC)
+	err := MakeDisks(t.Context(), vm, quiet)
+	if err == nil || !strings.HasPrefix(err.Error(), "disk "+vm.Disks[0].Path+": create: exit status 1: qemu-img: ") {
+		t.Errorf("error %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Dir(vm.Disks[0].Path) + "/n*"); left != nil {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// The images are made by the real qemu-img; one that points elsewhere must be refused by the header alone.
+func TestAnImageThatPointsToAnotherFileIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	qemuImg := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command("qemu-img", args...).CombinedOutput(); err != nil {
+			t.Fatalf("qemu-img %q: %v\n%s", args, err, out)
+		}
+	}
+	base := dir + "/base.raw"
+	qemuImg("create", "-f", "raw", base, "1M")
+	for name, image := range map[string]struct {
+		options []string
+		want    error
+	}{
+		"plain":     {[]string{"1M"}, nil},
+		"old":       {[]string{"-o", "compat=0.10", "1M"}, nil},
+		"backed":    {[]string{"-b", base, "-F", "raw"}, ErrBackingFile},
+		"oldbacked": {[]string{"-o", "compat=0.10", "-b", base, "-F", "raw"}, ErrBackingFile},
+		"external":  {[]string{"-o", "data_file=" + dir + "/data.raw", "1M"}, ErrExternalData},
+	} {
+		path := filepath.Join(dir, name+".qcow2")
+		qemuImg(append([]string{"create", "-f", "qcow2", path}, image.options...)...)
+		if err := checkDisk(vms.Disk{Path: path, Format: vms.QCOW2}); !errors.Is(err, image.want) {
+			t.Errorf("%s: %v, want %v", name, err, image.want)
+		}
+	}
+	if err := checkDisk(vms.Disk{Path: base, Format: vms.QCOW2}); !errors.Is(err, ErrNotQCOW2) {
+		t.Errorf("raw: %v, want %v", err, ErrNotQCOW2)
+	}
+}
+
+// The real qemu-img opens no other file of the host's for an image that is let in. The bytes come before a good image's rest.
+func FuzzAnImagesHeaderIsReadWithoutHarm(f *testing.F) {
+	good := makeImage(f, "1M")
+	for _, image := range [][]byte{good, makeImage(f, "-o", "compat=0.10", "1M"), makeImage(f, "-u", "-b", "/nosuch", "-F", "raw", "1M"),
+		makeImage(f, "-o", "data_file=DIR/data", "1M")} {
+		f.Add(image[:0x200])
+	}
+	f.Add([]byte("QFI\xfb"))
+	f.Add([]byte("QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\x00", 72)))
+	f.Add([]byte("QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\xff", 72)))
+	f.Fuzz(func(t *testing.T, header []byte) {
+		if checkQCOW2(strings.NewReader(string(header))) != nil {
+			return
+		}
+		if len(header) < 72 || fmt.Sprintf("%x", header[8:16]) != "0000000000000000" {
+			t.Errorf("accepted: %x", header)
+		}
+		path := filepath.Join(t.TempDir(), "image")
+		image := append(slices.Clone(header), good[min(len(header), len(good)):]...)
+		if err := os.WriteFile(path, image, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		said, _ := exec.CommandContext(t.Context(), "qemu-img", "map", "-f", "qcow2", path).CombinedOutput() // it may well refuse it
+		for _, opened := range regexp.MustCompile(`[Cc]ould not open '([^']*)'|backing file`).FindAllSubmatch(said, -1) {
+			if string(opened[1]) != path {
+				t.Errorf("accepted: %x\n%s", header, said)
+			}
+		}
+	})
+}
+
+// makeImage has qemu-img make an image.
+func makeImage(f *testing.F, options ...string) []byte {
+	f.Helper()
+	dir := f.TempDir()
+	path := filepath.Join(dir, "image")
+	for i := range options {
+		options[i] = strings.ReplaceAll(options[i], "DIR", dir)
+	}
+	if out, err := exec.Command("qemu-img", append([]string{"create", "-f", "qcow2", path}, options...)...).CombinedOutput(); err != nil {
+		f.Fatalf("qemu-img: %v\n%s", err, out)
+	}
+	image, err := os.ReadFile(path)
+	// That a file is missing is what tells that it is looked for.
+	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+		f.Fatal(err)
+	}
+	return image
+}

@@ -1,0 +1,104 @@
+package qemu
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// InUseError says that a disk cannot be opened because a QEMU, or a tool of its, has it open.
+type InUseError struct {
+	PID int    // 0: another user's process
+	VM  string // the name that QEMU was given; may be empty
+}
+
+// Error names the process, as far as this user may see it.
+func (e *InUseError) Error() string {
+	switch {
+	case e.PID == 0:
+		return ErrDiskInUse.Error() + ", of another user"
+	case e.VM == "":
+		return fmt.Sprintf("%v: pid %d", ErrDiskInUse, e.PID)
+	}
+	return fmt.Sprintf("%v: %s, pid %d", ErrDiskInUse, e.VM, e.PID)
+}
+
+// Unwrap is ErrDiskInUse.
+func (e *InUseError) Unwrap() error { return ErrDiskInUse }
+
+// QEMU's locks on an image (block/file-posix.c): a byte for each permission that its holder has, and one for each that it
+// does not share with others. The lock of a writer is of the permissions to write and to resize.
+const (
+	lockHas       = 100
+	lockUnshared  = 200
+	permRead      = 0
+	permWrite     = 1
+	anyPermission = 4
+)
+
+// unlocked asks the kernel whether QEMU would get its locks on a disk, and takes none. Locks of the VM's own QEMU, should that run, do not count.
+func unlocked(vm vms.VM, d vms.Disk) error {
+	f, err := os.OpenFile(d.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil // which its own check says, or it is yet to be made
+	}
+	defer f.Close()
+	taken := isLocked(f, lockHas+permWrite, 1) || isLocked(f, lockUnshared+permRead, 1)
+	if !d.ReadOnly {
+		taken = taken || isLocked(f, lockUnshared+permWrite, anyPermission-permWrite)
+	}
+	if !taken {
+		return nil
+	}
+	e := &InUseError{}
+	e.PID, e.VM = diskHolder(d.Path)
+	if p, err := Find(vm); err == nil {
+		defer p.Close()
+		if e.PID == p.PID {
+			return nil
+		}
+	}
+	return fmt.Errorf("disk %s: %w", d.Path, e)
+}
+
+func isLocked(f *os.File, start, length int64) bool {
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: start, Len: length}
+	return unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock) == nil && lock.Type != unix.F_UNLCK
+}
+
+// diskHolder finds the process that has locks on a file, and the name of its VM. Such a lock belongs to an open file and
+// not to a process (fcntl(2)), so that is looked for in each process of this user.
+func diskHolder(path string) (pid int, name string) {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		n, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil {
+			continue
+		}
+		open := openFile(n, path)
+		if open == "" {
+			continue
+		}
+		info, _ := os.ReadFile(filepath.Join(dir, "fdinfo", filepath.Base(open)))
+		if n != os.Getpid() && bytes.Contains(info, []byte("\nlock:")) {
+			return n, guestName(n)
+		}
+	}
+	return 0, ""
+}
+
+// guestName is the name that a QEMU was given on its command line.
+func guestName(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	_, rest, _ := strings.Cut(string(text), "\x00-name\x00guest=")
+	name, _, _ := strings.Cut(rest, "\x00")
+	name, _, _ = strings.Cut(name, ",")
+	return name
+}

@@ -1,0 +1,130 @@
+package qemu
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// What can be wrong with the memory that a VM asks for.
+var (
+	ErrLittleMemory = errors.New("the guest may be killed when it uses all of its memory")
+	ErrNoMemory     = errors.New("the host does not give the guest its memory")
+)
+
+// refusesMemory recognises what QEMU says when the kernel gives it no memory for the guest (ram_block_add in its softmmu/physmem.c).
+func refusesMemory(words string) bool { return strings.Contains(words, "cannot set up guest memory") }
+
+// examineMemory compares a VM's memory with what the host, and the control group that QEMU starts in, can give now. It
+// is a guess, hence a warning: the guest takes its memory as it uses it, and others may free some.
+func examineMemory(vm vms.VM, root string) Finding {
+	f := Finding{ID: "memory"}
+	if p, err := Find(vm); err == nil {
+		p.Close()
+		f.Skipped, f.Evidence = true, "it has its memory, for it runs"
+		return f
+	}
+	left, where, err := memoryLeft(root)
+	switch {
+	case err != nil:
+		f.Skipped, f.Evidence = true, err.Error()
+	case vm.Memory > left:
+		f.Warning = fmt.Errorf("memory = %q, and %s: %w", vm.Memory, where, ErrLittleMemory)
+		f.Evidence = f.Warning.Error()
+	default:
+		f.Evidence = where
+	}
+	return f
+}
+
+// memoryLeft is how much memory a process of this one's control group can get, and what says so.
+func memoryLeft(root string) (left vms.Size, where string, err error) {
+	info, err := readNumbers(filepath.Join(root, "proc/meminfo"))
+	if err != nil {
+		return 0, "", cause(err)
+	}
+	available, swap := info["MemAvailable:"]*1024, info["SwapFree:"]*1024
+	left = vms.Size(available + swap)
+	where = fmt.Sprintf("the host has %v available and %v of swap", inMiB(available), inMiB(swap))
+	group, limit := groupMemory(root)
+	if limit < uint64(left) {
+		left, where = vms.Size(limit), fmt.Sprintf("the control group %s has %v left", group, inMiB(limit))
+	}
+	return left, where, nil
+}
+
+// groupMemory is how much memory is left of the tightest limit of this process's control group and those above it
+// (cgroups(7), the unified hierarchy). What the kernel can drop, its cache of files, counts as left.
+func groupMemory(root string) (group string, left uint64) {
+	left = math.MaxUint64
+	text, _ := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
+	_, path, unified := strings.Cut("\n"+string(text), "\n0::")
+	if path, _, _ = strings.Cut(path, "\n"); !unified || !strings.HasPrefix(path, "/") {
+		return "", left
+	}
+	for ; path != "/"; path = filepath.Dir(path) {
+		dir := filepath.Join(root, "sys/fs/cgroup", path)
+		limit, ok := readNumber(dir + "/memory.max") // "max" where there is none
+		used, known := readNumber(dir + "/memory.current")
+		if !ok || !known {
+			continue
+		}
+		stat, _ := readNumbers(dir + "/memory.stat")
+		used -= min(used, stat["inactive_file"]+stat["active_file"])
+		if l := limit - min(limit, used); l < left {
+			group, left = path, l
+		}
+	}
+	return group, left
+}
+
+func readNumber(path string) (uint64, bool) {
+	text, err := os.ReadFile(path)
+	n, notNumber := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	return n, err == nil && notNumber == nil
+}
+
+// readNumbers reads lines that begin with a name and a number.
+func readNumbers(path string) (map[string]uint64, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	numbers := map[string]uint64{}
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		words := strings.Fields(lines.Text())
+		if len(words) < 2 {
+			continue
+		}
+		if n, err := strconv.ParseUint(words[1], 10, 64); err == nil {
+			numbers[words[0]] = n
+		}
+	}
+	return numbers, nil
+}
+
+// withMemory adds to the end of a QEMU that got no memory how much it wanted and how much there is.
+func withMemory(vm vms.VM, err error) error {
+	if !errors.Is(err, ErrNoMemory) {
+		return err
+	}
+	_, where, e := memoryLeft("/")
+	if e != nil {
+		return err
+	}
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_AS, &limit) == nil && limit.Cur != unix.RLIM_INFINITY {
+		where = fmt.Sprintf("this session's limit of address space (ulimit -v) is %v", inMiB(limit.Cur))
+	}
+	return fmt.Errorf("memory = %q, and %s: %w", vm.Memory, where, err)
+}

@@ -1,0 +1,87 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/qlaunch/qlaunch/qmp"
+)
+
+// ErrPausedAgain means that a VM was let run and QEMU paused it at once, for the same reason as before.
+var ErrPausedAgain = errors.New("paused again")
+
+// againDeadline is how long QEMU may take to try a disk once more that had
+// failed, which it does as soon as the processors run.
+const againDeadline = 300 * time.Millisecond
+
+// QEMU's run states that are told apart here (qapi/run-state.json, RunState).
+const (
+	runPaused        = "paused"
+	runPrelaunch     = "prelaunch"
+	runSuspended     = "suspended"
+	runIOError       = "io-error"
+	runGuestPanicked = "guest-panicked"
+)
+
+// Pause stops the guest's processors; for one whose processors stand still already it does nothing.
+func Pause(ctx context.Context, m *qmp.Monitor) error { return m.Stop(ctx) }
+
+// Resume lets the guest's processors run, and wakes one that sleeps; for one
+// that runs it does nothing. The error wraps ErrPausedAgain when the VM was
+// paused because a disk had failed, and it fails still.
+func Resume(ctx context.Context, m *qmp.Monitor) error {
+	status, err := m.Status(ctx)
+	switch {
+	case err != nil || status.Running:
+		return err
+	case status.State == runSuspended:
+		return m.Wakeup(ctx)
+	case status.State == runIOError:
+		return retry(ctx, m)
+	}
+	return m.Cont(ctx)
+}
+
+// retry lets a guest run whose disk had failed, and sees whether that stops it again.
+func retry(ctx context.Context, m *qmp.Monitor) error {
+	if err := m.Cont(ctx); err != nil {
+		return err
+	}
+	soon, cancel := context.WithTimeout(ctx, againDeadline)
+	defer cancel()
+	events, err := m.Events(soon)
+	if err != nil {
+		return err
+	}
+	for e := range events {
+		if e.Event == "STOP" {
+			break
+		}
+	}
+	status, err := m.Status(ctx)
+	if err != nil || status.Running {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrPausedAgain, pauseReason(ctx, m, status.State))
+}
+
+// Reset presses the reset button. A guest whose processors stood still for a
+// reason that a reset removes runs from then on; one that was paused stays so.
+func Reset(ctx context.Context, m *qmp.Monitor) error {
+	status, err := m.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if err := m.Reset(ctx); err != nil {
+		return err
+	}
+	if status.Running || status.State == runPaused || status.State == runPrelaunch {
+		return nil
+	}
+	if err := m.WaitEvent(ctx, "RESET"); err != nil { // before it, QEMU refuses to go on
+		return err
+	}
+	return m.Cont(ctx)
+}

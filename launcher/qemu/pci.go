@@ -1,0 +1,158 @@
+package qemu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// This file is where each device sits on the machine's PCI bus. Guests name
+// NICs and disks by these addresses, so they are a promise: an address follows
+// from a device's kind and its index in the definition, and from nothing else
+// there. docs/devices.md has the table and the reasons.
+//
+// The root bus of q35 and virt takes no hot-plug (QEMU's docs/pcie.txt), so
+// what may come and go, the NICs and disks but the first ones, sits behind
+// root ports, and a few ports are spare. The root bus of pc takes it
+// everywhere, and there are no root ports.
+
+// A pciBus is the kind of the PCI bus that a machine has.
+type pciBus int
+
+const (
+	noPCI        pciBus = iota // none, or an unknown machine: QEMU chooses
+	conventional               // pc
+	express                    // q35 and virt
+)
+
+// busOf is the kind of a machine's PCI bus. Machines have names with and
+// without a version: pc is pc-i440fx-7.2, and q35 pc-q35-7.2.
+func busOf(machine string) pciBus {
+	switch {
+	case machine == "q35", strings.HasPrefix(machine, "pc-q35-"), machine == "virt", strings.HasPrefix(machine, "virt-"):
+		return express
+	case machine == "pc", strings.HasPrefix(machine, "pc-i440fx-"):
+		return conventional
+	}
+	return noPCI
+}
+
+// A slot is a device's place on the root bus.
+//
+// The first that is free on a bare machine, 1 on q35 and virt and 2 on pc, is
+// left to what -vga and -nic in [qemu] args make, for QEMU makes that before
+// all other devices. On pc, 1 is the chipset's.
+type slot struct{ express, conventional string }
+
+func slotOf(device string) slot {
+	return map[string]slot{
+		"net0":    {"0x2", "0x3"},
+		"disk0":   {"0x3", "0x4"},
+		"rng":     {"0x4", "0x5"}, // on pc two functions of one slot, since there are no more slots
+		"serial":  {"0x5", "0x5.0x1"},
+		"display": {"0x6", "0x6"},
+		"usb":     {"0x7", "0x7"},
+		"scsi":    {"0x8", "0x8"},
+		"sata":    {"0x9", "0x9"},
+	}[device]
+}
+
+// Where the further NICs and disks are: behind the functions of these slots, each
+// of them a root port, or, on pc, in a slot each.
+const (
+	portsOfNICs  = 0x10 // for the NICs 1 to 7
+	portsOfDisks = 0x11 // and the next, for the disks 1 to 15
+	pcNICs       = 0xa
+	pcDisks      = 0x11
+	mostNICs     = 8 // of vms, as is the next
+	mostDisks    = 16
+)
+
+// How many more NICs and disks than a VM starts with can be plugged in while it runs.
+const (
+	spareNICs  = 1
+	spareDisks = 2
+)
+
+// onRoot is the address of a device that each machine has at most one of, as properties of that device.
+func (a *args) onRoot(device string) []prop {
+	s := slotOf(device)
+	switch busOf(a.vm.Machine) {
+	case express:
+		return []prop{{"bus", "pcie.0"}, {"addr", s.express}}
+	case conventional:
+		address := []prop{{"bus", "pci.0"}, {"addr", s.conventional}}
+		if device == "rng" {
+			address = append(address, prop{"multifunction", "on"})
+		}
+		return address
+	default:
+		return nil
+	}
+}
+
+// nicAddress is the address of the NIC with an index. A model that may not be a
+// PCI device gets none.
+func (a *args) nicAddress(model string, index int) []prop {
+	if !isPCINIC(model) {
+		return nil
+	}
+	return a.indexed("net", index, pcNICs)
+}
+
+// diskAddress is the address of the disk with an index, when that is a PCI device itself.
+func (a *args) diskAddress(index int) []prop { return a.indexed("disk", index, pcDisks) }
+
+func (a *args) indexed(kind string, index, pcFirst int) []prop {
+	name := fmt.Sprint(kind, index)
+	switch bus := busOf(a.vm.Machine); {
+	case index == 0:
+		return a.onRoot(name)
+	case bus == express:
+		return []prop{{"bus", portID(name)}, {"addr", "0x0"}}
+	case bus == conventional:
+		return []prop{{"bus", "pci.0"}, {"addr", fmt.Sprintf("%#x", pcFirst+index-1)}}
+	default:
+		return nil
+	}
+}
+
+// portID is QEMU's name for the root port of a NIC or disk.
+func portID(device string) string { return device + "-port" }
+
+// ports gives the machine its root ports. The guest's firmware numbers the buses
+// behind them in their order: those of the NICs come first, for NICs are named
+// by that number (enp1s0), and more disks do not move them.
+func (a *args) ports() {
+	if busOf(a.vm.Machine) != express {
+		return
+	}
+	last := 0
+	for _, n := range a.vm.NICs {
+		last = max(last, n.Index)
+	}
+	for i := 1; i <= min(last+spareNICs, mostNICs-1); i++ {
+		a.port(fmt.Sprint("net", i), portsOfNICs, i, i)
+	}
+	for i := 1; i <= min(max(len(a.vm.Disks)-1, 0)+spareDisks, mostDisks-1); i++ {
+		a.port(fmt.Sprint("disk", i), portsOfDisks, i, mostNICs-1+i)
+	}
+}
+
+// port gives the machine one root port: a function of a slot, eight to a slot. A
+// guest finds the functions of a slot by its function 0, which is always there.
+// Chassis and port number identify the port to the guest, and libvirt counts port numbers this way too.
+func (a *args) port(device string, first, index, chassis int) {
+	slot, function := first+(index-1)/8, (index-1)%8
+	props := []prop{{"id", portID(device)}, {"bus", "pcie.0"}, {"addr", fmt.Sprintf("%#x.%#x", slot, function)}}
+	if function == 0 {
+		props = append(props, prop{"multifunction", "on"})
+	}
+	a.device("pcie-root-port", append(props, prop{"chassis", chassis}, prop{"port", slot<<3 | function})...)
+}
+
+// isPCINIC says whether a network device of QEMU is known to be a PCI device (-device help of 7.2 and 10.0).
+func isPCINIC(model string) bool {
+	return strings.HasPrefix(model, "virtio-net-pci") || strings.HasPrefix(model, "e1000") || strings.HasPrefix(model, "i8255") ||
+		slices.Contains([]string{"virtio-net", "i82562", "i82801", "igb", "ne2k_pci", "pcnet", "rocker", "rtl8139", "tulip", "vmxnet3"}, model)
+}

@@ -1,0 +1,338 @@
+package qemu
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/qmp"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// What stands in the way of a start.
+var (
+	ErrFile      = errors.New("cannot be used")
+	ErrDiskInUse = errors.New("another QEMU has a disk open")
+)
+
+// greetDeadline is how long a QEMU may take to answer on its monitor, which it
+// does within a tenth of a second on an idle host and before the guest runs.
+const greetDeadline = 30 * time.Second
+
+// NoQEMUError says that the QEMU that a VM asks for, or the tool for its disks, is not installed.
+type NoQEMUError struct{ Binary string }
+
+// Error names the program.
+func (e *NoQEMUError) Error() string { return e.Binary + ": not installed" }
+
+// DiedError says that QEMU ended while something was waited for.
+type DiedError struct {
+	Status string // how it ended: "exit status 1", "signal: aborted"; empty when it was not our child any more
+	Words  string // the last lines that it wrote to its standard error, as they are; may be empty
+}
+
+// Error ends with QEMU's own words.
+func (e *DiedError) Error() string {
+	switch {
+	case e.Status == "" && e.Words == "":
+		return "QEMU ended"
+	case e.Words == "":
+		return "QEMU ended without a word: " + e.Status
+	case e.Status == "":
+		return "QEMU ended: " + e.Words
+	default:
+		return fmt.Sprintf("QEMU ended: %s: %s", e.Status, e.Words)
+	}
+}
+
+// Unwrap is ErrEnded, and ErrDiskInUse, ErrNoMemory, ErrNoSpice or ErrArchCapabilities where that is what QEMU says.
+func (e *DiedError) Unwrap() []error {
+	if lacksSpice(e.Words) {
+		return []error{ErrEnded, ErrNoSpice}
+	}
+	if lacksArchCapabilities(e.Words) {
+		return []error{ErrEnded, ErrArchCapabilities}
+	}
+	if refusesMemory(e.Words) {
+		return []error{ErrEnded, ErrNoMemory}
+	}
+	if strings.Contains(e.Words, `Failed to get "write" lock`) {
+		return []error{ErrEnded, ErrDiskInUse}
+	}
+	return []error{ErrEnded}
+}
+
+// Died is the error for a VM whose QEMU ended after it had been started.
+func Died(vm vms.VM) error { return &DiedError{Words: lastWords(QEMULog(vm))} }
+
+// Start starts a VM's QEMU and returns when it answers on its monitor.
+//
+// The VM's accelerator and bridges must be settled (ResolveAccel, and no bridge
+// "auto"), its files good (Check), its disks made (MakeDisks), its lock held by the caller. taps has one tap for
+// each bridge NIC, in order; the caller closes its copies. verbose is told the command line.
+//
+// The error is a *DiedError when QEMU ended, an *OldQEMUError when it is too old, or is qmp's when
+// QEMU did not answer; then nothing is left running. It wraps ErrRunning when the VM has a QEMU already.
+func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []string)) (*Process, error) {
+	in := &inheritance{}
+	defer in.close()
+	running, err := holdRunning(vm) // first: all that follows takes the files of a QEMU that runs from it
+	if err != nil {
+		return nil, err
+	}
+	in.own = append(in.own, running)
+	files, err := inherit(vm, taps, in)
+	if err != nil {
+		return nil, err
+	}
+	in.add(running) // last: the line does not name its number
+	if err := freeze(vm); err != nil {
+		return nil, err
+	}
+	argv := Args(vm, files)
+	verbose(argv)
+	cmd, err := run(ctx, vm, argv, in)
+	if err != nil {
+		return nil, err
+	}
+	in.close()
+	p, err := greeted(ctx, vm, cmd)
+	if err == nil {
+		closeDisplay(vm)
+		makeAnswerFile(vm)
+	}
+	return p, withMemory(vm, err)
+}
+
+// Check finds what stands in the way of a start in the VM's own files, before
+// anything exists: QEMU not installed (*NoQEMUError), a program, kernel, initrd or disk
+// that cannot be used (ErrFile and the disks' errors), no UEFI firmware (ErrNoUEFI).
+func Check(vm vms.VM) error {
+	for _, c := range checks(vm) {
+		if err := c.look(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkProgram(program string) error {
+	_, err := exec.LookPath(program)
+	why, _ := errors.AsType[*exec.Error](err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, exec.ErrNotFound):
+		return &NoQEMUError{program}
+	case why != nil:
+		return fmt.Errorf("%s: %w: %w", program, ErrFile, cause(why.Err))
+	}
+	return fmt.Errorf("%s: %w: %w", program, ErrFile, err)
+}
+
+func checkReadable(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, os.ErrPermission) {
+		return cmp.Or(permitted(path, "r"), cause(err))
+	}
+	if err != nil {
+		return cause(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("a %s, not a file", kindOf(info.Mode()))
+	}
+	return err
+}
+
+// inheritance is the open files that a QEMU inherits, in order from descriptor 3 on.
+type inheritance struct {
+	env   []string // variables
+	files []*os.File
+	own   []*os.File // those of them that are ours to close
+}
+
+func (in *inheritance) add(f *os.File) int {
+	in.files = append(in.files, f)
+	return 2 + len(in.files)
+}
+
+func (in *inheritance) addOwn(f *os.File) int {
+	in.own = append(in.own, f)
+	return in.add(f)
+}
+
+// listen adds a socket that QEMU listens on.
+func (in *inheritance) listen(path string) (int, error) {
+	socket, err := listen(path)
+	if err != nil {
+		return 0, err
+	}
+	return in.addOwn(socket), nil
+}
+
+// close closes our copies: a tap, and a listening socket, must end with QEMU.
+func (in *inheritance) close() {
+	for _, f := range in.own {
+		_ = f.Close()
+	}
+	in.own = nil
+}
+
+func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
+	var files Files
+	var err error
+	if files.QMP, err = in.listen(QMPSocket(vm)); err != nil {
+		return Files{}, err
+	}
+	if files.Console, err = in.listen(ConsoleSocket(vm)); err != nil {
+		return Files{}, err
+	}
+	for _, tap := range taps {
+		fds := TapFDs{Tap: in.add(tap)}
+		// Without a usable device, QEMU 7.2 aborts when it is told vhost=on: only what opens is handed on.
+		if vhost, err := os.OpenFile("/dev/vhost-net", os.O_RDWR, 0); err == nil {
+			fds.Vhost = in.addOwn(vhost)
+		}
+		files.Taps = append(files.Taps, fds)
+	}
+	in.env = tapsEnv(vm, taps)
+	if files.Agent, err = in.listen(AgentSocket(vm)); err != nil {
+		return Files{}, err
+	}
+	if files.RunDir, err = in.inheritRunDir(vm); err != nil {
+		return Files{}, err
+	}
+	files.Devices = FindDevices(vm)
+	files.UEFI, err = FindUEFI(vm)
+	return files, err
+}
+
+// freeze keeps the definition that this QEMU is started with, for the commands
+// that manage it while the user's own file may change.
+func freeze(vm vms.VM) error {
+	return writeFile(filepath.Join(vm.RunDir, vms.StartedFile), func(w io.Writer) error {
+		_, err := w.Write(append(vms.Head(vm), vms.Format(vm)...))
+		return err
+	})
+}
+
+// run executes QEMU in a session of its own, so that neither the terminal's end
+// nor its Ctrl-C reaches it, with an environment that holds nothing of the user's.
+func run(ctx context.Context, vm vms.VM, argv []string, in *inheritance) (*exec.Cmd, error) {
+	log, err := openLog(QEMULog(vm))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	serial, err := openLog(ConsoleLog(vm))
+	if err != nil {
+		return nil, err
+	}
+	defer serial.Close()
+	// QEMU outlives this process, so ctx must not end it.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
+	cmd.Dir = "/"
+	cmd.Env = append(qemuEnv(), in.env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = in.files
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("%s: %w", argv[0], cause(err))
+	}
+	return cmd, nil
+}
+
+// TapsVariable is a variable in the environment of a QEMU that has taps: each with its bridge, as in "tap0=virbr0 tap1=br1".
+// The kernel forgets the bridge of a tap when that is removed; root reads it here (netsetup's, of the same name).
+const TapsVariable = "QLAUNCH_TAPS"
+
+// tapsEnv is that variable. taps has one for each bridge NIC, in order.
+func tapsEnv(vm vms.VM, taps []*os.File) []string {
+	var words []string
+	for _, n := range vm.NICs {
+		if n.Type == vms.NICBridge && len(words) < len(taps) {
+			words = append(words, filepath.Base(taps[len(words)].Name())+"="+n.Bridge)
+		}
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	return []string{TapsVariable + "=" + strings.Join(words, " ")}
+}
+
+// qemuEnv is QEMU's environment.
+func qemuEnv() []string {
+	return []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"}
+}
+
+// greeted waits until QEMU answers on its monitor. A QEMU that does not is
+// ended here, whatever the reason: there is no half-started VM.
+func greeted(ctx context.Context, vm vms.VM, cmd *exec.Cmd) (*Process, error) {
+	p, err := open(cmd.Process.Pid)
+	if err != nil {
+		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+	}
+	greeting, cancel := context.WithTimeout(ctx, greetDeadline)
+	defer cancel()
+	if err := greet(greeting, vm, p); err != nil {
+		err = afterlife(vm, cmd, p, err)
+		p.Close()
+		return nil, err
+	}
+	p.Started = time.Now()
+	return p, cmd.Process.Release()
+}
+
+// greet waits until QEMU answers, or ends, or ctx does.
+func greet(ctx context.Context, vm vms.VM, p *Process) error {
+	ctx, done := p.Context(ctx)
+	defer done()
+	m, err := qmp.Dial(ctx, QMPSocket(vm))
+	if errors.Is(context.Cause(ctx), ErrEnded) {
+		return ErrEnded
+	}
+	if err != nil {
+		return err
+	}
+	major, minor := m.Release()
+	return errors.Join(m.Close(), checkRelease(vm.QEMU.Binary, major, minor))
+}
+
+// afterlife ends a QEMU that did not answer and turns its end into an error. A
+// monitor that broke off is a process that is ending: its own end is waited for
+// a moment, since that has the words that matter.
+func afterlife(vm vms.VM, cmd *exec.Cmd, p *Process, why error) error {
+	if old, ok := errors.AsType[*OldQEMUError](why); ok {
+		return errors.Join(old, cmd.Process.Kill(), reaped(cmd))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	byItself := !errors.Is(why, context.DeadlineExceeded) && !errors.Is(why, context.Canceled) && p.Wait(ctx) == nil
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if !byItself {
+		return fmt.Errorf("QEMU does not answer: %w", why)
+	}
+	return orTooOld(vm.QEMU.Binary, &DiedError{Status: cmd.ProcessState.String(), Words: lastWords(QEMULog(vm))})
+}
+
+// reaped waits for the end of a process that was killed, which is no error.
+func reaped(cmd *exec.Cmd) error {
+	err := cmd.Wait()
+	if _, ended := errors.AsType[*exec.ExitError](err); ended {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,197 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/qmp"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// Rung is a step of the ladder that Stop goes down, from the politest to the last.
+type Rung string
+
+// The rungs, in their order.
+const (
+	GuestAgent  Rung = "guest agent"       // the guest shuts itself down
+	PowerButton Rung = "ACPI power button" // the same, for one without an agent
+	Quit        Rung = "QMP quit"          // QEMU ends, and flushes the disks
+	Term        Rung = "SIGTERM"           // the same, for a QEMU whose monitor does not answer
+	Kill        Rung = "SIGKILL"           // nothing is flushed
+
+	// Quit at once, as nothing in the guest could have shut it down.
+	QuitHalted   Rung = "QMP quit, as its guest is halted"
+	QuitUnbooted Rung = "QMP quit, as its firmware found nothing to boot"
+)
+
+// ErrWillNotEnd means that QEMU lives on after SIGKILL: it is stuck in the kernel.
+var ErrWillNotEnd = errors.New("QEMU does not end")
+
+const (
+	pressAgain   = 5 * time.Second // a guest that is still booting drops the first press
+	rungDeadline = 5 * time.Second
+)
+
+// How long a guest agent may take to answer, and then to say that it cannot do what it was told.
+const (
+	agentAnswer  = 2 * time.Second
+	agentRefusal = time.Second
+)
+
+// step is one attempt: what is done, and how long its effect is waited for, at most until a time, if there is one.
+type step struct {
+	rung  Rung
+	wait  time.Duration
+	until time.Time
+	do    func(ctx context.Context) error
+}
+
+// Stop ends a VM and returns the rung that did it. The guest gets timeout to
+// shut itself down; with 0 it is not asked. Its agent is asked first, if there is one that answers, and five seconds later the
+// power button is pressed, and again after five more. Each later rung has five seconds. A
+// guest in which nothing runs that could answer is waited for no longer than it takes to be certain of that. A
+// step that cannot be taken, such as QMP's with a QEMU that does not answer,
+// is gone past at once.
+//
+// The error wraps ErrNotRunning when there is nothing to stop, ErrWillNotEnd
+// when nothing helped, or is ctx's cause, and then the VM is as the steps so far left it.
+func Stop(ctx context.Context, vm vms.VM, timeout time.Duration) (Rung, error) {
+	p, err := Find(vm)
+	if err != nil {
+		return "", err
+	}
+	defer p.Close()
+	polite, done := ctx, func() {}
+	if timeout > 0 {
+		polite, done = untilDeaf(ctx, vm)
+	}
+	defer done()
+	var deaf error
+	for _, s := range ladder(vm, p, timeout) {
+		ended, err := s.take(s.within(ctx, polite), p)
+		if isDeaf(err) && !ended {
+			deaf = err
+			continue
+		}
+		if ended && isDeaf(err) {
+			err = nil
+		}
+		if err != nil || ended {
+			return s.rung.because(deaf), err
+		}
+	}
+	return Kill, fmt.Errorf("pid %d: %w", p.PID, ErrWillNotEnd)
+}
+
+// within is the context of a step: what asks the guest ends when that is known not to answer.
+func (s step) within(ctx, polite context.Context) context.Context {
+	if s.until.IsZero() {
+		return ctx
+	}
+	return polite
+}
+
+// because is the rung with why the guest was not waited for.
+func (r Rung) because(deaf error) Rung {
+	switch {
+	case r == Quit && errors.Is(deaf, ErrHalted):
+		return QuitHalted
+	case r == Quit && errors.Is(deaf, ErrNoBootDevice):
+		return QuitUnbooted
+	}
+	return r
+}
+
+func ladder(vm vms.VM, p *Process, timeout time.Duration) []step {
+	var steps []step
+	if timeout > 0 {
+		until := time.Now().Add(timeout)
+		press := func(ctx context.Context) error { return ask(ctx, vm, (*qmp.Monitor).Powerdown) }
+		steps = []step{
+			{GuestAgent, pressAgain, until, func(ctx context.Context) error { return tellAgent(ctx, vm) }},
+			{PowerButton, pressAgain, until, press},
+			{PowerButton, timeout, until, press},
+		}
+	}
+	quit := func(ctx context.Context) error { return ask(ctx, vm, (*qmp.Monitor).Quit) }
+	steps = append(steps, step{rung: Quit, wait: rungDeadline, do: quit})
+	return append(steps, signals(p)...)
+}
+
+// tellAgent lets the guest's agent, if there is one that answers, shut the guest down.
+func tellAgent(ctx context.Context, vm vms.VM) error {
+	if err := AgentListens(ctx, vm); err != nil {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, agentAnswer)
+	defer cancel()
+	a, err := OpenAgent(asking, vm)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	telling, cancel := context.WithTimeout(ctx, agentRefusal)
+	defer cancel()
+	return a.Shutdown(telling)
+}
+
+// signals are the rungs that need no monitor.
+func signals(p *Process) []step {
+	return []step{
+		{rung: Term, wait: rungDeadline, do: func(context.Context) error { return p.Signal(unix.SIGTERM) }},
+		{rung: Kill, wait: rungDeadline, do: func(context.Context) error { return p.Signal(unix.SIGKILL) }},
+	}
+}
+
+// ask gives QEMU one command on a connection of its own: the monitor serves one
+// client at a time, and others may want to know what the VM does meanwhile.
+func ask(ctx context.Context, vm vms.VM, command func(*qmp.Monitor, context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, rungDeadline)
+	defer cancel()
+	m, err := qmp.Dial(ctx, QMPSocket(vm))
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return command(m, ctx)
+}
+
+// take takes a step and tells whether QEMU ended by it.
+func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
+	waiting, cancel := context.WithTimeout(ctx, s.wait)
+	defer cancel()
+	if !s.until.IsZero() {
+		waiting, cancel = context.WithDeadline(waiting, s.until)
+		defer cancel()
+	}
+	if waiting.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	acting, done := p.Context(waiting)
+	defer done()
+	err = s.do(acting)
+	if err != nil && !brokeOff(err) {
+		// It cannot be taken: the next one, unless QEMU ended just now.
+		return p.Ended(), context.Cause(ctx)
+	}
+	err = p.Wait(waiting)
+	if err == nil {
+		return true, nil
+	}
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return false, err
+	}
+	return false, nil
+}
+
+// brokeOff tells a monitor that went away, because its QEMU is about to end, from one that does not answer.
+func brokeOff(err error) bool {
+	return errors.Is(err, qmp.ErrEnded) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
+}

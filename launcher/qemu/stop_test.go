@@ -1,0 +1,121 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestNothingToStopIsSaid(t *testing.T) {
+	if _, err := Stop(t.Context(), testVM(t, noNIC), time.Second); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("error %v, want ErrNotRunning", err)
+	}
+}
+
+func TestAGuestThatIgnoresThePowerButtonIsEndedByQuit(t *testing.T) {
+	vm := testVM(t, noNIC) // no operating system: nobody hears the button
+	start(t, vm)
+	rung, err := Stop(t.Context(), vm, 300*time.Millisecond)
+	if err != nil || rung != Quit {
+		t.Errorf("%q, %v; want %q", rung, err, Quit)
+	}
+	if IsRunning(vm) {
+		t.Error("it runs")
+	}
+}
+
+func TestAQEMUThatIsStoppedIsUnresponsiveAndEndsBySIGKILL(t *testing.T) {
+	vm := testVM(t, noNIC)
+	p := start(t, vm)
+	if err := p.Signal(unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	status, err := Ask(t.Context(), vm)
+	if err != nil || status.State != Unresponsive || status.PID != p.PID || status.Reason != "QEMU is stopped by a signal" {
+		t.Errorf("%+v, %v; want unresponsive", status, err)
+	}
+	rung, err := Stop(t.Context(), vm, 0)
+	if err != nil || rung != Kill {
+		t.Errorf("%q, %v; want %q", rung, err, Kill)
+	}
+}
+
+func TestAStopThatIsBrokenOffLeavesTheVMRunning(t *testing.T) {
+	vm := testVM(t, noNIC)
+	start(t, vm)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := Stop(ctx, vm, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want the context's", err)
+	}
+	if !IsRunning(vm) {
+		t.Error("it does not run")
+	}
+}
+
+func TestTheAgentIsAskedThenTheButtonIsPressedTwiceAndEachRungHasItsTime(t *testing.T) {
+	type row struct {
+		Rung Rung
+		Wait time.Duration
+	}
+	for timeout, want := range map[time.Duration][]row{
+		0:                {},
+		3 * time.Second:  {{GuestAgent, 5 * time.Second}, {PowerButton, 5 * time.Second}, {PowerButton, 3 * time.Second}},
+		90 * time.Second: {{GuestAgent, 5 * time.Second}, {PowerButton, 5 * time.Second}, {PowerButton, 90 * time.Second}},
+	} {
+		want = append(want, row{Quit, 5 * time.Second}, row{Term, 5 * time.Second}, row{Kill, 5 * time.Second})
+		steps := ladder(testVM(t, noNIC), nil, timeout)
+		if len(steps) != len(want) {
+			t.Fatalf("timeout %s: %d steps, want %d", timeout, len(steps), len(want))
+		}
+		for i, s := range steps {
+			if got := (row{s.rung, s.wait}); got != want[i] {
+				t.Errorf("timeout %s: step %d is %v, want %v", timeout, i, got, want[i])
+			}
+			if asks := i < len(steps)-3; asks == s.until.IsZero() {
+				t.Errorf("timeout %s: step %d ends at %s", timeout, i, s.until)
+			}
+		}
+	}
+}
+
+func TestStepsShareTheTimeOfAllThatAskTheGuest(t *testing.T) {
+	vm := testVM(t, noNIC)
+	p := start(t, vm)
+	s := step{rung: PowerButton, wait: time.Minute, until: time.Now(), do: func(context.Context) error {
+		t.Error("done though the time is over")
+		return nil
+	}}
+	if ended, err := s.take(t.Context(), p); ended || err != nil {
+		t.Error(ended, err)
+	}
+}
+
+func TestWaitRunningReturnsWhenAnotherStartsTheVM(t *testing.T) {
+	vm := testVM(t, noNIC)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	waited := make(chan error, 1)
+	go func() {
+		_, err := WaitRunning(ctx, vm)
+		waited <- err
+	}()
+	start(t, vm)
+	if err := <-waited; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := WaitRunning(ctx, vm); err != nil {
+		t.Fatalf("of one that runs already: %v", err)
+	}
+}
+
+func TestWaitRunningEndsAtItsDeadline(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := WaitRunning(ctx, testVM(t, noNIC)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want the deadline", err)
+	}
+}
