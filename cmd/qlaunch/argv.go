@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/vms"
@@ -36,7 +37,7 @@ func (c *argvCmd) Run(_ context.Context, s *session) error {
 
 // argv is the line for a QEMU that is started by hand, on the first of the host's bridges where none is named.
 func (s *session) argv(name string) ([]string, error) {
-	vm, err := s.load(name)
+	vm, err := launcher.Load(s.env, name)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (s *session) argv(name string) ([]string, error) {
 	if files.UEFI, err = qemu.FindUEFI(vm); err != nil {
 		return nil, err
 	}
-	if len(bridged(vm)) == 0 {
+	if len(launcher.Bridged(vm)) == 0 {
 		return qemu.Args(vm, files), nil
 	}
 	if files.Helper, err = netsetup.FindHelper(vm.QEMU.Helper); err != nil {
@@ -57,7 +58,7 @@ func (s *session) argv(name string) ([]string, error) {
 		if nic.Type != vms.NICBridge || nic.Bridge != netsetup.Auto {
 			continue
 		}
-		bridge, err := netsetup.PickBridge(s.root, netsetup.DefaultACL)
+		bridge, err := netsetup.PickBridge(s.env.Root, netsetup.DefaultACL)
 		if err != nil {
 			return nil, err
 		}

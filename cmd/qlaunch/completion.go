@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
 type completionCmd struct {
@@ -142,7 +144,7 @@ func (s *session) arguments(command *kong.Node) []string {
 	case argument.Enum != "":
 		return strings.Split(argument.Enum, ",")
 	case argument.Tag.Has("vm"):
-		names, err := s.names()
+		names, err := launcher.Names(s.env)
 		if err != nil {
 			return nil // a completion has nobody to tell
 		}

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -36,7 +37,7 @@ func (c *consoleCmd) Run(ctx context.Context, s *session) error {
 }
 
 func (c *consoleCmd) run(ctx context.Context, s *session) error {
-	vm, process, err := s.alive(c.Name)
+	vm, process, err := launcher.CurrentRunning(s.env, c.Name)
 	if err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func (c *consoleCmd) run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer console.Close()
-	defer trimming(ctx, vm)()
+	defer launcher.Trimming(ctx, vm)()
 	// What would end this process on the spot must not leave the terminal raw.
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
@@ -56,11 +57,11 @@ func (c *consoleCmd) run(ctx context.Context, s *session) error {
 		err = c.inPipe(ctx, s, console)
 	}
 	switch {
-	case errors.Is(err, errHungUp) && ended(ctx, process):
+	case errors.Is(err, errHungUp) && launcher.Ended(ctx, process):
 		s.notice("%s: QEMU ended", vm.Name)
 		return nil
 	case ctx.Err() != nil:
-		return errInterrupted
+		return launcher.ErrInterrupted
 	}
 	return err
 }
@@ -113,7 +114,9 @@ func sendKeys(w io.Writer, in io.Reader) error {
 func (c *consoleCmd) inPipe(ctx context.Context, s *session, console *qemu.Console) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	late := func() { cancel(lateError(fmt.Sprintf("the guest has not read all of its input after %s", c.Timeout))) }
+	late := func() {
+		cancel(launcher.TimeoutError(fmt.Sprintf("the guest has not read all of its input after %s", c.Timeout)))
+	}
 	sent := false
 	err := relay(ctx, console, s.stdin, s.stdout, func(in io.Reader) error {
 		if _, err := io.Copy(&timedWriter{console, time.Duration(c.Timeout), late}, in); err != nil {

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/qlaunch/qlaunch/launcher/systemd"
-	"github.com/qlaunch/qlaunch/vms"
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
 type disableCmd struct {
@@ -21,19 +19,11 @@ func (disableCmd) Example() string { return "qlaunch disable guestvm" }
 
 func (c *disableCmd) Run(ctx context.Context, s *session) error {
 	names := once(c.Names)
-	manager, err := s.needManager()
-	if err != nil {
-		return fmt.Errorf("disable: %w", err)
+	if err := launcher.Disable(ctx, s.env, names); err != nil {
+		return perName("disable", err)
 	}
-	err = each(names, func(name string) error {
-		if err := vms.CheckName(name); err != nil {
-			return &definitionError{err}
-		}
-		return manager.Disable(ctx, systemd.Name(name))
-	}, "disable")
-	if err != nil || !c.Now {
-		return err
+	if !c.Now {
+		return nil
 	}
-	down := downCmd{}
-	return atOnce(names, func(_ int, name string) error { return down.one(ctx, s, name) }, "disable")
+	return s.downAll(ctx, names, "disable", launcher.DownRequest{})
 }

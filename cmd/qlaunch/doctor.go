@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/vms"
@@ -57,23 +57,23 @@ func (c *doctorCmd) Run(ctx context.Context, s *session) error {
 // patient is the VM whose needs are looked at: one that is defined, or one of an empty definition.
 func (s *session) patient(ref string) (vms.VM, error) {
 	if ref != "" {
-		return s.load(ref)
+		return launcher.Load(s.env, ref)
 	}
 	const name = "default"
-	return vms.Parse(nil, s.store.Env(name, s.store.Path(name)))
+	return vms.Parse(nil, s.env.Store.Env(name, s.env.Store.Path(name)))
 }
 
 // examine makes every check: those of ready, and those that it has no time for.
 func (s *session) examine(ctx context.Context, vm vms.VM, defined bool) []finding {
 	var findings []finding
 	if defined {
-		findings = append(findings, findingOf("clash", "no other definition has its name or its MACs", s.store.Clash(vm), nil, false))
+		findings = append(findings, findingOf("clash", "no other definition has its name or its MACs", s.env.Store.Clash(vm), nil, false))
 	}
-	for _, f := range qemu.Examine(ctx, vm, s.root, s.showCommand) {
+	for _, f := range qemu.Examine(ctx, vm, s.env.Root, s.Command) {
 		findings = append(findings, findingOf(f.ID, f.Evidence, f.Err, f.Warning, f.Skipped))
 	}
 	pid := 0
-	if at, err := qemu.Locate(vm, s.qemus); err != nil {
+	if at, err := qemu.Locate(vm, s.env.QEMUs); err != nil {
 		findings = append(findings, findingOf("rundir", "", err, nil, false))
 	} else if process, err := qemu.Find(at); err == nil {
 		pid = process.PID
@@ -81,13 +81,13 @@ func (s *session) examine(ctx context.Context, vm vms.VM, defined bool) []findin
 		findings = append(findings, consoleFinding(vm))
 	}
 	var seen []string
-	for _, nic := range bridged(vm) {
+	for _, nic := range launcher.Bridged(vm) {
 		if slices.Contains(seen, nic.Bridge) {
 			continue
 		}
-		query := netsetup.CheckQuery{Bridge: nic.Bridge, Helper: vm.QEMU.Helper, Root: s.root, Runs: s.showCommand}
+		query := netsetup.CheckQuery{Bridge: nic.Bridge, Helper: vm.QEMU.Helper, Root: s.env.Root, Runs: s.Command}
 		if defined {
-			query.MACs, query.PID = macsOn(vm, nic.Bridge), pid
+			query.MACs, query.PID = launcher.MACsOn(vm, nic.Bridge), pid
 		}
 		findings = append(findings, networkFindings(netsetup.Examine(ctx, query), nic.Bridge, len(seen) == 0)...)
 		seen = append(seen, nic.Bridge)
@@ -102,16 +102,6 @@ func consoleFinding(vm vms.VM) finding {
 		return findingOf("console", stuck.Error(), nil, nil, true)
 	}
 	return findingOf("console", "its last lines show no guest that is stuck", nil, stuck, false)
-}
-
-func macsOn(vm vms.VM, bridge string) []net.HardwareAddr {
-	var macs []net.HardwareAddr
-	for _, nic := range bridged(vm) {
-		if nic.Bridge == bridge {
-			macs = append(macs, nic.MAC.HardwareAddr())
-		}
-	}
-	return macs
 }
 
 // networkFindings are those of a bridge's report. Of a second bridge, only what is about that bridge, with its name.
@@ -169,7 +159,7 @@ func (s *session) printFindings(findings []finding) error {
 
 // wantsColours says whether there is a terminal, and nobody has asked to leave the colours out (https://no-color.org).
 func (s *session) wantsColours() bool {
-	return s.outTerminal && !slices.ContainsFunc(s.environ, func(variable string) bool {
+	return s.outTerminal && !slices.ContainsFunc(s.env.Environ, func(variable string) bool {
 		return variable == "TERM=dumb" || strings.HasPrefix(variable, "NO_COLOR=") && variable != "NO_COLOR="
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -70,20 +71,20 @@ type edit struct {
 }
 
 func (s *session) newEdit(ref string) (*edit, error) {
-	name, file, err := s.store.Locate(ref)
+	name, file, err := s.env.Store.Locate(ref)
 	if err != nil {
-		return nil, &definitionError{err}
+		return nil, &launcher.DefinitionError{Err: err}
 	}
 	e := &edit{s: s, name: name, file: file}
 	e.target, err = filepath.EvalSymlinks(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &noVMError{ref, file}
+		return nil, &launcher.NoVMError{Ref: ref, File: file}
 	}
 	if err != nil {
 		return nil, err
 	}
 	if e.before, err = vms.ReadFile(e.target); err != nil {
-		return nil, &definitionError{err}
+		return nil, &launcher.DefinitionError{Err: err}
 	}
 	// No VM has a name like this one, and an editor sees what it is.
 	f, err := os.CreateTemp(filepath.Dir(e.target), "."+name+".edit-*.toml")
@@ -118,7 +119,7 @@ func (e *edit) round(ctx context.Context) error {
 	if err := e.save(); err != nil {
 		return err
 	}
-	if at, err := qemu.Locate(vm, e.s.qemus); err == nil && qemu.IsRunning(at) {
+	if at, err := qemu.Locate(vm, e.s.env.QEMUs); err == nil && qemu.IsRunning(at) {
 		e.s.notice("%s: applies at the next start", e.name)
 	}
 	return nil
@@ -131,12 +132,12 @@ func (e *edit) openEditor(ctx context.Context) error {
 		return err
 	}
 	argv = append(argv, e.draft)
-	e.s.showCommand(argv)
+	e.s.Command(argv)
 	ctrlC := make(chan os.Signal, 1)
 	signal.Notify(ctrlC, os.Interrupt)
 	defer signal.Stop(ctrlC)
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = e.s.stdin, e.s.ownStdout, e.s.ownStderr, e.s.environ
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = e.s.stdin, e.s.ownStdout, e.s.ownStderr, e.s.env.Environ
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -146,7 +147,7 @@ func (e *edit) openEditor(ctx context.Context) error {
 // parse checks a text as the definition that it is to become. Its mistakes are
 // named with their places in the draft, which is where the text is.
 func (e *edit) parse(text []byte) (vms.VM, error) {
-	vm, err := vms.Parse(text, e.s.store.Env(e.name, e.file))
+	vm, err := vms.Parse(text, e.s.env.Store.Env(e.name, e.file))
 	if mistakes, ok := errors.AsType[vms.Errors](err); ok {
 		mistakes = slices.Clone(mistakes)
 		for i := range mistakes {
@@ -155,7 +156,7 @@ func (e *edit) parse(text []byte) (vms.VM, error) {
 		return vm, mistakes
 	}
 	if err == nil {
-		err = e.s.store.Clash(vm)
+		err = e.s.env.Store.Clash(vm)
 	}
 	return vm, err
 }
@@ -236,7 +237,7 @@ func (s *session) editor() (argv []string, name string, err error) {
 
 // getenv is a variable of the environment that the user started this program with.
 func (s *session) getenv(name string) string {
-	for _, variable := range s.environ {
+	for _, variable := range s.env.Environ {
 		if value, ok := strings.CutPrefix(variable, name+"="); ok {
 			return value
 		}

@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"os/exec"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher/qemu"
-	"github.com/qlaunch/qlaunch/launcher/systemd"
-	"github.com/qlaunch/qlaunch/vms"
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
 type enableCmd struct {
@@ -27,110 +23,26 @@ func (enableCmd) Example() string { return "qlaunch enable guestvm --now" }
 
 func (c *enableCmd) Run(ctx context.Context, s *session) error {
 	names := once(c.Names)
-	if err := s.enableAll(ctx, names); err != nil {
-		return err
+	if err := launcher.Enable(ctx, s.env, names); err != nil {
+		return perName("enable", err)
 	}
 	if !c.Now {
 		return nil
 	}
-	up := upCmd{Wait: goalIP, Timeout: vms.Duration(time.Minute)}
-	return s.bringAllUp(names, false, "enable", func(name string, stage func(string)) (netip.Addr, error) {
-		return up.one(ctx, s, name, stage)
+	return s.bringAllUp(names, false, "enable", func(name string, stage func(string)) (launcher.UpResult, error) {
+		return launcher.Up(ctx, s.env, launcher.UpRequest{Name: name, Wait: launcher.GoalIP, Timeout: time.Minute, Stage: stage})
 	})
 }
 
-func (s *session) enableAll(ctx context.Context, names []string) error {
-	manager, err := s.needManager()
-	if err != nil {
-		return fmt.Errorf("enable: %w", err)
-	}
-	if err := each(names, func(name string) error { return s.definedByName(name) }, "enable"); err != nil {
-		return err
-	}
-	if err := s.installUnits(ctx, manager, systemd.Name(names[0])); err != nil {
-		return fmt.Errorf("enable: %w", err)
-	}
-	err = each(names, func(name string) error { return manager.Enable(ctx, systemd.Name(name)) }, "enable")
-	if err == nil {
-		s.linger(ctx)
-	}
-	return err
-}
-
-// needManager is the user manager, or an error that says how to get to one.
-func (s *session) needManager() (systemd.Manager, error) {
-	manager, ok := s.manager()
+// perName is the error of a command that was given several names: one for each that failed, or one for all.
+func perName(what string, err error) error {
+	several, ok := errors.AsType[launcher.NameErrors](err)
 	if !ok {
-		return manager, &noManagerError{s.whyNoManager()}
+		return fmt.Errorf("%s: %w", what, err)
 	}
-	return manager, nil
-}
-
-// noManagerError says that no user manager can be talked to, and the way to one.
-type noManagerError struct{ why string }
-
-func (e *noManagerError) Error() string { return "no user manager: " + e.why }
-
-// definedByName refuses what a unit could not find.
-func (s *session) definedByName(name string) error {
-	vm, err := s.load(name)
-	if err != nil {
-		return err
+	var failed failures
+	for _, one := range several {
+		failed = append(failed, of(what, one.Name, one.Err))
 	}
-	if vm.File != s.store.Path(name) {
-		return &definitionError{fmt.Errorf("a service is a VM by its name, whose definition is in %s", s.store.Dirs.Config)}
-	}
-	return nil
-}
-
-// installUnits puts the unit files of this version into the user's own
-// directory, unless the manager reads the same already, and has the manager read what is new.
-func (s *session) installUnits(ctx context.Context, manager systemd.Manager, name string) error {
-	if s.executable == "" {
-		return errors.New("the path of this program is not known")
-	}
-	state, err := manager.State(ctx, name)
-	if err != nil {
-		return err
-	}
-	changed := false
-	if !systemd.Same(state.Fragment, s.executable) {
-		if changed, err = systemd.Install(s.unitDir(), s.executable); err != nil {
-			return err
-		}
-	}
-	if changed || state.Stale {
-		return manager.Reload(ctx)
-	}
-	return nil
-}
-
-// checkLinger says whether this user's services end with the last logout: with a [*qemu.LingerError] if so.
-func (s *session) checkLinger() error {
-	return qemu.CheckLinger(s.store.Dirs.Runtime, s.root, s.store.UID)
-}
-
-// linger lets this user's manager run without a login, where polkit lets that
-// through without a question, and else says what a logout does and the command.
-func (s *session) linger(ctx context.Context) {
-	if s.checkLinger() == nil {
-		return
-	}
-	_ = s.loginctl(ctx, "--no-ask-password", "enable-linger")
-	if no, ok := errors.AsType[*qemu.LingerError](s.checkLinger()); ok {
-		s.notice("VMs start when you log in, and are shut down when you log out: to start them at boot, sudo loginctl enable-linger %s", no.User)
-		return
-	}
-	s.notice("you linger now: VMs start at boot, and a logout ends none")
-}
-
-// lingerDeadline is how long logind may take to answer.
-const lingerDeadline = 5 * time.Second
-
-func (s *session) loginctl(ctx context.Context, words ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, lingerDeadline)
-	defer cancel()
-	argv := append([]string{"loginctl"}, words...)
-	s.showCommand(argv)
-	return exec.CommandContext(ctx, argv[0], argv[1:]...).Run()
+	return failed
 }

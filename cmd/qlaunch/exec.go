@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/qmp/agent"
 	"github.com/qlaunch/qlaunch/vms"
@@ -36,7 +37,7 @@ func (c *execCmd) run(ctx context.Context, s *session) error {
 	if len(words) == 0 {
 		return &usageError{errors.New("no program is named"), "exec"}
 	}
-	vm, process, err := s.alive(c.Name)
+	vm, process, err := launcher.CurrentRunning(s.env, c.Name)
 	if err != nil {
 		return err
 	}
@@ -106,7 +107,7 @@ func within(ctx context.Context, do func(context.Context) error) error {
 }
 
 func (x *execution) open(ctx context.Context) (a *qemu.Agent, err error) {
-	ctx, cancel := context.WithTimeout(ctx, agentPatience)
+	ctx, cancel := context.WithTimeout(ctx, launcher.AgentTimeout)
 	defer cancel()
 	return qemu.OpenAgent(ctx, x.vm)
 }
@@ -161,12 +162,12 @@ func (x *execution) failure(ctx context.Context, err error) error {
 		where = fmt.Sprintf("; the program goes on in the guest, pid %d", x.pid)
 	}
 	switch {
-	case errors.Is(context.Cause(ctx), qemu.ErrEnded), errors.Is(err, agent.ErrEnded) && ended(ctx, x.process):
+	case errors.Is(context.Cause(ctx), qemu.ErrEnded), errors.Is(err, agent.ErrEnded) && launcher.Ended(ctx, x.process):
 		return qemu.Died(x.vm)
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w%s", errInterrupted, where)
+		return fmt.Errorf("%w%s", launcher.ErrInterrupted, where)
 	case errors.Is(err, errTimeout):
-		return lateError(fmt.Sprintf("not done after %s%s", x.timeout, where))
+		return launcher.TimeoutError(fmt.Sprintf("not done after %s%s", x.timeout, where))
 	case isA[*agent.Error](err) || where == "":
 		return err
 	}

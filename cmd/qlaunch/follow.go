@@ -11,6 +11,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -58,7 +59,7 @@ func (t *tail) run(ctx context.Context, vm vms.VM, watch *fsnotify.Watcher) erro
 	ctx, done := process.Context(ctx)
 	defer done()
 	for {
-		if err := t.print(ctx); err != nil && !errors.Is(err, errInterrupted) {
+		if err := t.print(ctx); err != nil && !errors.Is(err, launcher.ErrInterrupted) {
 			return err
 		}
 		if err := qemu.TrimLogs(vm); err != nil { // nobody else may look for days

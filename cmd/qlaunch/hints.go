@@ -8,9 +8,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/host"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
 	"github.com/qlaunch/qlaunch/qmp/agent"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -18,7 +21,7 @@ import (
 // verdict gives an error's exit code, and a hint: a command to type or a fact,
 // or nothing. The first row whose error it is decides.
 func verdict(err error) (code int, hint string) {
-	if handed, ok := errors.AsType[*handedError](err); ok {
+	if handed, ok := errors.AsType[*launcher.UnitStartError](err); ok {
 		return handed.Code, handed.Hint // judged where it happened
 	}
 	if none, ok := errors.AsType[*netsetup.NoneFits](err); ok {
@@ -56,19 +59,19 @@ func commandCauses() []aCause {
 		{isA[*sudoError], exitUsage, hintOf((*sudoError).hint)},
 		{isA[vms.Errors], exitUsage, nil},
 		{isA[*vms.WritableError], exitUsage, hintOf(closeHint)},
-		{isA[*definitionError], exitUsage, nil},
+		{isA[*launcher.DefinitionError], exitUsage, nil},
 		{isA[*lossError], exitUsage, hintOf((*lossError).hint)},
-		{isA[*noVMError], exitNoVM, fixed("qlaunch ls")},
+		{isA[*launcher.NoVMError], exitNoVM, fixed("qlaunch ls")},
 		{isA[*vms.ClashError], exitBusy, hintOf(clashHint)},
-		{is(errInterrupted), exitInterrupted, nil},
+		{is(launcher.ErrInterrupted), exitInterrupted, nil},
 		{is(context.Canceled), exitInterrupted, nil},
-		{isA[*deadlineError], exitDeadline, hintOf[*deadlineError]((*deadlineError).hint)},
-		{isA[*takenError], exitBusy, hintOf((*takenError).hint)},
-		{isA[*mutedError], exitFailed, hintOf((*mutedError).hint)},
+		{isA[*launcher.DeadlineError], exitDeadline, hintOf(lateHint)},
+		{isA[*launcher.AddressTakenError], exitBusy, hintOf(func(e *launcher.AddressTakenError) string { return "qlaunch ip " + e.Name + " --explain" })},
+		{isA[*launcher.MonitorError], exitFailed, hintOf(monitorHint)},
 		{isA[*noDisplayError], exitFailed, fixed(`type = "vnc" in the definition's [display] table gives it a display at its next start`)},
 		{isA[*noViewerError], exitFailed, hintOf((*noViewerError).hint)},
 		{is(qemu.ErrNotRunning), exitNotRunning, nil},
-		{isA[*runsError], exitBusy, hintOf((*runsError).hint)},
+		{isA[*launcher.RunsError], exitBusy, hintOf(func(e *launcher.RunsError) string { return "qlaunch down " + e.Name })},
 		{is(qemu.ErrBusy), exitBusy, nil},
 		{is(qemu.ErrRunning), exitBusy, nil},
 		{isA[*qemu.OpenError], exitBusy, nil},
@@ -76,16 +79,16 @@ func commandCauses() []aCause {
 		{isA[*qemu.OrphanError], exitBusy, hintOf(func(e *qemu.OrphanError) string { return "qlaunch down " + e.Name })},
 		{is(qemu.ErrConsoleTaken), exitBusy, nil},
 		{is(qemu.ErrAgentTaken), exitBusy, nil},
-		{isA[*sshConfigError], exitFailed, hintOf((*sshConfigError).hint)},
-		{is(errNoCopyServer), exitFailed, fixed("sudo apt install openssh-sftp-server # in the guest")},
+		{isA[*launcher.SSHConfigError], exitFailed, hintOf(func(e *launcher.SSHConfigError) string { return "this line at its top does the same: " + e.Line })},
+		{is(launcher.ErrNoCopyServer), exitFailed, fixed("sudo apt install openssh-sftp-server # in the guest")},
 		{is(qemu.ErrNoAgent), exitFailed, fixed("sudo apt install qemu-guest-agent # in the guest")},
 		{is(agent.ErrSilent), exitFailed, nil},
-		{isA[*elsewhereError], exitBusy, hintOf((*elsewhereError).hint)},
-		{is(errCalledOff), exitBusy, nil},
-		{isA[*noManagerError], exitHost, nil},
-		{isA[*breakerError], exitHost, hintOf((*breakerError).hint)},
-		{isA[*oldManagerError], exitHost, hintOf((*oldManagerError).hint)},
-		{isA[*unitError], exitFailed, hintOf((*unitError).hint)},
+		{isA[*launcher.ElsewhereError], exitBusy, hintOf(elsewhereHint)},
+		{is(launcher.ErrCalledOff), exitBusy, nil},
+		{isA[*launcher.NoManagerError], exitHost, nil},
+		{isA[*launcher.BreakerError], exitHost, fixed("without that line, and after systemctl --user daemon-reload, the bridge helper works")},
+		{isA[*launcher.OldManagerError], exitHost, hintOf(oldManagerHint)},
+		{isA[*launcher.UnitError], exitFailed, hintOf(unitHint)},
 	}
 }
 
@@ -122,14 +125,14 @@ func launcherCauses() []aCause {
 		{is(qemu.ErrArchCapabilities), exitQEMU, fixed(`cpu = "host,-arch-capabilities" in the definition`)},
 		{isA[*qemu.DiedError], exitQEMU, nil},
 		{is(qemu.ErrEnded), exitQEMU, nil},
-		{isA[*startError], exitQEMU, nil},
+		{isA[*launcher.StartError], exitQEMU, nil},
 	}
 }
 
 // silenceCauses are why a guest that runs is not heard of.
 func silenceCauses() []aCause {
 	return []aCause{
-		{isA[*noAddressError], exitFailed, hintOf((*noAddressError).hint)},
+		{isA[*launcher.NoAddressError], exitFailed, hintOf(func(e *launcher.NoAddressError) string { return hintFor(e.Cause) })},
 		{isA[*qemu.ConsoleError], exitFailed, hintOf(consoleHint)},
 	}
 }
@@ -417,14 +420,11 @@ func joinGroup(group string, loginIsAll bool, open string) string {
 	return fmt.Sprintf("sudo usermod -aG %s $USER # then log in again", group)
 }
 
-// errInterrupted is the cause of what ends because the user said so.
-var errInterrupted = errors.New("interrupted")
-
 // orInterrupted is an error, or, where that tells of an end that the user
 // wanted, only that: what was going on at that moment is of no use.
 func orInterrupted(err error) error {
-	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
-		return errInterrupted
+	if errors.Is(err, launcher.ErrInterrupted) || errors.Is(err, context.Canceled) {
+		return launcher.ErrInterrupted
 	}
 	return err
 }
@@ -448,4 +448,96 @@ func hintOf[E error](hint func(E) string) func(error) string {
 		}
 		return ""
 	}
+}
+
+// hintFor is the hint of an error.
+func hintFor(err error) string {
+	_, hint := verdict(err)
+	return hint
+}
+
+// lateHint is the cure of the cause, or else what to look at, by the stage that was reached.
+func lateHint(e *launcher.DeadlineError) string {
+	if hint := hintFor(e.Cause); hint != "" {
+		return hint
+	}
+	_, ofLease := errors.AsType[*lease.WaitError](e.Err)
+	switch {
+	case errors.Is(e.Err, agent.ErrSilent):
+		return fmt.Sprintf("does qemu-guest-agent run in it? qlaunch logs %s", e.Name)
+	case !ofLease:
+		return fmt.Sprintf("does an sshd run in it? qlaunch logs %s", e.Name)
+	case e.Stage == lease.Silent:
+		return fmt.Sprintf("has it booted? qlaunch logs %s", e.Name)
+	}
+	return fmt.Sprintf("does a DHCP server answer on the bridge? qlaunch ip %s --explain", e.Name)
+}
+
+func monitorHint(e *launcher.MonitorError) string {
+	if e.Stopped {
+		return fmt.Sprintf("kill -CONT %d", e.PID)
+	}
+	return ""
+}
+
+func elsewhereHint(e *launcher.ElsewhereError) string {
+	return "qlaunch restart " + e.Name + " # ends that QEMU, and starts the VM in its unit"
+}
+
+func oldManagerHint(e *launcher.OldManagerError) string {
+	return fmt.Sprintf("sudo systemctl restart user@%d.service # ends all of your units, VMs too", e.UID)
+}
+
+func unitHint(e *launcher.UnitError) string {
+	if e.State.NoProgram() {
+		return "qlaunch enable " + e.Name + " # writes the unit anew, with the path of this qlaunch"
+	}
+	return "journalctl --user --unit " + systemd.Name(e.Name)
+}
+
+// consoleHint is where a guest that is stuck can be helped on.
+func consoleHint(e *qemu.ConsoleError) string {
+	name := e.VM.Name
+	switch {
+	case errors.Is(e, qemu.ErrNoBootDevice):
+		return "qlaunch edit " + name + ` # a [[disk]] with a system on it, the firmware that this system is for, or a [kernel]`
+	case errors.Is(e, qemu.ErrPanic):
+		return "qlaunch logs " + name
+	case errors.Is(e, qemu.ErrHalted):
+		return "qlaunch restart " + name
+	case errors.Is(e, qemu.ErrNoOutput) && e.VM.Display.Type != vms.DisplayNone:
+		return "qlaunch screenshot " + name
+	case errors.Is(e, qemu.ErrNoOutput):
+		return "console=ttyS0 on the guest's kernel command line shows what it does"
+	}
+	return "qlaunch console " + name
+}
+
+// noDHCPHint: setup gives DHCP to bridges of its own alone.
+func noDHCPHint(e *netsetup.Error) string {
+	if e.Own {
+		return setUp(e)
+	}
+	return fmt.Sprintf("sudo qlaunch net setup --bridge %s # makes one with DHCP, for bridge = %[1]q in the definition", netsetup.OwnBridge)
+}
+
+func delayHint(e *netsetup.Error) string {
+	return "sudo ip link set " + shellLine([]string{e.Bridge}) + " type bridge forward_delay 200 # 2 s, twice"
+}
+
+// blockedHint: what the spanning tree has closed is a loop of bridges; else somebody has closed the port.
+func blockedHint(e *netsetup.Error) string {
+	if e.STP {
+		return "bridge -d link show dev " + e.Tap
+	}
+	return "sudo bridge link set dev " + e.Tap + " state 3"
+}
+
+func watchDHCP(e *netsetup.Error) string {
+	return "sudo tcpdump -eni " + shellLine([]string{e.Bridge}) + " port 67 or port 68 # shows what the guest asks, and who answers"
+}
+
+func bridgedAccept(e *netsetup.Error) string {
+	bridge := shellLine([]string{e.Bridge})
+	return "sudo iptables -I FORWARD -i " + bridge + " -o " + bridge + " -j ACCEPT"
 }

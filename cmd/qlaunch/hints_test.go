@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/netsetup"
@@ -27,11 +28,11 @@ func wrongs() []struct {
 } {
 	vm := vms.VM{Name: "web", Display: vms.Display{Type: vms.DisplayNone}, NICs: []vms.NIC{{Type: vms.NICBridge, Bridge: "virbr0"}}}
 	late := func(stage lease.Stage) error {
-		return deadline(&lease.WaitError{Stage: stage, Err: context.DeadlineExceeded}, vm, time.Minute)
+		return &launcher.DeadlineError{Name: "web", Timeout: time.Minute, Stage: stage, Err: &lease.WaitError{Stage: stage, Err: context.DeadlineExceeded}}
 	}
 	caused := func(err, cause error) error {
-		if late, ok := errors.AsType[*deadlineError](err); ok {
-			late.cause = cause
+		if late, ok := errors.AsType[*launcher.DeadlineError](err); ok {
+			late.Cause = cause
 		}
 		return err
 	}
@@ -48,16 +49,16 @@ func wrongs() []struct {
 		{&usageError{errors.New("unknown flag --x"), "up"}, 2, "qlaunch up --help"},
 		{&sudoError{"up", []string{"qlaunch", "up", "web"}}, 2, "qlaunch up web"},
 		{vms.Errors{{File: "/vms/web.toml", Line: 1, Column: 1, Text: "cpus = 0"}}, 2, ""},
-		{&definitionError{&vms.WritableError{Path: "/my vms/web.toml", Chmod: true, Own: true}}, 2, "chmod go-w '/my vms/web.toml'"},
-		{&definitionError{&vms.WritableError{Path: "/srv", Chmod: true}}, 2, "sudo chmod go-w /srv"},
-		{&definitionError{&vms.WritableError{Path: "/srv"}}, 2, ""},
-		{&definitionError{errors.New("not a regular file")}, 2, ""},
-		{&takenError{name: "web"}, 7, "qlaunch ip web --explain"},
+		{&launcher.DefinitionError{Err: &vms.WritableError{Path: "/my vms/web.toml", Chmod: true, Own: true}}, 2, "chmod go-w '/my vms/web.toml'"},
+		{&launcher.DefinitionError{Err: &vms.WritableError{Path: "/srv", Chmod: true}}, 2, "sudo chmod go-w /srv"},
+		{&launcher.DefinitionError{Err: &vms.WritableError{Path: "/srv"}}, 2, ""},
+		{&launcher.DefinitionError{Err: errors.New("not a regular file")}, 2, ""},
+		{&launcher.AddressTakenError{Name: "web"}, 7, "qlaunch ip web --explain"},
 		{&lossError{"web", []string{"/data/disk0.qcow2"}}, 2, "qlaunch rm web --yes"},
-		{&noVMError{"web", "/vms/web.toml"}, 4, "qlaunch ls"},
+		{&launcher.NoVMError{Ref: "web", File: "/vms/web.toml"}, 4, "qlaunch ls"},
 		{&vms.ClashError{What: "mac 52:54:00:12:34:56"}, 7, "without a mac in its definition, each VM gets one of its own"},
 		{&vms.ClashError{What: "the name web"}, 7, "a VM has the name of its file"},
-		{errInterrupted, 130, ""},
+		{launcher.ErrInterrupted, 130, ""},
 		{context.Canceled, 130, ""},
 		{errors.Join(qemu.ErrBusy, context.Canceled), 130, ""},
 		{late(lease.Silent), 124, "has it booted? qlaunch logs web"},
@@ -65,17 +66,17 @@ func wrongs() []struct {
 		{late(lease.Leased), 124, "does a DHCP server answer on the bridge? qlaunch ip web --explain"},
 		{caused(late(lease.Silent), wrong(netsetup.ErrPortWaits, netsetup.Error{Bridge: "br0"})), 124, "sudo ip link set br0 type bridge forward_delay 200 # 2 s, twice"},
 		{caused(late(lease.Silent), wrong(netsetup.ErrNotBridge, netsetup.Error{})), 124, "has it booted? qlaunch logs web"},
-		{&noAddressError{lease.Silent, &qemu.ConsoleError{VM: vm, Cause: qemu.ErrNoOutput}}, 1, "console=ttyS0 on the guest's kernel command line shows what it does"},
-		{&noAddressError{lease.Leased, nil}, 1, ""},
-		{deadline(context.DeadlineExceeded, vm, time.Minute), 124, "does an sshd run in it? qlaunch logs web"},
-		{deadline(errors.Join(agent.ErrSilent, context.DeadlineExceeded), vm, time.Minute), 124, "does qemu-guest-agent run in it? qlaunch logs web"},
-		{&mutedError{pid: 123, stopped: true}, 1, "kill -CONT 123"},
-		{&mutedError{pid: 123}, 1, ""},
+		{&launcher.NoAddressError{Stage: lease.Silent, Cause: &qemu.ConsoleError{VM: vm, Cause: qemu.ErrNoOutput}}, 1, "console=ttyS0 on the guest's kernel command line shows what it does"},
+		{&launcher.NoAddressError{Stage: lease.Leased}, 1, ""},
+		{&launcher.DeadlineError{Name: "web", Timeout: time.Minute, Err: context.DeadlineExceeded}, 124, "does an sshd run in it? qlaunch logs web"},
+		{&launcher.DeadlineError{Name: "web", Timeout: time.Minute, Err: errors.Join(agent.ErrSilent, context.DeadlineExceeded)}, 124, "does qemu-guest-agent run in it? qlaunch logs web"},
+		{&launcher.MonitorError{PID: 123, Stopped: true}, 1, "kill -CONT 123"},
+		{&launcher.MonitorError{PID: 123}, 1, ""},
 		{&noDisplayError{errors.New("There is no console")}, 1, `type = "vnc" in the definition's [display] table gives it a display at its next start`},
 		{&noViewerError{vms.VM{Display: vms.Display{Type: vms.DisplaySpice}}}, 1, "sudo apt install virt-viewer"},
 		{&noViewerError{vms.VM{Display: vms.Display{Type: vms.DisplayVNC}}}, 1, "sudo apt install tigervnc-viewer"},
 		{qemu.ErrNotRunning, 3, ""},
-		{&runsError{"web", qemu.ErrRunning}, 7, "qlaunch down web"},
+		{&launcher.RunsError{Name: "web", Err: qemu.ErrRunning}, 7, "qlaunch down web"},
 		{qemu.ErrRunning, 7, ""},
 		{&qemu.OpenError{File: "/data/disk0.qcow2", PID: 123, Program: "qemu-img"}, 7, ""},
 		{&qemu.MACError{Name: "web", PID: 123}, 7, ""},
@@ -83,19 +84,19 @@ func wrongs() []struct {
 		{&qemu.OrphanError{Orphan: qemu.Orphan{Name: "web", PID: 123}}, 7, "qlaunch down web"},
 		{qemu.ErrConsoleTaken, 7, ""},
 		{errors.Join(qemu.ErrAgentTaken, context.DeadlineExceeded), 7, ""},
-		{&sshConfigError{"/c", "Include x", errors.New("y")}, 1, "this line at its top does the same: Include x"},
-		{errNoCopyServer, 1, "sudo apt install openssh-sftp-server # in the guest"},
+		{&launcher.SSHConfigError{File: "/c", Line: "Include x", Err: errors.New("y")}, 1, "this line at its top does the same: Include x"},
+		{launcher.ErrNoCopyServer, 1, "sudo apt install openssh-sftp-server # in the guest"},
 		{qemu.ErrNoAgent, 1, "sudo apt install qemu-guest-agent # in the guest"},
 		{errors.Join(agent.ErrSilent, context.DeadlineExceeded), 1, ""},
-		{&elsewhereError{"web", 123}, 7, "qlaunch restart web # ends that QEMU, and starts the VM in its unit"},
-		{errCalledOff, 7, ""},
-		{&noManagerError{"XDG_RUNTIME_DIR is not set"}, 5, ""},
-		{&breakerError{wrong(netsetup.ErrNoNewPrivs, netsetup.Error{}), systemd.Breaker{File: "/a.conf", Directive: "NoNewPrivileges="}}, 5,
+		{&launcher.ElsewhereError{Name: "web", PID: 123}, 7, "qlaunch restart web # ends that QEMU, and starts the VM in its unit"},
+		{launcher.ErrCalledOff, 7, ""},
+		{&launcher.NoManagerError{Why: "XDG_RUNTIME_DIR is not set"}, 5, ""},
+		{&launcher.BreakerError{Err: wrong(netsetup.ErrNoNewPrivs, netsetup.Error{}), Breaker: systemd.Breaker{File: "/a.conf", Directive: "NoNewPrivileges="}}, 5,
 			"without that line, and after systemctl --user daemon-reload, the bridge helper works"},
-		{&oldManagerError{&netsetup.NoneFits{Reasons: []error{wrong(netsetup.ErrACLUnreadable, netsetup.Error{Group: "kvm", LogInAgain: true})}}, "kvm", 1000}, 5,
+		{&launcher.OldManagerError{Err: &netsetup.NoneFits{Reasons: []error{wrong(netsetup.ErrACLUnreadable, netsetup.Error{Group: "kvm", LogInAgain: true})}}, Group: "kvm", UID: 1000}, 5,
 			"sudo systemctl restart user@1000.service # ends all of your units, VMs too"},
-		{&unitError{"web", systemd.State{Active: "failed", Result: "signal", Code: 2, Exit: 9}}, 1, "journalctl --user --unit qlaunch@web.service"},
-		{&unitError{"web", systemd.State{Active: "failed", Result: "exit-code", Code: 1, Exit: 203}}, 1,
+		{&launcher.UnitError{Name: "web", State: systemd.State{Active: "failed", Result: "signal", Code: 2, Exit: 9}}, 1, "journalctl --user --unit qlaunch@web.service"},
+		{&launcher.UnitError{Name: "web", State: systemd.State{Active: "failed", Result: "exit-code", Code: 1, Exit: 203}}, 1,
 			"qlaunch enable web # writes the unit anew, with the path of this qlaunch"},
 
 		{&qemu.ConsoleError{VM: vm, Cause: qemu.ErrNoBootDevice}, 1, "qlaunch edit web # a [[disk]] with a system on it, the firmware that this system is for, or a [kernel]"},
@@ -145,7 +146,7 @@ func wrongs() []struct {
 		{&qemu.DiedError{Words: "error: failed to set MSR 0x10a0 to 0x69"}, 6, ""},
 		{&qemu.DiedError{Status: "exit status 1"}, 6, ""},
 		{qemu.ErrEnded, 6, ""},
-		{&startError{context.DeadlineExceeded}, 6, ""},
+		{&launcher.StartError{Err: context.DeadlineExceeded}, 6, ""},
 
 		{host.ErrNotRoot, 5, "sudo qlaunch net setup # --dry-run shows what it would do"},
 		{host.ErrBusy, 7, ""},
@@ -240,7 +241,7 @@ func wrongs() []struct {
 		{wrong(netsetup.ErrMACTaken, netsetup.Error{Bridge: "virbr0"}), 5, "without a mac in its definition, each VM gets one of its own"},
 		{wrong(netsetup.ErrManagerMeddles, netsetup.Error{Bridge: "virbr0"}), 5, "sudo nmcli device set virbr0 managed no"},
 		{context.DeadlineExceeded, 124, ""},
-		{lateError("it still runs after 1m0s"), 124, ""},
+		{launcher.TimeoutError("it still runs after 1m0s"), 124, ""},
 	}
 }
 
@@ -257,7 +258,7 @@ func TestEachErrorHasItsCodeAndHint(t *testing.T) {
 }
 
 func TestAnErrorThatWasHandedOnIsJudgedWhereItHappened(t *testing.T) {
-	err := fmt.Errorf("up web: %w", &handedError{Text: "bridge br0: no such bridge", Hint: "a command", Code: 5})
+	err := fmt.Errorf("up web: %w", &launcher.UnitStartError{Text: "bridge br0: no such bridge", Hint: "a command", Code: 5})
 	if code, hint := verdict(err); code != 5 || hint != "a command" || err.Error() != "up web: bridge br0: no such bridge" {
 		t.Errorf("%v: code %d, hint %q", err, code, hint)
 	}

@@ -3,13 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/netsetup/lease"
-	"github.com/qlaunch/qlaunch/vms"
 )
 
 type ipCmd struct {
@@ -25,151 +24,42 @@ func (ipCmd) Help() string {
 
 func (ipCmd) Example() string { return "qlaunch ip guestvm --explain" }
 
-var (
-	errNoAddress    = errors.New("no address is known yet")
-	errNoBridgedNIC = errors.New("it has no bridged NIC")
-)
-
 func (c *ipCmd) Run(ctx context.Context, s *session) error {
-	return of("ip", c.Name, c.run(ctx, s))
+	known, err := launcher.Address(ctx, s.env, launcher.AddressRequest{Name: c.Name, All: c.All, Explain: c.Explain})
+	if err == nil {
+		err = c.print(s.stdout, known)
+	}
+	return of("ip", c.Name, err)
 }
 
-func (c *ipCmd) run(ctx context.Context, s *session) error {
-	vm, process, err := s.alive(c.Name)
-	if err != nil {
-		return err
-	}
-	defer process.Close()
-	nics := bridged(vm)
-	if len(nics) == 0 {
-		return errNoBridgedNIC
-	}
-	if !c.All {
-		nics = addressed(vm)
-	}
-	if c.Explain {
-		s.noticeImpostors(vm, process.PID)
-	}
-	asked := c.ask(ctx, vm, s.asked(vm, nics, process.Started))
-	err = c.print(s, vm, asked)
-	if err == errNoAddress { //nolint:errorlint // one that says more knows the cause
-		first := asked[0]
-		stage := lease.Reached(first.query, first.reports)
-		err = &noAddressError{stage, s.silence(ctx, vm, process.PID, first.query, stage, first.reports)}
-	}
-	return err
-}
-
-// An askedNIC is a NIC with what the sources say of it.
-type askedNIC struct {
-	vms.NIC
-	query   lease.Query
-	reports []lease.Report
-}
-
-func (s *session) asked(vm vms.VM, nics []vms.NIC, started time.Time) []askedNIC {
-	asked := make([]askedNIC, len(nics))
-	for i, nic := range nics {
-		asked[i] = askedNIC{NIC: nic, query: s.query(vm, nic, started)}
-	}
-	return asked
-}
-
-// ask asks all who may know. The guest itself is one of them where somebody wants to know what each says, or nobody else has an answer.
-func (c *ipCmd) ask(ctx context.Context, vm vms.VM, nics []askedNIC) []askedNIC {
-	for i, nic := range nics {
-		nics[i].reports = lease.Ask(ctx, nic.query)
-		if best, ok := likeliest(vm, nics); ok && !doubtful(best) && !c.All && !c.Explain {
-			return nics
-		}
-	}
-	t := hear(ctx, vm)
-	for i, nic := range nics {
-		nics[i].reports = append(nic.reports, t.report(nic.query))
-	}
-	return nics
-}
-
-// likeliest is the address of the guest: that of its first NIC that has one, where one of this start counts more than any other.
-func likeliest(vm vms.VM, nics []askedNIC) (lease.Address, bool) {
-	var old lease.Address
-	found := false
-	for _, nic := range nics {
-		best, ok := lease.Best(nic.reports)
-		switch {
-		case !ok || !vm.SSH.NIC.Takes(nic.NIC):
-		case !doubtful(best):
-			return best, true
-		case !found:
-			old, found = best, true
-		}
-	}
-	return old, found
-}
-
-func (c *ipCmd) print(s *session, vm vms.VM, nics []askedNIC) error {
-	var reports []lease.Report
-	for _, nic := range nics {
-		reports = append(reports, nic.reports...)
-	}
-	addresses := lease.All(reports)
-	best, ok := likeliest(vm, nics)
-	if !c.All && ok {
-		addresses = []lease.Address{best}
-	}
-	if ok && !c.Explain {
-		s.noticeDoubt(c.Name, best)
-	}
+func (c *ipCmd) print(w io.Writer, known launcher.AddressResult) error {
 	switch {
 	case c.Explain && c.Output == "json":
-		return printJSON(s.stdout, reports)
+		return printJSON(w, known.Reports)
 	case c.Explain:
-		return c.explain(s, nics, reports, best)
-	case !ok && (!c.All || len(addresses) == 0):
-		return noAddress(reports)
+		return explain(w, known)
 	case c.Output == "json":
-		return printJSON(s.stdout, addresses)
+		return printJSON(w, known.Addresses)
 	}
-	for _, address := range addresses {
-		fmt.Fprintln(s.stdout, address.IP)
+	for _, address := range known.Addresses {
+		fmt.Fprintln(w, address.IP)
 	}
 	return nil
 }
 
-// noAddress says why there is none: what the sources hold, and why that is refused.
-func noAddress(reports []lease.Report) error {
-	for _, r := range reports {
-		for _, a := range r.Addresses {
-			if a.IsLease() && a.Refused != "" {
-				return fmt.Errorf("%w: %s: %s", errNoAddress, a.IP, a.Refused)
-			}
-		}
+// explain prints what each source says, and which address comes of it.
+func explain(w io.Writer, known launcher.AddressResult) error {
+	for _, nic := range known.NICs {
+		fmt.Fprintf(w, "%s on %s\n\n", nic.MAC, nic.Bridge)
 	}
-	return errNoAddress
-}
-
-// noticeDoubt says what speaks against an address that is given all the same.
-func (s *session) noticeDoubt(name string, a lease.Address) {
-	switch {
-	case a.Holder != "":
-		s.notice("%s: %s was last seen at %s, which is not its NIC's MAC", name, a.IP, a.Holder)
-	case stale(a):
-		s.notice("%s: %s is an address from before this start, and not confirmed", name, a.IP)
-	}
-}
-
-func (c *ipCmd) explain(s *session, nics []askedNIC, reports []lease.Report, best lease.Address) error {
-	for _, nic := range nics {
-		fmt.Fprintf(s.stdout, "%s on %s\n\n", nic.MAC, nic.Bridge)
-	}
-	if err := printReports(s.stdout, reports); err != nil {
+	if err := printReports(w, known.Reports); err != nil {
 		return err
 	}
-	if !best.IP.IsValid() {
-		fmt.Fprintln(s.stdout, "\nno address")
+	if best := known.Address; best.IP.IsValid() {
+		fmt.Fprintf(w, "\n%s, from %s, %s\n", best.IP, clean(best.Path), sinceWhen(best))
 		return nil
 	}
-	fmt.Fprintf(s.stdout, "\n%s, from %s, %s\n", best.IP, clean(best.Path), sinceWhen(best))
+	fmt.Fprintln(w, "\nno address")
 	return nil
 }
 

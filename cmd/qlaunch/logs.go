@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 )
 
@@ -27,13 +28,13 @@ func (c *logsCmd) Run(ctx context.Context, s *session) error {
 }
 
 func (c *logsCmd) run(ctx context.Context, s *session) error {
-	vm, err := s.managed(c.Name)
+	vm, err := launcher.Current(s.env, c.Name)
 	if err != nil {
 		return err
 	}
 	path := qemu.ConsoleLog(vm)
 	if c.QEMU {
-		path = qemu.QEMULog(vm)
+		path = qemu.MessageLog(vm)
 	}
 	f, err := openLog(path)
 	if err != nil {
@@ -75,5 +76,5 @@ func copyLog(ctx context.Context, w io.Writer, log *os.File) error {
 			return err
 		}
 	}
-	return errInterrupted
+	return launcher.ErrInterrupted
 }

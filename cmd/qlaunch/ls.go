@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
 type lsCmd struct {
@@ -19,41 +21,42 @@ func (lsCmd) Help() string {
 func (lsCmd) Example() string { return "qlaunch ls -o json" }
 
 func (c *lsCmd) Run(ctx context.Context, s *session) error {
-	there, err := s.census()
-	if err != nil {
-		return fmt.Errorf("ls: %w", err)
-	}
 	if c.Output == "name" {
-		for _, name := range there.names {
+		names, err := launcher.Names(s.env)
+		if err != nil {
+			return fmt.Errorf("ls: %w", err)
+		}
+		for _, name := range names {
 			fmt.Fprintln(s.stdout, name)
 		}
 		return nil
 	}
-	v := newVista(there.with(s), there.orphan)
-	v.brief = c.Output == "table"
-	all := v.lookAtAll(ctx, there)
+	all, err := launcher.List(ctx, s.env, c.Output == "table")
+	if err != nil {
+		return fmt.Errorf("ls: %w", err)
+	}
 	if c.Output == "json" {
 		return printJSON(s.stdout, all)
 	}
 	return printTable(s.stdout, all)
 }
 
-func printTable(w io.Writer, all []overview) error {
+func printTable(w io.Writer, all []launcher.Info) error {
 	t := newTable(w)
 	fmt.Fprintln(t, "NAME\tSTATE\tADDRESS\tMEMORY\tCPUS\tUPTIME")
-	for _, o := range all {
-		memory, cpus, uptime := o.Memory.String(), fmt.Sprint(o.CPUs), "-"
-		if o.CPUs == 0 { // nothing is known of it
+	for _, info := range all {
+		memory, cpus, uptime := info.Memory.String(), fmt.Sprint(info.CPUs), "-"
+		if info.CPUs == 0 { // nothing is known of it
 			memory, cpus = "-", "-"
 		}
-		if !o.Started.IsZero() {
-			uptime = time.Since(o.Started).Truncate(time.Second).String()
+		if !info.Started.IsZero() {
+			uptime = time.Since(info.Started).Truncate(time.Second).String()
 		}
-		address := cmp.Or(o.Address, "-")
-		if o.Network != "" {
+		address := cmp.Or(info.Address, "-")
+		if info.Network != "" {
 			address = "off its bridge"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", o.Name, o.State, address, memory, cpus, uptime)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", info.Name, info.State, address, memory, cpus, uptime)
 	}
 	return t.Flush()
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -37,7 +38,7 @@ func program(users string) {
 	ctx, interrupt := context.WithCancelCause(context.Background())
 	context.AfterFunc(signalled, func() {
 		stop() // a second one ends this process at once, wherever it is held up
-		interrupt(errInterrupted)
+		interrupt(launcher.ErrInterrupted)
 	})
 	executable, _ := os.Executable() // without it, the one command that needs it says so
 	s := &session{
@@ -45,14 +46,17 @@ func program(users string) {
 		inTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
 		outTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 		errTerminal: term.IsTerminal(int(os.Stderr.Fd())),
-		environ:     os.Environ(),
-		executable:  executable,
 		exit:        os.Exit,
-		root:        "/",
-		store:       store(ctx, users),
-		users:       users,
-		qemus:       qemu.QEMUs,
 		began:       began,
+	}
+	s.env = &launcher.Env{
+		Store:      store(ctx, users),
+		Root:       "/",
+		Users:      users,
+		Environ:    os.Environ(),
+		Executable: executable,
+		QEMUs:      qemu.QEMUs,
+		Observer:   s,
 	}
 	os.Exit(s.main(ctx, os.Args[1:]))
 }
@@ -67,8 +71,8 @@ func ends() []os.Signal {
 }
 
 func store(ctx context.Context, users string) vms.Store {
-	home := findHome(ctx, os.Getenv("HOME"), os.Getuid()) // without one, ~/ and the defaults below it are refused where they are used
-	machineID, _ := os.ReadFile("/etc/machine-id")        // without one, MACs are stable all the same
+	home := launcher.HomeDir(ctx, os.Getenv("HOME"), os.Getuid()) // without one, ~/ and the defaults below it are refused where they are used
+	machineID, _ := os.ReadFile("/etc/machine-id")                // without one, MACs are stable all the same
 	return vms.Store{
 		Dirs:      vms.FindDirs(vms.Surroundings{Getenv: os.Getenv, Home: home, UID: os.Getuid(), Tmp: os.TempDir(), Users: users}),
 		Home:      home,

@@ -56,7 +56,7 @@ func (c *netLsCmd) Run(s *session) error {
 	}
 	all := make([]bridgeView, len(bridges))
 	for i, b := range bridges {
-		all[i] = viewBridge(s.root, b)
+		all[i] = viewBridge(s.env.Root, b)
 	}
 	if c.Output == "json" {
 		return printJSON(s.stdout, all)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -39,7 +40,7 @@ func (c *newCmd) Run(s *session) error {
 
 func (c *newCmd) write(s *session) (string, error) {
 	if err := vms.CheckName(c.Name); err != nil {
-		return "", &definitionError{err}
+		return "", &launcher.DefinitionError{Err: err}
 	}
 	start := vms.Start{Memory: c.Memory, CPUs: c.CPUs, Image: c.Image, DiskSize: c.Disk, Bridge: c.Bridge, User: c.User}
 	if c.Image != "" {
@@ -49,9 +50,9 @@ func (c *newCmd) write(s *session) (string, error) {
 		}
 		start.Image = image
 	}
-	path := s.store.Path(c.Name)
+	path := s.env.Store.Path(c.Name)
 	text := vms.Template(c.Name, start)
-	vm, err := vms.Parse(text, s.store.Env(c.Name, path))
+	vm, err := vms.Parse(text, s.env.Store.Env(c.Name, path))
 	if err != nil {
 		return "", &usageError{values(err), "new"}
 	}

@@ -2,14 +2,9 @@ package main
 
 import (
 	"context"
-	"time"
 
-	"github.com/qlaunch/qlaunch/launcher/qemu"
-	"github.com/qlaunch/qlaunch/qmp"
+	"github.com/qlaunch/qlaunch/launcher"
 )
-
-// monitorTimeout is how long QEMU may take to do what it is told on its monitor.
-const monitorTimeout = 5 * time.Second
 
 type pauseCmd struct{ running }
 
@@ -20,7 +15,7 @@ func (pauseCmd) Help() string {
 func (pauseCmd) Example() string { return "qlaunch pause guestvm" }
 
 func (c *pauseCmd) Run(ctx context.Context, s *session) error {
-	return c.tell(ctx, s, "pause", qemu.Pause)
+	return c.atOnce(ctx, s, "pause", launcher.Pause)
 }
 
 type resumeCmd struct{ running }
@@ -32,7 +27,7 @@ func (resumeCmd) Help() string {
 func (resumeCmd) Example() string { return "qlaunch resume guestvm" }
 
 func (c *resumeCmd) Run(ctx context.Context, s *session) error {
-	return c.tell(ctx, s, "resume", qemu.Resume)
+	return c.atOnce(ctx, s, "resume", launcher.Resume)
 }
 
 type resetCmd struct {
@@ -47,24 +42,14 @@ func (resetCmd) Help() string {
 func (resetCmd) Example() string { return "qlaunch reset guestvm" }
 
 func (c *resetCmd) Run(ctx context.Context, s *session) error {
-	return s.tell(ctx, c.Names, "reset", qemu.Reset)
+	return atOnce(once(c.Names), func(_ int, name string) error { return launcher.Reset(ctx, s.env, name) }, "reset")
 }
 
-// tell tells the VMs' QEMUs something, all side by side.
-func (r *running) tell(ctx context.Context, s *session, what string, order func(context.Context, *qmp.Monitor) error) error {
+// atOnce does something with all of the VMs, side by side.
+func (r *running) atOnce(ctx context.Context, s *session, what string, do func(context.Context, *launcher.Env, string) error) error {
 	names, err := r.names(s, what)
 	if err != nil {
 		return err
 	}
-	return s.tell(ctx, names, what, order)
-}
-
-func (s *session) tell(ctx context.Context, names []string, what string, order func(context.Context, *qmp.Monitor) error) error {
-	return atOnce(once(names), func(_ int, name string) error {
-		vm, err := s.managed(name)
-		if err != nil {
-			return err
-		}
-		return onMonitor(ctx, vm, monitorTimeout, order)
-	}, what)
+	return atOnce(names, func(_ int, name string) error { return do(ctx, s.env, name) }, what)
 }

@@ -7,10 +7,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 
-	"github.com/qlaunch/qlaunch/launcher/qemu"
-	"github.com/qlaunch/qlaunch/netsetup"
-	"github.com/qlaunch/qlaunch/vms"
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
 // proxyCmd is the ProxyCommand of ssh-config's entries: what it reads goes to
@@ -34,7 +33,7 @@ func (c *proxyCmd) Run(ctx context.Context, s *session) error {
 		return nil
 	case ctx.Err() != nil: // by a Ctrl-C that was meant for ssh, which has its own words
 		return exitError(exitInterrupted)
-	case errors.Is(err, qemu.ErrEnded):
+	case errors.Is(err, launcher.ErrEnded):
 		s.sayEnded(c.Name)
 		return exitError(exitFailed)
 	}
@@ -42,46 +41,37 @@ func (c *proxyCmd) Run(ctx context.Context, s *session) error {
 }
 
 func (c *proxyCmd) run(ctx context.Context, s *session) error {
-	vm, process, err := s.alive(c.Name)
-	if err != nil {
-		return err
-	}
-	defer process.Close()
-	ctx, done := process.Context(ctx)
-	defer done()
-	conn, err := c.dial(ctx, s, vm)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
 	if c.Pass {
-		return s.passConnection(ctx, conn, process, vm)
-	}
-	defer trimming(ctx, vm)()
-	return relay(ctx, conn, s.stdin, s.stdout, func(in io.Reader) error {
-		if _, err := io.Copy(conn, in); err != nil {
-			return err
+		stdout, ok := s.ownStdout.(*os.File)
+		stderr, isFile := s.ownStderr.(*os.File)
+		if !ok || !isFile {
+			return errors.New("standard output is not a file")
 		}
-		return conn.CloseWrite()
-	})
+		return launcher.PassConnection(ctx, s.env, launcher.PassRequest{Name: c.Name, At: c.At, To: stdout, Stderr: stderr})
+	}
+	return launcher.Proxy(ctx, s.env, launcher.ProxyRequest{Name: c.Name, At: c.At, Use: func(ctx context.Context, conn *net.TCPConn) error {
+		return relay(ctx, conn, s.stdin, s.stdout, func(in io.Reader) error {
+			if _, err := io.Copy(conn, in); err != nil {
+				return err
+			}
+			return conn.CloseWrite()
+		})
+	}})
 }
 
-// dial connects to the sshd of a VM that runs, when it answers. The error is ctx's cause when that ends.
-func (c *proxyCmd) dial(ctx context.Context, s *session, vm vms.VM) (*net.TCPConn, error) {
-	at := c.At
-	if !at.IsValid() {
-		var err error
-		if at, err = s.sshReady(ctx, vm); err != nil {
-			return nil, err
-		}
-	}
-	dialing, cancel := context.WithTimeout(ctx, sshPatience)
-	defer cancel()
-	conn, err := netsetup.DialSSH(dialing, at)
-	if err != nil && ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	return conn, err
+// watchSessionCmd is what a proxy that passes its connection to ssh leaves behind.
+type watchSessionCmd struct {
+	Name string `arg:"" help:"The VM."`
+}
+
+func (watchSessionCmd) Help() string {
+	return "Ends an ssh session when its VM ends: descriptor 3 is its connection, 4 the pidfd of QEMU, 5 that of ssh."
+}
+
+func (watchSessionCmd) Example() string { return "qlaunch watch-session guestvm" }
+
+func (c *watchSessionCmd) Run(s *session) error {
+	return of("watch-session", c.Name, launcher.WatchSession(func() { s.sayEnded(c.Name) }))
 }
 
 // sayEnded tells who has a session with a VM why that ends. ssh may have the terminal in raw mode, in which a line does not

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -34,12 +35,12 @@ func (c *qmpCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return &usageError{err, "qmp"}
 	}
-	vm, err := s.managed(c.Name)
+	vm, err := launcher.Current(s.env, c.Name)
 	if err != nil {
 		return err
 	}
 	var answer json.RawMessage
-	err = onMonitor(ctx, vm, time.Duration(c.Timeout), func(ctx context.Context, m *qmp.Monitor) (err error) {
+	err = launcher.OnMonitor(ctx, vm, time.Duration(c.Timeout), func(ctx context.Context, m *qmp.Monitor) (err error) {
 		answer, err = execute(ctx, m, c.Command, arguments)
 		return err
 	})

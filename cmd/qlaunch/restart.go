@@ -2,19 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
-	"net/netip"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
 type restartCmd struct {
 	running
-	Force   bool         `short:"f" help:"Do not ask the guest: QMP quit, then SIGTERM, then SIGKILL."`
-	Wait    goal         `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
-	Timeout vms.Duration `help:"How long the guest may take to shut down, and then to get there. Default: the definition's [shutdown] timeout, and 60s."`
+	Force   bool          `short:"f" help:"Do not ask the guest: QMP quit, then SIGTERM, then SIGKILL."`
+	Wait    launcher.Goal `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
+	Timeout vms.Duration  `help:"How long the guest may take to shut down, and then to get there. Default: the definition's [shutdown] timeout, and 60s."`
 }
 
 func (restartCmd) Help() string {
@@ -29,62 +27,8 @@ func (c *restartCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	return s.bringAllUp(names, c.All, "restart", func(name string, stage func(string)) (netip.Addr, error) {
-		return c.one(ctx, s.forStart(nil, c.Wait), name, stage)
+	return s.bringAllUp(names, c.All, "restart", func(name string, stage func(string)) (launcher.UpResult, error) {
+		return launcher.Restart(ctx, s.env, launcher.RestartRequest{
+			Name: name, Force: c.Force, Wait: c.Wait, Timeout: time.Duration(c.Timeout), Stage: stage})
 	})
-}
-
-func (c *restartCmd) one(ctx context.Context, s *session, name string, stage func(string)) (netip.Addr, error) {
-	stage("shuts down")
-	old, err := s.managed(name)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	way := shutdown{force: c.Force, patience: downCmd{Force: c.Force, Timeout: c.Timeout}.patience(old)}
-	g, err := s.restart(ctx, name, old, way)
-	if err != nil {
-		return netip.Addr{}, orInterrupted(err)
-	}
-	defer g.close()
-	timeout := time.Duration(c.Timeout)
-	if timeout == 0 {
-		timeout = time.Minute
-	}
-	return s.await(ctx, g, c.Wait, timeout, stage)
-}
-
-// restart holds the VM's lock from before its end until QEMU answers anew, so
-// that no other command finds the VM down in between.
-func (s *session) restart(ctx context.Context, ref string, old vms.VM, way shutdown) (*guest, error) {
-	ref = s.origin(ref)
-	vm, err := s.load(ref)
-	if err != nil {
-		return nil, err
-	}
-	waiting, cancel := context.WithTimeout(ctx, way.patience+hardEnd)
-	defer cancel()
-	lock, err := qemu.Claim(waiting, vm, qemu.CommandRestart)
-	if err != nil {
-		return nil, err
-	}
-	var g *guest
-	if vm, err = s.load(ref); err == nil { // what was waited for may have been its removal
-		if svc := s.service(ctx, ref); svc != nil {
-			return s.restartService(ctx, svc, &restart{vm, old, way, lock})
-		}
-		g, err = s.restartLocked(ctx, vm, old, way)
-	}
-	return g, errors.Join(err, lock.Release())
-}
-
-// restartLocked finds all that stands in the way of the start before the old QEMU is ended.
-func (s *session) restartLocked(ctx context.Context, vm, old vms.VM, way shutdown) (*guest, error) {
-	vm, helper, err := s.ready(ctx, vm)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.end(ctx, old, way); err != nil {
-		return nil, err
-	}
-	return s.startReady(ctx, vm, helper)
 }

@@ -5,15 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/qlaunch/qlaunch/launcher/qemu"
-	"github.com/qlaunch/qlaunch/launcher/systemd"
-	"github.com/qlaunch/qlaunch/vms"
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
 type rmCmd struct {
@@ -32,72 +26,19 @@ func (c *rmCmd) Run(ctx context.Context, s *session) error {
 }
 
 func (c *rmCmd) one(ctx context.Context, s *session, name string) error {
-	vm, err := s.removable(name)
-	if err == nil {
-		vm, err = qemu.Locate(vm, s.qemus)
+	r := launcher.RemoveRequest{Name: name}
+	if !c.Yes {
+		r.Confirm = func(files []string) error { return s.confirmLoss(ctx, name, files) }
 	}
-	if err != nil {
-		return err
-	}
-	if err := c.confirm(ctx, s, vm); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	lock, err := qemu.Claim(ctx, vm, qemu.CommandRemove)
-	if err != nil {
-		return orInterrupted(err)
-	}
-	if err := s.remove(name, vm); err != nil {
-		return errors.Join(err, lock.Release())
-	}
-	return lock.Retire()
+	return launcher.Remove(ctx, s.env, r)
 }
 
-// remove removes all but the lock, which the caller holds. The definition is
-// the last to go: while it is there, what was broken off can be done again.
-func (s *session) remove(name string, vm vms.VM) error {
-	if _, err := s.removable(name); err != nil {
-		return err // another rm was waited for
+// confirmLoss asks before disks are lost.
+func (s *session) confirmLoss(ctx context.Context, name string, files []string) error {
+	if !s.inTerminal {
+		return &lossError{name, files}
 	}
-	err := qemu.Remove(vm)
-	if errors.Is(err, qemu.ErrRunning) {
-		return &runsError{vm.Name, err}
-	}
-	if err != nil {
-		return err
-	}
-	if err := systemd.Forget(s.unitDir(), vm.Name); err != nil {
-		return err
-	}
-	return os.Remove(vm.File)
-}
-
-// removable is the VM as far as removing needs it: a definition that cannot be used can still be removed.
-func (s *session) removable(name string) (vms.VM, error) {
-	if err := vms.CheckName(name); err != nil {
-		return vms.VM{}, &definitionError{err}
-	}
-	vm, err := s.load(name)
-	if isA[vms.Errors](err) {
-		return s.bare(name), nil
-	}
-	return vm, err
-}
-
-// confirm asks before disks are lost.
-func (c *rmCmd) confirm(ctx context.Context, s *session, vm vms.VM) error {
-	if c.Yes {
-		return nil
-	}
-	files, err := lost(vm)
-	switch {
-	case err != nil || len(files) == 0:
-		return err
-	case !s.inTerminal:
-		return &lossError{vm.Name, files}
-	}
-	fmt.Fprintf(s.stderr, "qlaunch: remove %s with %s? [y/N] ", vm.Name, strings.Join(files, ", "))
+	fmt.Fprintf(s.stderr, "qlaunch: remove %s with %s? [y/N] ", name, strings.Join(files, ", "))
 	switch answer, err := s.answer(ctx); {
 	case err != nil:
 		return err
@@ -105,24 +46,6 @@ func (c *rmCmd) confirm(ctx context.Context, s *session, vm vms.VM) error {
 		return errors.New("not confirmed")
 	}
 	return nil
-}
-
-// lost are the files that nobody could bring back: all that is in a VM's data
-// directory, named by the definition or not, but for what qlaunch writes there itself.
-func lost(vm vms.VM) ([]string, error) {
-	entries, err := os.ReadDir(vm.DataDir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	var files []string
-	for _, entry := range entries {
-		name := entry.Name()
-		kept := name == "known_hosts" || name == "uefi-vars.fd" || strings.HasPrefix(name, sshEntryFile) || qemu.IsKept(name)
-		if !kept {
-			files = append(files, filepath.Join(vm.DataDir, name))
-		}
-	}
-	return files, nil
 }
 
 // noAnswer is what nobody types: the end of the terminal, in place of a line.
@@ -147,20 +70,9 @@ func (s *session) answer(ctx context.Context) (string, error) {
 		return strings.ToLower(strings.TrimSpace(line)), nil
 	case <-ctx.Done():
 		fmt.Fprintln(s.stderr)
-		return "", errInterrupted
+		return "", launcher.ErrInterrupted
 	}
 }
-
-// runsError says that a VM has to be shut down first.
-type runsError struct {
-	name string
-	err  error
-}
-
-func (e *runsError) Error() string { return e.err.Error() }
-func (e *runsError) Unwrap() error { return e.err }
-
-func (e *runsError) hint() string { return "qlaunch down " + e.name }
 
 // lossError says that files would be lost, and that nobody is there to be asked.
 type lossError struct {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -30,11 +31,11 @@ func (c *screenCmd) Run(ctx context.Context, s *session) error {
 }
 
 func (c *screenCmd) run(ctx context.Context, s *session) error {
-	vm, err := s.managed(c.Name)
+	vm, err := launcher.Current(s.env, c.Name)
 	if err != nil {
 		return err
 	}
-	process, err := reached(vm)
+	process, err := launcher.FindProcess(vm)
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func takeScreenshot(ctx context.Context, vm vms.VM) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = onMonitor(ctx, vm, screenshotPatience, func(ctx context.Context, m *qmp.Monitor) error {
+	err = launcher.OnMonitor(ctx, vm, screenshotPatience, func(ctx context.Context, m *qmp.Monitor) error {
 		return screendump(ctx, m, f.Name())
 	})
 	if err = errors.Join(err, os.Remove(f.Name())); err != nil {

@@ -2,9 +2,8 @@ package main
 
 import (
 	"errors"
-	"slices"
 
-	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
 // running is the VMs of a command that is for those that run.
@@ -15,7 +14,7 @@ type running struct {
 
 // names are the VMs that were asked for by the words of a command line.
 func (r *running) names(s *session, command string) ([]string, error) {
-	return chosen(r.Names, r.All, command, s.runningNames)
+	return chosen(r.Names, r.All, command, func() ([]string, error) { return launcher.RunningNames(s.env) })
 }
 
 // chosen are names that were typed, or all that there are: one of the two has to be asked for.
@@ -29,15 +28,4 @@ func chosen(names []string, all bool, command string, every func() ([]string, er
 		return nil, &usageError{errors.New(`expected "<name> ..." or --all`), command}
 	}
 	return once(names), nil
-}
-
-// runningNames are the VMs that run, orphans among them.
-func (s *session) runningNames() ([]string, error) {
-	c, err := s.census()
-	s = c.with(s)
-	return slices.DeleteFunc(c.names, func(name string) bool {
-		_, orphan := c.orphans[name]
-		at, err := s.where(name)
-		return !orphan && err == nil && !qemu.IsRunning(at)
-	}), err
 }

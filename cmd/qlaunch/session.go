@@ -1,53 +1,35 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
-	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// session is what every command works with.
+// session is what every command works with: the terminal, and what the library knows of this process.
 type session struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer // what is not fit for a terminal is made so on its way through them
 
-	// The process's own outputs, for whoever takes the terminal over: an editor, a guest's
-	// console, the lines of progress. All else goes through stdout and stderr.
+	// The process's own outputs, for whatever takes the terminal over: an editor, a guest's console, the lines of
+	// progress. Everything else goes through stdout and stderr.
 	ownStdout, ownStderr io.Writer
 
 	inTerminal, outTerminal, errTerminal bool
 
-	environ    []string  // for the programs that take this one's place
-	executable string    // the path of this program, for others that are to call it
-	exit       func(int) // ends the process; kong's --help uses it
-	root       string    // where the host's files are looked for
-	users      string    // where logind makes the users' runtime directories
-	verbose    bool
-	store      vms.Store
-	qemus      func() ([]qemu.QEMU, error) // the QEMUs of this user that run; qemu.QEMUs, or what that gave
-	began      time.Time                   // when this process did
-
-	// Of a session that is for one VM's start.
-	timeline  *timeline // nil: it is not timed
-	unwatched bool      // nobody waits for its address, so no lease is looked at
-}
-
-// forStart is the session for one VM's start, which is waited for until a goal.
-func (s *session) forStart(t *timeline, until goal) *session {
-	own := *s
-	own.timeline, own.unwatched = t, until != goalIP && until != goalSSH
-	return &own
+	exit    func(int) // ends the process; kong's --help uses it
+	verbose bool
+	began   time.Time // when this process did
+	env     *launcher.Env
 }
 
 // main runs one command line and gives its exit code.
@@ -112,123 +94,18 @@ func (s *session) report(err error) int {
 	return code
 }
 
-// notice tells the user something that is not an error.
-func (s *session) notice(format string, values ...any) {
-	fmt.Fprintf(s.stderr, "qlaunch: %s\n", fmt.Sprintf(format, values...))
-}
+// Notice tells the user something that is not an error.
+func (s *session) Notice(text string) { fmt.Fprintf(s.stderr, "qlaunch: %s\n", text) }
 
-// showCommand shows an external command under -v, as sh -x does.
-func (s *session) showCommand(argv []string) {
+// notice is Notice with a format.
+func (s *session) notice(format string, values ...any) { s.Notice(fmt.Sprintf(format, values...)) }
+
+// Command shows an external command under -v, as sh -x does.
+func (s *session) Command(argv []string) {
 	if s.verbose {
 		fmt.Fprintf(s.stderr, "+ %s\n", shellLine(argv))
 	}
 }
-
-// load reads the definition of a VM that the user names.
-func (s *session) load(ref string) (vms.VM, error) {
-	vm, err := s.store.Load(ref)
-	if err == nil {
-		return vm, nil
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		_, file, _ := s.store.Locate(ref)
-		return vms.VM{}, &noVMError{ref, file}
-	}
-	if isA[vms.Errors](err) {
-		return vms.VM{}, err
-	}
-	return vms.VM{}, &definitionError{err}
-}
-
-// managed gives the VM as it runs, or else as it is defined: a definition that
-// has changed, or is gone, says nothing of the QEMU that was started before. Of
-// an orphan without a definition nothing is known but its name.
-// Whoever looks at a VM cuts its logs: nobody else is there to do it.
-func (s *session) managed(ref string) (vms.VM, error) {
-	vm, err := s.asStarted(ref)
-	if err == nil {
-		_ = qemu.TrimLogs(vm) // a log that cannot be cut is no reason not to manage the VM
-	}
-	return vm, err
-}
-
-// alive is a VM that a command is for and that runs, with its QEMU, which the caller closes.
-func (s *session) alive(ref string) (vms.VM, *qemu.Process, error) {
-	vm, err := s.managed(ref)
-	if err != nil {
-		return vms.VM{}, nil, err
-	}
-	process, err := reached(vm)
-	return vm, process, err
-}
-
-// reached gives the QEMU of a VM that a command needs to run. An orphan, which no command but down reaches, is told from none.
-func reached(vm vms.VM) (*qemu.Process, error) {
-	process, err := qemu.Find(vm)
-	if errors.Is(err, qemu.ErrNotRunning) {
-		err = cmp.Or(qemu.NoOrphan(vm), err)
-	}
-	return process, err
-}
-
-func (s *session) asStarted(ref string) (vms.VM, error) {
-	at, err := s.where(ref)
-	if err != nil {
-		return vms.VM{}, err
-	}
-	started, err := s.store.Started(at.Name, at.RunDir)
-	if err == nil && qemu.IsRunning(started) {
-		return started, nil
-	}
-	vm, err := s.load(ref)
-	if err != nil && isA[*qemu.OrphanError](qemu.NoOrphan(at)) {
-		return at, nil
-	}
-	vm.RunDir = at.RunDir
-	return vm, err
-}
-
-// where is a VM that the user names, of which nothing is known but where its files are: those of its QEMU, if it runs,
-// wherever the environment of this process would put them.
-func (s *session) where(ref string) (vms.VM, error) {
-	name, file, err := s.store.Locate(ref)
-	if err != nil {
-		return vms.VM{}, &definitionError{err}
-	}
-	vm := s.bare(name)
-	vm.File = file
-	return qemu.Locate(vm, s.qemus)
-}
-
-// origin is the user's word for a VM, or, where that is the name of one that was
-// started from a file elsewhere, that file.
-func (s *session) origin(ref string) string {
-	at, err := s.where(ref)
-	if err != nil || at.File != s.store.Path(at.Name) || !qemu.IsRunning(at) {
-		return ref
-	}
-	if from := vms.Origin(at.RunDir); from != "" && from != at.File {
-		return from
-	}
-	return ref
-}
-
-// bare is a VM of which nothing is known but where its files are.
-func (s *session) bare(name string) vms.VM {
-	env := s.store.Env(name, s.store.Path(name))
-	return vms.VM{Name: name, File: env.File, DataDir: env.DataDir, StateDir: env.StateDir, RunDir: env.RunDir}
-}
-
-// noVMError says that there is no definition of a VM.
-type noVMError struct{ ref, file string }
-
-func (e *noVMError) Error() string { return fmt.Sprintf("no VM %q: %s does not exist", e.ref, e.file) }
-
-// definitionError says that a word is no VM's name, or a file no definition.
-type definitionError struct{ err error }
-
-func (e *definitionError) Error() string { return e.err.Error() }
-func (e *definitionError) Unwrap() error { return e.err }
 
 // usageError is a command line that makes no sense.
 type usageError struct {

@@ -2,16 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/netip"
-	"os/exec"
-	"slices"
-	"strings"
 	"syscall"
-	"time"
 
-	"github.com/qlaunch/qlaunch/vms"
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
 type sshCmd struct {
@@ -27,55 +21,19 @@ func (sshCmd) Help() string {
 
 func (sshCmd) Example() string { return "qlaunch ssh guestvm -- uname -a" }
 
-// sshPatience is how long a guest may take to get an address and start its sshd.
-const sshPatience = 30 * time.Second
-
 func (c *sshCmd) Run(ctx context.Context, s *session) error {
-	return fmt.Errorf("ssh %s: %w", c.Name, c.run(ctx, s))
+	ssh, err := launcher.SSH(ctx, s.env, launcher.SSHRequest{Name: c.Name, Command: afterDashes(c.Command)})
+	if err == nil {
+		err = s.become(ssh)
+	}
+	return fmt.Errorf("ssh %s: %w", c.Name, err)
 }
 
-// run returns only when ssh could not be started.
-func (c *sshCmd) run(ctx context.Context, s *session) error {
-	vm, err := s.managed(c.Name)
-	if err != nil {
-		return err
-	}
-	program, err := exec.LookPath("ssh")
-	if err != nil {
-		return errors.New("ssh is not installed")
-	}
-	options, err := s.sessionOptions(ctx, vm)
-	if err != nil {
-		return err
-	}
-	argv := append([]string{"ssh"}, optionWords(options)...)
-	argv = append(argv, "--", sshHost(vm))
-	argv = append(argv, afterDashes(c.Command)...)
-	s.showCommand(argv)
-	// In ssh's place there is nothing left of ours: the terminal, the signals and the exit code are its own.
-	return fmt.Errorf("%s: %w", program, syscall.Exec(program, argv, s.sshEnviron()))
-}
-
-// sessionOptions are the options of an ssh or scp that qlaunch runs, to a VM whose sshd answers by now.
-func (s *session) sessionOptions(ctx context.Context, vm vms.VM) ([]sshOption, error) {
-	options, err := s.sshOptions(ctx, vm)
-	if err != nil {
-		return nil, err
-	}
-	at, err := s.sshReady(ctx, vm)
-	if err != nil {
-		return nil, err
-	}
-	proxy, err := s.proxyOptions(true, "--pass", "--at", at.String(), vm.Name)
-	return slices.Concat(options, ownSession(), proxy), err
-}
-
-// sshEnviron is this process's environment, but for the shell that ssh has its ProxyCommand run by: some users have one that runs
-// nothing, and not each understands the quotes.
-func (s *session) sshEnviron() []string {
-	return append(slices.DeleteFunc(slices.Clone(s.environ), func(variable string) bool {
-		return strings.HasPrefix(variable, "SHELL=")
-	}), "SHELL=/bin/sh")
+// become puts another program into this one's place, which leaves it the terminal, the signals and the exit code. It
+// returns only when that fails.
+func (s *session) become(p launcher.Program) error {
+	s.Command(p.Argv)
+	return fmt.Errorf("%s: %w", p.Path, syscall.Exec(p.Path, p.Argv, p.Environ))
 }
 
 // afterDashes is a command without the -- that sets it off.
@@ -84,28 +42,4 @@ func afterDashes(words []string) []string {
 		return words[1:]
 	}
 	return words
-}
-
-// sshReady waits until the sshd of a VM that runs answers, and says where.
-func (s *session) sshReady(ctx context.Context, vm vms.VM) (netip.AddrPort, error) {
-	g, err := s.running(vm)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	defer g.close()
-	address, err := s.await(ctx, g, goalSSH, sshPatience, func(string) {})
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	s.noticeImpostors(vm, g.process.PID)
-	return sshEndpoint(vm, address)
-}
-
-// running takes hold of a VM that runs.
-func (s *session) running(vm vms.VM) (*guest, error) {
-	process, err := reached(vm)
-	if err != nil {
-		return nil, err
-	}
-	return s.watched(&guest{vm: vm, process: process}, process.Started)
 }

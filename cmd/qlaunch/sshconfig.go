@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
 type sshConfCmd struct {
@@ -25,24 +27,20 @@ func (c *sshConfCmd) Run(ctx context.Context, s *session) error {
 	case (c.Install || c.Uninstall) && len(c.Names) > 0:
 		return &usageError{errors.New("ssh-config: --install and --uninstall are for all VMs"), "ssh-config"}
 	case c.Install:
-		return of("ssh-config", "--install", s.installSSH(ctx))
+		return of("ssh-config", "--install", launcher.InstallSSHConfig(ctx, s.env))
 	case c.Uninstall:
-		return of("ssh-config", "--uninstall", s.uninstallSSH(ctx))
+		return of("ssh-config", "--uninstall", launcher.UninstallSSHConfig(ctx, s.env))
 	}
 	names := once(c.Names)
 	if len(names) == 0 {
-		all, err := s.store.Names()
+		all, err := s.env.Store.Names()
 		if err != nil {
 			return fmt.Errorf("ssh-config: %w", err)
 		}
 		names = all
 	}
 	return each(names, func(name string) error {
-		vm, err := s.load(name)
-		if err != nil {
-			return err
-		}
-		entry, err := s.sshEntry(ctx, vm, vm.Name, sshHost(vm))
+		entry, err := launcher.SSHConfig(ctx, s.env, name)
 		if err != nil {
 			return err
 		}

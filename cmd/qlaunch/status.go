@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
 type statusCmd struct {
@@ -23,73 +23,73 @@ func (statusCmd) Help() string {
 func (statusCmd) Example() string { return "qlaunch status guestvm || qlaunch up guestvm" }
 
 func (c *statusCmd) Run(ctx context.Context, s *session) error {
-	o, err := newVista(s, qemu.FindOrphan).look(ctx, c.Name)
+	info, err := launcher.Status(ctx, s.env, c.Name)
 	if err != nil {
 		return fmt.Errorf("status %s: %w", c.Name, err)
 	}
-	s.addUnit(ctx, &o)
 	if c.Output == "json" {
-		err = printJSON(s.stdout, o)
+		err = printJSON(s.stdout, info)
 	} else {
-		err = printStatus(s.stdout, o)
+		err = printStatus(s.stdout, info)
 	}
 	if err != nil {
 		return err
 	}
-	return exitOf(o.State)
+	return exitOf(info.State)
 }
 
 // exitOf is a state as an exit code. One that is starting does not run yet, as for `systemctl is-active`.
-func exitOf(state qemu.State) error {
+func exitOf(state launcher.State) error {
 	switch state {
-	case qemu.Stopped, qemu.Starting:
+	case launcher.Stopped, launcher.Starting:
 		return exitError(exitNotRunning)
-	case qemu.Unresponsive, qemu.Orphaned:
+	case launcher.Unresponsive, launcher.Orphaned:
 		return exitError(exitFailed)
 	default:
 		return nil
 	}
 }
 
-func printStatus(w io.Writer, o overview) error {
+func printStatus(w io.Writer, info launcher.Info) error {
 	t := newTable(w)
 	row := func(key, value string) {
 		if value != "" {
 			fmt.Fprintf(t, "%s:\t%s\n", key, strings.ReplaceAll(clean(value), "\n", "\n\t"))
 		}
 	}
-	state := string(o.State)
-	if o.Reason != "" {
-		state += " (" + o.Reason + ")"
+	state := string(info.State)
+	if info.Reason != "" {
+		state += " (" + info.Reason + ")"
 	}
-	row("name", o.Name)
-	row("description", o.Description)
+	row("name", info.Name)
+	row("description", info.Description)
 	row("state", state)
-	row("address", o.Address)
-	if o.Network != "" {
-		row("network", o.Network+"\ncure: "+o.cure)
+	row("address", info.Address)
+	if info.Network != "" {
+		_, cure := verdict(info.NetworkError)
+		row("network", info.Network+"\ncure: "+cure)
 	}
-	if o.PID != 0 {
-		row("pid", fmt.Sprint(o.PID))
+	if info.PID != 0 {
+		row("pid", fmt.Sprint(info.PID))
 	}
-	row("unit", o.Unit)
-	if !o.Started.IsZero() {
-		row("uptime", time.Since(o.Started).Truncate(time.Second).String())
+	row("unit", info.Unit)
+	if !info.Started.IsZero() {
+		row("uptime", time.Since(info.Started).Truncate(time.Second).String())
 	}
-	if o.CPUs != 0 {
-		row("memory", o.Memory.String())
-		row("cpus", fmt.Sprint(o.CPUs))
+	if info.CPUs != 0 {
+		row("memory", info.Memory.String())
+		row("cpus", fmt.Sprint(info.CPUs))
 	}
-	file := o.File
-	if o.Missing {
+	file := info.File
+	if info.Missing {
 		file += " (not there)"
 	}
 	row("definition", file)
 	switch {
-	case o.Error != "":
-		row("changed", "cannot be used any more:\n"+o.Error)
-	case len(o.Changed) > 0:
-		row("changed", strings.Join(o.Changed, ", ")+" (applied at the next start)")
+	case info.Error != "":
+		row("changed", "cannot be used any more:\n"+info.Error)
+	case len(info.Changed) > 0:
+		row("changed", strings.Join(info.Changed, ", ")+" (applied at the next start)")
 	}
 	return t.Flush()
 }

@@ -1,20 +1,16 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
-
-	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
-// timeline is when the start of a VM reached what. nil is one that nobody wants to see.
+// timeline is when the start of a VM reached what.
 type timeline struct {
 	name  string
 	began time.Time
@@ -30,9 +26,6 @@ type mark struct {
 
 // reach notes that something has been reached now. What was reached before has its time.
 func (t *timeline) reach(what string) {
-	if t == nil {
-		return
-	}
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,58 +70,15 @@ func (all timelines) print(w io.Writer, names []string) {
 	_ = t.Flush() // to standard error: there is nobody to tell
 }
 
-// staged is a function that is told of stages, which are marks too.
-func (t *timeline) staged(stage func(string)) func(string) {
-	return func(reached string) {
-		stage(reached)
-		t.reach(reached)
+// watch has a start tell when it reaches what. A stage is a mark too.
+func (t *timeline) watch(r *launcher.UpRequest) {
+	if t == nil {
+		return
 	}
-}
-
-// watchConsole notes the first byte on a VM's serial console: where the firmware is silent, the kernel's. It looks at
-// the file that QEMU logs it to, until ctx ends; what it returns waits for that.
-func (s *session) watchConsole(ctx context.Context, ref string) (wait func()) {
-	nothing := func() {}
-	if s.timeline == nil {
-		return nothing
+	stage := r.Stage
+	r.Stage = func(text string) {
+		stage(text)
+		t.reach(text)
 	}
-	vm, err := s.load(ref)
-	if err != nil || qemu.MakeDirs(vm) != nil {
-		return nothing // the start says why
-	}
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nothing // a line less
-	}
-	// The directory's watch outlives the file, which the start puts aside.
-	if err := watcher.Add(vm.StateDir); err != nil {
-		_ = watcher.Close()
-		return nothing
-	}
-	var watching sync.WaitGroup
-	watching.Go(func() {
-		defer watcher.Close()
-		if written(ctx, watcher, qemu.ConsoleLog(vm)) {
-			s.timeline.reach("first byte on the console")
-		}
-	})
-	return watching.Wait
-}
-
-// written waits until a file is written to, or ctx ends.
-func written(ctx context.Context, watcher *fsnotify.Watcher, file string) bool {
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case e, ok := <-watcher.Events:
-			if !ok || e.Name == file && e.Has(fsnotify.Write) {
-				return ok
-			}
-		case err := <-watcher.Errors: // one that nobody reads holds up all events behind it
-			if !errors.Is(err, fsnotify.ErrEventOverflow) { // after lost events the next byte tells
-				return false
-			}
-		}
-	}
+	r.Reached = t.reach
 }

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"time"
 
-	"github.com/qlaunch/qlaunch/launcher/qemu"
-	"github.com/qlaunch/qlaunch/vms"
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
 // trimCmd is for a timer: every other command that looks at a VM cuts its logs too.
@@ -19,35 +16,9 @@ func (trimCmd) Help() string {
 func (trimCmd) Example() string { return "qlaunch trim" }
 
 func (trimCmd) Run(s *session) error {
-	names, err := s.names()
+	names, err := launcher.Names(s.env)
 	if err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}
-	return each(names, func(name string) error { return qemu.TrimLogs(s.bare(name)) }, "trim")
-}
-
-// trimEvery is the time between two looks of a command that stays.
-const trimEvery = time.Minute
-
-// trimming cuts a VM's logs as long as a command stays with it. The caller must call the function that it returns.
-func trimming(ctx context.Context, vm vms.VM) func() {
-	ctx, stop := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(trimEvery)
-		defer tick.Stop()
-		for {
-			_ = qemu.TrimLogs(vm) // a log that cannot be cut is no reason to leave
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return func() {
-		stop()
-		<-done
-	}
+	return each(names, func(name string) error { return launcher.Trim(s.env, name) }, "trim")
 }

@@ -3,24 +3,23 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
 type upCmd struct {
-	Names   []string     `arg:"" optional:"" vm:"" name:"name" help:"VMs, each by its name or by the path of its TOML file."`
-	All     bool         `short:"a" help:"Every VM that is defined, in place of names."`
-	Wait    goal         `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
-	Timeout vms.Duration `default:"60s" help:"How long to wait for that. The VM keeps running."`
-	Linger  bool         `name:"require-linger" help:"Start nothing unless you linger, so that no logout ends it."`
-	Direct  bool         `help:"Start it outside of systemd, also where it could be a service."`
-	Timings bool         `help:"Say on standard error when the start reached what."`
-	DryRun  bool         `help:"Check all that a start needs, print QEMU's command line, start nothing."`
+	Names   []string      `arg:"" optional:"" vm:"" name:"name" help:"VMs, each by its name or by the path of its TOML file."`
+	All     bool          `short:"a" help:"Every VM that is defined, in place of names."`
+	Wait    launcher.Goal `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
+	Timeout vms.Duration  `default:"60s" help:"How long to wait for that. The VM keeps running."`
+	Linger  bool          `name:"require-linger" help:"Start nothing unless you linger, so that no logout ends it."`
+	Direct  bool          `help:"Start it outside of systemd, also where it could be a service."`
+	Timings bool          `help:"Say on standard error when the start reached what."`
+	DryRun  bool          `help:"Check all that a start needs, print QEMU's command line, start nothing."`
 }
 
 func (upCmd) Help() string {
@@ -30,12 +29,12 @@ func (upCmd) Help() string {
 func (upCmd) Example() string { return "qlaunch up guestvm --wait ssh" }
 
 func (c *upCmd) Run(ctx context.Context, s *session) error {
-	names, err := chosen(c.Names, c.All, "up", s.store.Names)
+	names, err := chosen(c.Names, c.All, "up", s.env.Store.Names)
 	if err != nil {
 		return err
 	}
 	if c.Linger {
-		if err := s.checkLinger(); err != nil {
+		if err := launcher.CheckLinger(s.env); err != nil {
 			return fmt.Errorf("up: %w", err)
 		}
 	}
@@ -46,95 +45,48 @@ func (c *upCmd) Run(ctx context.Context, s *session) error {
 	if c.Timings {
 		times = newTimelines(names, s.began)
 	}
-	err = s.bringAllUp(names, c.All, "up", func(name string, stage func(string)) (netip.Addr, error) {
-		return c.one(ctx, s.forStart(times[name], c.Wait), name, times[name].staged(stage))
+	err = s.bringAllUp(names, c.All, "up", func(name string, stage func(string)) (launcher.UpResult, error) {
+		r := launcher.UpRequest{Name: name, Wait: c.Wait, Timeout: time.Duration(c.Timeout), Direct: c.Direct, Stage: stage}
+		times[name].watch(&r)
+		return launcher.Up(ctx, s.env, r)
 	})
 	times.print(s.stderr, names)
-	s.warnOfLogout(names)
+	if slices.ContainsFunc(names, func(name string) bool { return launcher.EndsAtLogout(s.env, name) }) {
+		s.Notice("a logout ends your VMs, as you do not linger: loginctl enable-linger")
+	}
 	return err
-}
-
-// warnOfLogout tells a user who does not linger of the one thing that ends VMs unasked. One that was started outside of systemd
-// runs on: logind leaves a login's processes alone (KillUserProcesses=no of logind.conf(5), as Debian has it).
-func (s *session) warnOfLogout(names []string) {
-	if s.checkLinger() == nil {
-		return
-	}
-	for _, ref := range names {
-		if at, err := s.where(ref); err == nil && inUnit(at) {
-			s.notice("a logout ends your VMs, as you do not linger: loginctl enable-linger")
-			return
-		}
-	}
 }
 
 // bringAllUp makes VMs run, all side by side, and prints their addresses.
-func (s *session) bringAllUp(names []string, all bool, what string, one func(name string, stage func(string)) (netip.Addr, error)) error {
+func (s *session) bringAllUp(names []string, all bool, what string,
+	up func(name string, stage func(string)) (launcher.UpResult, error)) error {
 	lines := newProgress(s, names)
-	addresses := make([]netip.Addr, len(names))
+	results := make([]launcher.UpResult, len(names))
 	err := atOnce(names, func(i int, name string) error {
 		var err error
-		addresses[i], err = one(name, lines.stage(i))
+		results[i], err = up(name, lines.stage(i))
 		return err
 	}, what)
 	lines.done()
-	for i, address := range addresses {
+	for i, result := range results {
 		switch {
-		case !address.IsValid():
+		case !result.Address.IsValid():
 		case len(names) == 1 && !all:
-			fmt.Fprintln(s.stdout, address)
+			fmt.Fprintln(s.stdout, result.Address)
 		default:
-			fmt.Fprintln(s.stdout, names[i], address)
+			fmt.Fprintln(s.stdout, names[i], result.Address)
 		}
 	}
 	return err
 }
 
-func (c *upCmd) one(ctx context.Context, s *session, name string, stage func(string)) (netip.Addr, error) {
-	stage("starts QEMU")
-	watching, unwatch := context.WithCancel(ctx)
-	defer s.watchConsole(watching, name)()
-	defer unwatch()
-	g, err := c.bringUp(ctx, s, name)
-	if err != nil {
-		return netip.Addr{}, orInterrupted(err)
-	}
-	defer g.close()
-	return s.await(ctx, g, c.Wait, time.Duration(c.Timeout), stage)
-}
-
-// bringUp makes a VM run: through its unit, where it has one.
-func (c *upCmd) bringUp(ctx context.Context, s *session, name string) (*guest, error) {
-	vm, err := s.load(name)
-	if err == nil {
-		vm, err = qemu.Locate(vm, noQEMUs)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !c.Direct && !qemu.IsRunning(vm) {
-		if svc := s.service(ctx, name); svc != nil {
-			return s.bringUpService(ctx, svc, name, time.Duration(c.Timeout))
-		}
-	}
-	return s.bringUp(ctx, name, time.Duration(c.Timeout))
-}
-
-// dryRun goes as far as a start can without changing anything.
+// dryRun prints the command line that a start would execute.
 func (s *session) dryRun(ctx context.Context, name string) error {
-	vm, err := s.load(name)
+	argv, err := launcher.DryRun(ctx, s.env, name)
 	if err != nil {
 		return err
 	}
-	vm, helper, err := s.ready(ctx, vm)
-	if err != nil {
-		return err
-	}
-	uefi, err := qemu.FindUEFI(vm)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(s.stdout, shellLine(qemu.Args(vm, qemu.Files{Helper: helper, UEFI: uefi})))
+	fmt.Fprintln(s.stdout, shellLine(argv))
 	return nil
 }
 

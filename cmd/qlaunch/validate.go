@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -19,7 +20,7 @@ func (validateCmd) Example() string { return "qlaunch validate ./guestvm.toml" }
 func (c *validateCmd) Run(s *session) error {
 	names := c.Names
 	if len(names) == 0 {
-		all, err := s.store.Names()
+		all, err := s.env.Store.Names()
 		if err != nil {
 			return fmt.Errorf("validate: %w", err)
 		}
@@ -35,9 +36,9 @@ func (c *validateCmd) Run(s *session) error {
 }
 
 func (s *session) validate(name string) error {
-	vm, err := s.load(name)
+	vm, err := launcher.Load(s.env, name)
 	if err == nil {
-		err = s.store.Clash(vm)
+		err = s.env.Store.Clash(vm)
 	}
 	if isA[vms.Errors](err) {
 		return err // each line names its file

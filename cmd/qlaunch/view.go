@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -31,11 +32,11 @@ func (c *viewCmd) Run(ctx context.Context, s *session) error {
 
 // run returns only when no viewer could be started.
 func (c *viewCmd) run(ctx context.Context, s *session) error {
-	vm, err := s.managed(c.Name)
+	vm, err := launcher.Current(s.env, c.Name)
 	if err != nil {
 		return err
 	}
-	process, err := reached(vm)
+	process, err := launcher.FindProcess(vm)
 	if err != nil {
 		return err
 	}
@@ -48,9 +49,9 @@ func (c *viewCmd) run(ctx context.Context, s *session) error {
 		return &noViewerError{vm}
 	}
 	argv := []string{program, viewerTarget(vm)}
-	s.showCommand(argv)
+	s.Command(argv)
 	// In our place the viewer has the terminal and the signals to itself.
-	return fmt.Errorf("%s: %w", program, syscall.Exec(program, argv, s.environ))
+	return fmt.Errorf("%s: %w", program, syscall.Exec(program, argv, s.env.Environ))
 }
 
 // findViewer gives a program that shows a display at a Unix socket. Few do:

@@ -62,8 +62,8 @@ func AgentSocket(vm vms.VM) string { return filepath.Join(vm.RunDir, agentName) 
 // ConsoleLog is the file that QEMU writes all output of the serial console to.
 func ConsoleLog(vm vms.VM) string { return filepath.Join(vm.StateDir, serialName) }
 
-// QEMULog is the file that QEMU's own standard error goes to.
-func QEMULog(vm vms.VM) string { return filepath.Join(vm.StateDir, qemuLogName) }
+// MessageLog is the file that QEMU's own standard error goes to.
+func MessageLog(vm vms.VM) string { return filepath.Join(vm.StateDir, qemuLogName) }
 
 // Args is the whole command line of a VM's QEMU, the program first. It reads
 // nothing: the same VM and files give the same line.

@@ -1,4 +1,4 @@
-// Package launcher makes a process out of a VM's definition, finds it again and ends it.
+// Package qemu makes a process out of a VM's definition, finds it again and ends it.
 //
 // Nothing of a VM's state is stored. QEMU locks its pid file for as long as it
 // lives (fcntl(2), F_SETLK in QEMU's util/oslib-posix.c), so whether a VM runs

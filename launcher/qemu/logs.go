@@ -26,7 +26,7 @@ const (
 
 // TrimLogs cuts the logs of a VM that have grown too large down to their ends.
 func TrimLogs(vm vms.VM) error {
-	return errors.Join(trimLog(ConsoleLog(vm)), trimLog(QEMULog(vm)))
+	return errors.Join(trimLog(ConsoleLog(vm)), trimLog(MessageLog(vm)))
 }
 
 func trimLog(path string) error {

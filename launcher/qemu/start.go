@@ -73,7 +73,7 @@ func (e *DiedError) Unwrap() []error {
 }
 
 // Died is the error for a VM whose QEMU ended after it had been started.
-func Died(vm vms.VM) error { return &DiedError{Words: lastWords(QEMULog(vm))} }
+func Died(vm vms.VM) error { return &DiedError{Words: lastWords(MessageLog(vm))} }
 
 // Start starts a VM's QEMU and returns when it answers on its monitor.
 //
@@ -231,7 +231,7 @@ func freeze(vm vms.VM) error {
 // run executes QEMU in a session of its own, so that neither the terminal's end
 // nor its Ctrl-C reaches it, with an environment that holds nothing of the user's.
 func run(ctx context.Context, vm vms.VM, argv []string, in *inheritance) (*exec.Cmd, error) {
-	log, err := openLog(QEMULog(vm))
+	log, err := openLog(MessageLog(vm))
 	if err != nil {
 		return nil, err
 	}
@@ -325,7 +325,7 @@ func afterlife(vm vms.VM, cmd *exec.Cmd, p *Process, why error) error {
 	if !byItself {
 		return fmt.Errorf("QEMU does not answer: %w", why)
 	}
-	return orTooOld(vm.QEMU.Binary, &DiedError{Status: cmd.ProcessState.String(), Words: lastWords(QEMULog(vm))})
+	return orTooOld(vm.QEMU.Binary, &DiedError{Status: cmd.ProcessState.String(), Words: lastWords(MessageLog(vm))})
 }
 
 // reaped waits for the end of a process that was killed, which is no error.

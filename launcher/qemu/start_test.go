@@ -201,14 +201,14 @@ func TestCheckNamesWhatCannotBeUsed(t *testing.T) {
 func TestTheLogsOfTheStartBeforeAreKept(t *testing.T) {
 	vm := testVM(t, noNIC)
 	for _, words := range []string{"first", "second"} {
-		f, err := openLog(QEMULog(vm))
+		f, err := openLog(MessageLog(vm))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, _ = f.WriteString(words)
 		_ = f.Close()
 	}
-	for path, want := range map[string]string{QEMULog(vm): "second", QEMULog(vm) + ".1": "first"} {
+	for path, want := range map[string]string{MessageLog(vm): "second", MessageLog(vm) + ".1": "first"} {
 		if got, err := os.ReadFile(path); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v; want %q", path, got, err, want)
 		}

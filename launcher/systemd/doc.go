@@ -1,4 +1,4 @@
-// Package unit knows VMs as services of their user's systemd: the template
+// Package systemd knows VMs as services of their user's systemd: the template
 // qlaunch@.service, what the user manager says of one, and what is said to it.
 //
 // The user manager is asked through systemctl(1), which talks to it without a

@@ -23,7 +23,8 @@ var arrows = map[string][]string{
 	"netsetup/host":    {"netsetup"},
 	"launcher/qemu":    {"vms", "qmp", "qmp/agent"},
 	"launcher/systemd": nil,
-	"cmd/qlaunch":      {"vms", "qmp", "qmp/agent", "netsetup", "netsetup/lease", "netsetup/host", "launcher/qemu", "launcher/systemd"},
+	"launcher":         {"vms", "qmp", "qmp/agent", "netsetup", "netsetup/lease", "launcher/qemu", "launcher/systemd"},
+	"cmd/qlaunch":      {"launcher", "vms", "qmp", "qmp/agent", "netsetup", "netsetup/lease", "netsetup/host", "launcher/qemu", "launcher/systemd"},
 }
 
 func TestPackagesImportOnlyWhatTheArrowsSay(t *testing.T) {

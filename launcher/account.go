@@ -1,0 +1,54 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// accountDeadline is how long a directory service may take to say who a user is.
+const accountDeadline = 10 * time.Second
+
+// findAccount is a user's entry of passwd(5): in the file, or, for users of LDAP, systemd-homed and their kin, as
+// getent(1) has it from the services of nsswitch.conf(5), which a static program cannot ask itself.
+func findAccount(ctx context.Context, uid int) (*user.User, error) {
+	if who, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return who, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, accountDeadline)
+	defer cancel()
+	line, err := exec.CommandContext(ctx, "getent", "passwd", strconv.Itoa(uid)).Output()
+	if err != nil {
+		return nil, fmt.Errorf("user %d: not in passwd: %w", uid, err)
+	}
+	return parseAccount(string(line))
+}
+
+// parseAccount reads a line of passwd(5).
+func parseAccount(line string) (*user.User, error) {
+	fields := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+	if len(fields) != 7 || fields[0] == "" || strings.Contains(fields[6], "\n") {
+		return nil, errors.New("not a line of passwd")
+	}
+	return &user.User{Username: fields[0], Uid: fields[2], Gid: fields[3], Name: fields[4], HomeDir: fields[5]}, nil
+}
+
+// HomeDir gives the home directory of a user: home, which is $HOME, or, where that is not set or no absolute path, as
+// in the environment of a cron job or a unit, the one of the passwd entry, which is the one that ssh takes. It is
+// empty where neither names one.
+func HomeDir(ctx context.Context, home string, uid int) string {
+	if filepath.IsAbs(home) {
+		return home
+	}
+	who, err := findAccount(ctx, uid)
+	if err != nil || !filepath.IsAbs(who.HomeDir) {
+		return ""
+	}
+	return who.HomeDir
+}

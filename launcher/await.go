@@ -1,0 +1,188 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// Goal is what a command waits for.
+type Goal string
+
+// What can be waited for.
+const (
+	GoalNone    Goal = "none"    // nothing: QEMU answers when it has been started
+	GoalRunning Goal = "running" // QEMU answers
+	GoalIP      Goal = "ip"      // the guest's address is known
+	GoalSSH     Goal = "ssh"     // the guest's sshd answers
+	GoalAgent   Goal = "agent"   // the guest's agent answers
+	GoalStopped Goal = "stopped" // QEMU has ended; for Wait alone
+)
+
+// await waits until a guest has reached a goal, and gives its address where the goal comes with one and it has a
+// bridged NIC. stage is told how far it is. It ends at once when QEMU does.
+func await(ctx context.Context, e *Env, g *guest, until Goal, timeout time.Duration,
+	stage func(string)) (netip.Addr, error) {
+	stage("QEMU runs")
+	if until == GoalNone || until == GoalRunning {
+		return netip.Addr{}, nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	waiting, done := g.process.Context(waiting)
+	defer done()
+	if until == GoalAgent {
+		return netip.Addr{}, deadline(awaitAgent(waiting, g.vm), g.vm, timeout)
+	}
+	found, err := g.address(waiting, stage)
+	address := found.IP
+	switch {
+	case err == nil && until == GoalSSH:
+		address, err = g.awaitSSH(waiting, address)
+		if err == nil {
+			stage("ssh answers")
+		}
+	case err == nil:
+		noticeDoubt(e, g.vm.Name, found)
+	}
+	return address, addCause(ctx, e, g, deadline(err, g.vm, timeout))
+}
+
+// address waits for the guest's address, if a NIC of its can have one.
+func (g *guest) address(ctx context.Context, stage func(string)) (lease.Address, error) {
+	if len(g.waiters) == 0 {
+		return lease.Address{}, nil
+	}
+	waiting, stop := context.WithCancel(ctx)
+	var ofAgent netip.Addr
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		if ofAgent = g.agentAddress(waiting); ofAgent.IsValid() {
+			stop()
+		}
+	})
+	found, err := lease.WaitAny(waiting, g.waiters, func(reached lease.Stage) {
+		if reached < lease.Addressed { // else the address itself says it
+			stage(reached.String())
+		}
+	})
+	stop()
+	asking.Wait()
+	switch {
+	case err == nil:
+		stage("lease " + found.IP.String())
+		return found, nil
+	case ofAgent.IsValid():
+		stage("address " + ofAgent.String())
+		return lease.Address{IP: ofAgent}, nil
+	}
+	return lease.Address{}, err
+}
+
+// How the guest's agent is asked for an address: a lease that comes within agentYields of its answer goes before it,
+// and a guest that has no address yet is asked again with a growing pause.
+const (
+	agentYields     = time.Second
+	firstAgentPause = 250 * time.Millisecond
+	lastAgentPause  = 4 * time.Second
+)
+
+// agentAddress waits until ctx ends for the address that the guest's agent reports, should there be one: a fixed
+// address stands in no lease. The agent's channel has no event for an address, but the first answer comes as soon as
+// the agent does.
+func (g *guest) agentAddress(ctx context.Context) netip.Addr {
+	for pause := firstAgentPause; ; pause = min(2*pause, lastAgentPause) {
+		report := agentReport{path: qemu.AgentSocket(g.vm)}
+		if report.interfaces, report.err = agentInterfaces(ctx, g.vm); report.err != nil {
+			return netip.Addr{} // ctx has ended, or what is there is no agent
+		}
+		best, ok := report.best(g.queries)
+		if ok {
+			pause = agentYields
+		}
+		select {
+		case <-ctx.Done():
+			return netip.Addr{}
+		case <-time.After(pause):
+		}
+		if ok {
+			return best.IP
+		}
+	}
+}
+
+// awaitAgent waits until the guest's agent answers.
+func awaitAgent(ctx context.Context, vm vms.VM) error {
+	a, err := qemu.OpenAgent(ctx, vm)
+	if err != nil {
+		return err
+	}
+	return a.Close()
+}
+
+// ErrNoSSHPath says that nothing leads from the host to the guest's sshd.
+var ErrNoSSHPath = errors.New("no bridged NIC, and no forward to its ssh port")
+
+// sshEndpoint is where the guest's sshd is reached.
+func sshEndpoint(vm vms.VM, address netip.Addr) (netip.AddrPort, error) {
+	if address.IsValid() {
+		return netip.AddrPortFrom(address, vm.SSH.Port), nil
+	}
+	for _, nic := range vm.NICs {
+		for _, forward := range nic.Forwards {
+			if forward.Guest == vm.SSH.Port {
+				return forward.Host, nil
+			}
+		}
+	}
+	return netip.AddrPort{}, ErrNoSSHPath
+}
+
+// DeadlineError says what was not reached in time, and what is still true: the VM keeps running.
+type DeadlineError struct {
+	Name    string // the VM's
+	Timeout time.Duration
+	Stage   lease.Stage // how far an address had come that was waited for
+	Cause   error       // why there is no address, as far as that can be seen; may be nil
+	Err     error       // a *lease.WaitError where an address was waited for
+}
+
+func (e *DeadlineError) Error() string {
+	wait, ofLease := errors.AsType[*lease.WaitError](e.Err)
+	if !ofLease {
+		return fmt.Sprintf("%v, after %s; the VM keeps running", e.Err, e.Timeout)
+	}
+	why := e.Stage.String()
+	if e.Cause != nil {
+		why += ": " + e.Cause.Error()
+	}
+	return fmt.Sprintf("no address for %s on %s after %s: %s; the VM keeps running",
+		wait.Query.MAC, wait.Query.Bridge, e.Timeout, why)
+}
+
+// Unwrap gives the end of the wait, which is context.DeadlineExceeded.
+func (e *DeadlineError) Unwrap() error { return e.Err }
+
+// deadline turns the end of a wait into the error that the user sees.
+func deadline(err error, vm vms.VM, timeout time.Duration) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, qemu.ErrEnded):
+		return qemu.Died(vm)
+	case !errors.Is(err, context.DeadlineExceeded):
+		return orInterrupted(err)
+	}
+	e := &DeadlineError{Name: vm.Name, Timeout: timeout, Err: err}
+	if wait, ok := errors.AsType[*lease.WaitError](err); ok {
+		e.Stage = wait.Stage
+	}
+	return e
+}

@@ -1,0 +1,162 @@
+package launcher
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// awaitSSH waits until the guest's sshd answers, at an address of the guest or at the host's end of a forward, and
+// gives that address. The address found first need not be the one that sshd answers at: a guest may ask for one in
+// its initramfs and for another once it has booted. So every address that the sources come to hold is tried beside
+// it.
+func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, error) {
+	if !first.IsValid() {
+		at, err := sshEndpoint(g.vm, first)
+		if err != nil {
+			return first, err
+		}
+		return first, netsetup.WaitSSH(ctx, at)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	t := newSSHTrial(g.vm, stop)
+	t.try(ctx, 0, first)
+	for nic, w := range g.waiters {
+		t.all.Go(func() { // a watch that breaks leaves the addresses that it has told
+			_ = w.Follow(ctx, func(believed []lease.Address) { t.tryAll(ctx, nic, believed) })
+		})
+	}
+	t.all.Wait()
+	answered, ok := t.best()
+	if !ok {
+		return first, t.err
+	}
+	return answered, g.notTaken(answered)
+}
+
+// notTaken refuses an address at which another machine answers: the packets that brought the answer went to the MAC
+// that the kernel has for it.
+func (g *guest) notTaken(address netip.Addr) error {
+	for _, q := range g.queries {
+		if holder := lease.Holder(q, address); holder != "" {
+			return &AddressTakenError{Name: g.vm.Name, Address: address, Bridge: q.Bridge, MAC: q.MAC, Holder: holder}
+		}
+	}
+	return nil
+}
+
+// AddressTakenError says that another machine on the bridge answers at a guest's address.
+type AddressTakenError struct {
+	Name    string // the VM's
+	Address netip.Addr
+	Bridge  string
+	MAC     net.HardwareAddr // the NIC's
+	Holder  string           // the MAC that the kernel has for the address
+}
+
+func (e *AddressTakenError) Error() string {
+	return fmt.Sprintf("%s on %s is at %s, and its NIC's MAC is %s: another machine answers there",
+		e.Address, e.Bridge, e.Holder, e.MAC)
+}
+
+// An sshTrial waits for an sshd at several addresses.
+type sshTrial struct {
+	vm   vms.VM
+	stop context.CancelFunc // ends the trial
+	all  sync.WaitGroup
+
+	mu    sync.Mutex
+	tried map[netip.Addr]*sshAttempt
+	first *sshAttempt // the one whose failure is the trial's
+	err   error
+}
+
+// An sshAttempt is the wait at one address, of the guest's n-th NIC that may have one.
+type sshAttempt struct {
+	nic      int
+	answered bool
+}
+
+func newSSHTrial(vm vms.VM, stop context.CancelFunc) *sshTrial {
+	return &sshTrial{vm: vm, stop: stop, tried: map[netip.Addr]*sshAttempt{}}
+}
+
+// tryAll tries the addresses of the better family: IPv6 alone where there is no IPv4.
+func (t *sshTrial) tryAll(ctx context.Context, nic int, believed []lease.Address) {
+	for _, a := range believed {
+		if a.IP.BitLen() == believed[0].IP.BitLen() {
+			t.try(ctx, nic, a.IP)
+		}
+	}
+}
+
+// try begins to wait at an address, once.
+func (t *sshTrial) try(ctx context.Context, nic int, address netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a, ok := t.tried[address]; ok {
+		a.nic = nic
+		return
+	}
+	a := &sshAttempt{nic: nic}
+	t.tried[address] = a
+	if t.first == nil {
+		t.first = a
+	}
+	t.all.Go(func() {
+		err := netsetup.WaitSSH(ctx, netip.AddrPortFrom(address, t.vm.SSH.Port))
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		switch {
+		case err == nil:
+			a.answered = true
+			t.end()
+		case a == t.first:
+			t.err = err
+		}
+	})
+}
+
+// sshSettles is how long an earlier NIC's address may take to answer after a later one's: an sshd that listens at all
+// of them is asked at each no less often than every half second.
+const sshSettles = time.Second
+
+// end ends the trial after an answer: at once, unless the address of an earlier NIC is still tried. That NIC's is the
+// VM's.
+func (t *sshTrial) end() {
+	if best, ok := t.earliest(); ok && best.answered {
+		t.stop()
+		return
+	}
+	time.AfterFunc(sshSettles, t.stop)
+}
+
+// earliest is the attempt at an address of the earliest NIC, one that has an answer where it has several.
+func (t *sshTrial) earliest() (best *sshAttempt, ok bool) {
+	for _, a := range t.tried {
+		if best == nil || a.nic < best.nic || a.nic == best.nic && a.answered {
+			best = a
+		}
+	}
+	return best, best != nil
+}
+
+// best is the address of the earliest NIC that answered.
+func (t *sshTrial) best() (best netip.Addr, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for address, a := range t.tried {
+		if a.answered && (!ok || a.nic < t.tried[best].nic) {
+			best, ok = address, true
+		}
+	}
+	return best, ok
+}

@@ -1,0 +1,140 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// CopyRequest asks for a copy between this host and a VM.
+type CopyRequest struct {
+	Paths          []string // the last is the target; NAME:PATH is in a VM
+	Recursive      bool     // a directory with everything in it
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer // of scp
+}
+
+// Copy runs the user's own scp, as [SSH] runs ssh, and gives its exit code. To a guest without an sftp server it
+// copies by scp's older protocol. Paths between which scp could not copy are a [*PathsError].
+func Copy(ctx context.Context, e *Env, r CopyRequest) (code int, err error) {
+	t, err := parseTransfer(r.Paths)
+	if err != nil {
+		return 0, &PathsError{err}
+	}
+	for _, program := range []string{"scp", "ssh"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return 0, fmt.Errorf("%s is not installed", program)
+		}
+	}
+	vm, process, err := currentRunning(e, t.vm)
+	if errors.Is(err, qemu.ErrNotRunning) {
+		return 0, fmt.Errorf("%s: %w", t.vm, err)
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer process.Close()
+	options, err := sessionOptions(ctx, e, vm)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", t.vm, err)
+	}
+	if r.Recursive {
+		t.flags = []string{"-r"}
+	}
+	code, err = copyBySCP(ctx, e, r, t, vm, options)
+	if err == nil && code != 0 && process.Ended() {
+		return sshFailed, nil // scp has several codes for a connection that ends
+	}
+	return code, err
+}
+
+// PathsError says that there is nothing to copy between some paths.
+type PathsError struct{ Err error }
+
+func (e *PathsError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *PathsError) Unwrap() error { return e.Err }
+
+// copyBySCP copies through the guest's sftp server or, where it has none, by scp's older protocol, for which the
+// guest needs an scp of its own. Which of them it has is asked when a copy has failed.
+func copyBySCP(ctx context.Context, e *Env, r CopyRequest, t transfer, vm vms.VM, options []sshOption) (int, error) {
+	code, err := runSCP(ctx, e, r, t.argv(options, sshHost(vm)))
+	if err != nil || code != sshFailed || hasSFTP(ctx, e, vm, options) {
+		return code, err
+	}
+	e.notice("%s has no sftp server: by scp's older protocol then", t.vm)
+	code, err = runSCP(ctx, e, r, t.olderArgv(options, sshHost(vm)))
+	if err == nil && code != 0 && !succeeds(ctx, e, batchArgv(options, "--", sshHost(vm), "command -v scp")) {
+		return 0, fmt.Errorf("%s: %w", t.vm, ErrNoCopyServer)
+	}
+	return code, err
+}
+
+// sshFailed is the exit code of ssh, and of an scp whose connection ended.
+const sshFailed = 255
+
+// ErrNoCopyServer says that nothing in the guest takes or gives files.
+var ErrNoCopyServer = errors.New("the guest has no sftp server and no scp")
+
+// runSCP runs scp and gives its exit code. A Ctrl-C reaches both.
+func runSCP(ctx context.Context, e *Env, r CopyRequest, argv []string) (int, error) {
+	e.command(argv)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = r.Stdin, r.Stdout, r.Stderr, sshEnviron(e)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	err := cmd.Run()
+	ended, ok := errors.AsType[*exec.ExitError](err)
+	switch {
+	case ctx.Err() != nil:
+		return 0, orInterrupted(context.Cause(ctx))
+	case !ok:
+		return 0, err
+	}
+	if status, isStatus := ended.Sys().(syscall.WaitStatus); isStatus && status.Signaled() {
+		return 128 + int(status.Signal()), nil // as a shell says it
+	}
+	return ended.ExitCode(), nil
+}
+
+// hasSFTP tells whether the guest's sshd runs an sftp server. One that has none refuses (sshd) or has the user's
+// shell look for a program that is not there (dropbear); an ssh that does not come that far says nothing of the
+// guest.
+func hasSFTP(ctx context.Context, e *Env, vm vms.VM, options []sshOption) bool {
+	argv := batchArgv(options, "-s", "--", sshHost(vm), "sftp")
+	e.command(argv)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var said strings.Builder
+	cmd.Stderr, cmd.Env = &said, sshEnviron(e)
+	err := cmd.Run() // at the end of its input, an sftp server ends well
+	ended, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return true
+	}
+	return ended.ExitCode() == sshFailed && !strings.Contains(said.String(), "subsystem request failed")
+}
+
+// succeeds tells whether a command that prints for nobody ends well.
+func succeeds(ctx context.Context, e *Env, argv []string) bool {
+	e.command(argv)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = sshEnviron(e)
+	return cmd.Run() == nil
+}
+
+// batchArgv is an ssh that asks nobody anything.
+func batchArgv(options []sshOption, words ...string) []string {
+	argv := []string{"ssh", "-o", "BatchMode=yes"}
+	if words[0] == "-s" {
+		options = withoutSessionType(options)
+	}
+	argv = append(argv, optionWords(options)...)
+	return append(argv, words...)
+}

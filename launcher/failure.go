@@ -1,0 +1,51 @@
+package launcher
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// UnitStartError is why a start failed inside of a unit. The process of the unit has no terminal; it leaves this in the
+// VM's run directory, and the command that had asked systemd for the start gives it as its error.
+type UnitStartError struct {
+	Text string `json:"error"`
+	Hint string `json:"hint,omitzero"` // what the user can do, as the process of the unit judged it
+	Code int    `json:"code"`          // its exit code
+}
+
+func (e *UnitStartError) Error() string { return e.Text }
+
+func failureFile(vm vms.VM) string { return filepath.Join(vm.RunDir, "failure.json") }
+
+func writeFailure(vm vms.VM, failure *UnitStartError) error {
+	text, _ := json.Marshal(failure) // texts and a number can always be written
+	if err := forgetFailure(vm); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(failureFile(vm), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
+}
+
+func readFailure(vm vms.VM) (*UnitStartError, bool) {
+	failure := &UnitStartError{}
+	text, _ := os.ReadFile(failureFile(vm)) // no file, no failure
+	_ = json.Unmarshal(text, failure)
+	return failure, failure.Text != ""
+}
+
+// forgetFailure removes what an earlier start has left.
+func forgetFailure(vm vms.VM) error {
+	err := os.Remove(failureFile(vm))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}

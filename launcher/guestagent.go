@@ -1,0 +1,72 @@
+package launcher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
+	"github.com/qlaunch/qlaunch/qmp/agent"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// agentTimeout is how long a guest agent that has its channel open may take to answer. A guest without one costs no
+// time: QEMU knows that the channel is closed.
+const agentTimeout = 2 * time.Second
+
+// agentReport is what a guest says about its network interfaces, or why it says nothing.
+type agentReport struct {
+	path       string
+	interfaces []agent.Interface
+	err        error
+}
+
+// askAgent asks the agent in the guest of a VM that runs, if there is one, for its interfaces.
+func askAgent(ctx context.Context, vm vms.VM) agentReport {
+	t := agentReport{path: qemu.AgentSocket(vm)}
+	if t.err = qemu.AgentListens(ctx, vm); t.err != nil {
+		if errors.Is(t.err, qemu.ErrNoAgent) {
+			t.err = fs.ErrNotExist // as it is with any other source that this host does not have
+		}
+		return t
+	}
+	ctx, cancel := context.WithTimeout(ctx, agentTimeout)
+	defer cancel()
+	t.interfaces, t.err = agentInterfaces(ctx, vm)
+	return t
+}
+
+// agentInterfaces waits until the guest's agent answers, and asks it.
+func agentInterfaces(ctx context.Context, vm vms.VM) ([]agent.Interface, error) {
+	a, err := qemu.OpenAgent(ctx, vm)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	return a.Interfaces(ctx)
+}
+
+// report is what the guest says about one NIC.
+func (t agentReport) report(q lease.Query) lease.Report {
+	claim := lease.Claim{Path: t.path, Interfaces: len(t.interfaces), Err: t.err}
+	for _, i := range t.interfaces {
+		if bytes.Equal(i.MAC, q.MAC) {
+			claim.Matched = true
+			claim.Addresses = append(claim.Addresses, i.Addresses...)
+		}
+	}
+	return lease.Hear(q, claim)
+}
+
+// best is the likeliest of the addresses that the guest reports for the NICs that are asked about, in their order.
+func (t agentReport) best(queries []lease.Query) (lease.Address, bool) {
+	for _, q := range queries {
+		if best, ok := lease.Best([]lease.Report{t.report(q)}); ok {
+			return best, true
+		}
+	}
+	return lease.Address{}, false
+}

@@ -1,0 +1,172 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// AddressRequest asks for the address of a VM that runs.
+type AddressRequest struct {
+	Name    string
+	All     bool // every address that is known, also of the NICs that [ssh] nic leaves out
+	Explain bool // what each source says; no address is then no error
+}
+
+// AddressResult is what is known of a VM's address.
+type AddressResult struct {
+	Address   lease.Address   // the likeliest; the zero Address where none is known
+	Addresses []lease.Address // with All, every one that is known, the likeliest first, and else Address alone
+	NICs      []vms.NIC       // those that were asked about
+	Reports   []lease.Report  // what each source says of each of these NICs
+}
+
+// ErrNoAddress says that no source knows an address of the guest.
+var ErrNoAddress = errors.New("no address is known yet")
+
+// ErrNoBridgedNIC says that a VM has no NIC whose address the host could know.
+var ErrNoBridgedNIC = errors.New("it has no bridged NIC")
+
+// Address asks the lease files, the kernel's tables and at last the guest's agent for the address of a VM that runs. A
+// notice says what speaks against an address that is given all the same.
+//
+// The error is qemu.ErrNotRunning for a VM that does not run, ErrNoBridgedNIC, or a [*NoAddressError] with the reason.
+func Address(ctx context.Context, e *Env, r AddressRequest) (AddressResult, error) {
+	vm, process, err := currentRunning(e, r.Name)
+	if err != nil {
+		return AddressResult{}, err
+	}
+	defer process.Close()
+	nics := bridged(vm)
+	if len(nics) == 0 {
+		return AddressResult{}, ErrNoBridgedNIC
+	}
+	if !r.All {
+		nics = addressed(vm)
+	}
+	if r.Explain {
+		noticeDuplicateMACs(e, vm, process.PID)
+	}
+	asked := askSources(ctx, e, vm, nics, process.Started, r.All || r.Explain)
+	result := AddressResult{NICs: nics}
+	for _, nic := range asked {
+		result.Reports = append(result.Reports, nic.reports...)
+	}
+	best, ok := likeliest(vm, asked)
+	result.Address, result.Addresses = best, lease.All(result.Reports)
+	if !r.All && ok {
+		result.Addresses = []lease.Address{best}
+	}
+	switch {
+	case r.Explain:
+		return result, nil
+	case ok:
+		noticeDoubt(e, r.Name, best)
+	case !r.All || len(result.Addresses) == 0:
+		return result, noAddress(ctx, e, vm, process.PID, asked[0], result.Reports)
+	}
+	return result, nil
+}
+
+// askedNIC is a NIC with what the sources say of it.
+type askedNIC struct {
+	vms.NIC
+	query   lease.Query
+	reports []lease.Report
+}
+
+// askSources asks every source of addresses about the NICs of a VM. The guest itself is one of them where every
+// source is wanted, or no other has an answer.
+func askSources(ctx context.Context, e *Env, vm vms.VM, nics []vms.NIC, since time.Time, every bool) []askedNIC {
+	asked := make([]askedNIC, len(nics))
+	for i, nic := range nics {
+		asked[i] = askedNIC{NIC: nic, query: leaseQuery(e, vm, nic, since)}
+	}
+	for i, nic := range asked {
+		asked[i].reports = lease.Ask(ctx, nic.query)
+		if best, ok := likeliest(vm, asked); ok && !doubtful(best) && !every {
+			return asked
+		}
+	}
+	agent := askAgent(ctx, vm)
+	for i, nic := range asked {
+		asked[i].reports = append(nic.reports, agent.report(nic.query))
+	}
+	return asked
+}
+
+// likeliest is the address of the guest: that of its first NIC that has one, where one of this start counts more than
+// any other.
+func likeliest(vm vms.VM, nics []askedNIC) (lease.Address, bool) {
+	var old lease.Address
+	found := false
+	for _, nic := range nics {
+		best, ok := lease.Best(nic.reports)
+		switch {
+		case !ok || !vm.SSH.NIC.Takes(nic.NIC):
+		case !doubtful(best):
+			return best, true
+		case !found:
+			old, found = best, true
+		}
+	}
+	return old, found
+}
+
+// noAddress says why there is no address: what the sources hold, and why that is refused, or why the guest is silent.
+func noAddress(ctx context.Context, e *Env, vm vms.VM, pid int, first askedNIC, reports []lease.Report) error {
+	for _, r := range reports {
+		for _, a := range r.Addresses {
+			if a.IsLease() && a.Refused != "" {
+				return fmt.Errorf("%w: %s: %s", ErrNoAddress, a.IP, a.Refused)
+			}
+		}
+	}
+	stage := lease.Reached(first.query, first.reports)
+	return &NoAddressError{stage, whySilent(ctx, e, vm, pid, first.query, stage, first.reports)}
+}
+
+// NoAddressError says that a guest that runs has no address, and why, as far as that can be seen.
+type NoAddressError struct {
+	Stage lease.Stage // how far it has come
+	Cause error       // may be nil
+}
+
+func (e *NoAddressError) Error() string {
+	text := fmt.Sprintf("%v: %s", ErrNoAddress, e.Stage)
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text
+}
+
+// doubtful says that an address may be another machine's by now, and that nothing has confirmed that it is the guest's.
+func doubtful(address lease.Address) bool { return stale(address) || address.Holder != "" }
+
+// stale says that an address is known only from before the start.
+func stale(address lease.Address) bool { return address.Freshness == lease.Older && !address.Live }
+
+// noticeDoubt says what speaks against an address that is given all the same.
+func noticeDoubt(e *Env, name string, a lease.Address) {
+	switch {
+	case a.Holder != "":
+		e.notice("%s: %s was last seen at %s, which is not its NIC's MAC", name, a.IP, a.Holder)
+	case stale(a):
+		e.notice("%s: %s is an address from before this start, and not confirmed", name, a.IP)
+	}
+}
+
+// noticeDuplicateMACs says which NICs of a VM that runs share their MAC with another: the address that is known for one
+// may be that other's. It takes less than a millisecond.
+func noticeDuplicateMACs(e *Env, vm vms.VM, pid int) {
+	for _, nic := range bridged(vm) {
+		if err := netsetup.Impostor(nic.Bridge, nic.MAC.HardwareAddr(), pid); err != nil {
+			e.notice("%s: %v", vm.Name, err)
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package launcher
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// A VM is looked up in one of three states: as it is defined (Load), as it was started (started), or as the one of
+// the two that counts now (current).
+
+// Load reads the definition of a VM. ref is the VM's name, or the path of a definition. The error is a [*NoVMError],
+// a [*DefinitionError], or a vms.Errors with the place of each mistake.
+func Load(e *Env, ref string) (vms.VM, error) {
+	vm, err := e.Store.Load(ref)
+	if err == nil {
+		return vm, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		_, file, _ := e.Store.Locate(ref)
+		return vms.VM{}, &NoVMError{ref, file}
+	}
+	if isA[vms.Errors](err) {
+		return vms.VM{}, err
+	}
+	return vms.VM{}, &DefinitionError{err}
+}
+
+// current gives a VM as it was started, if it runs, and as it is defined otherwise: a definition that has been
+// changed or removed says nothing about a QEMU that was started before. Of an orphan without a definition only the
+// name is known.
+//
+// It cuts the VM's logs, since every look at a VM has to: see trim.go.
+func current(e *Env, ref string) (vms.VM, error) {
+	vm, err := started(e, ref)
+	if err == nil {
+		_ = qemu.TrimLogs(vm) // a log that cannot be cut is no reason not to manage the VM
+	}
+	return vm, err
+}
+
+func started(e *Env, ref string) (vms.VM, error) {
+	at, err := locate(e, ref)
+	if err != nil {
+		return vms.VM{}, err
+	}
+	vm, err := e.Store.Started(at.Name, at.RunDir)
+	if err == nil && qemu.IsRunning(vm) {
+		return vm, nil
+	}
+	vm, err = Load(e, ref)
+	if err != nil && isA[*qemu.OrphanError](qemu.NoOrphan(at)) {
+		return at, nil
+	}
+	vm.RunDir = at.RunDir
+	return vm, err
+}
+
+// currentRunning gives a VM that runs, with its QEMU, which the caller closes. The error is qemu.ErrNotRunning or
+// a *qemu.OrphanError where QEMU cannot be reached.
+func currentRunning(e *Env, ref string) (vms.VM, *qemu.Process, error) {
+	vm, err := current(e, ref)
+	if err != nil {
+		return vms.VM{}, nil, err
+	}
+	process, err := findProcess(vm)
+	return vm, process, err
+}
+
+// findProcess gives the QEMU of a VM. An orphan, which only down can reach, is told apart from a VM that does not run.
+func findProcess(vm vms.VM) (*qemu.Process, error) {
+	process, err := qemu.Find(vm)
+	if errors.Is(err, qemu.ErrNotRunning) {
+		err = cmp.Or(qemu.NoOrphan(vm), err)
+	}
+	return process, err
+}
+
+// locate gives the name and the files of a VM: those of its QEMU, if it runs, wherever the environment of this process
+// would put them. The definition is not read.
+func locate(e *Env, ref string) (vms.VM, error) {
+	name, file, err := e.Store.Locate(ref)
+	if err != nil {
+		return vms.VM{}, &DefinitionError{err}
+	}
+	vm := bareVM(e, name)
+	vm.File = file
+	return qemu.Locate(vm, e.QEMUs)
+}
+
+// origin gives the file from which a VM was started, where that is not the one that its name stands for, and else ref.
+func origin(e *Env, ref string) string {
+	at, err := locate(e, ref)
+	if err != nil || at.File != e.Store.Path(at.Name) || !qemu.IsRunning(at) {
+		return ref
+	}
+	if from := vms.Origin(at.RunDir); from != "" && from != at.File {
+		return from
+	}
+	return ref
+}
+
+// bareVM is a VM of which only the name and the files are known.
+func bareVM(e *Env, name string) vms.VM {
+	env := e.Store.Env(name, e.Store.Path(name))
+	return vms.VM{Name: name, File: env.File, DataDir: env.DataDir, StateDir: env.StateDir, RunDir: env.RunDir}
+}
+
+// bridged gives the NICs that have an address to be found.
+func bridged(vm vms.VM) []vms.NIC {
+	var nics []vms.NIC
+	for _, nic := range vm.NICs {
+		if nic.Type == vms.NICBridge {
+			nics = append(nics, nic)
+		}
+	}
+	return nics
+}
+
+// NoVMError says that a VM has no definition.
+type NoVMError struct {
+	Ref  string // as the VM was named
+	File string // where its definition would be
+}
+
+func (e *NoVMError) Error() string { return fmt.Sprintf("no VM %q: %s does not exist", e.Ref, e.File) }
+
+// DefinitionError says that a name is none, or that a file is not a definition.
+type DefinitionError struct{ Err error }
+
+func (e *DefinitionError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *DefinitionError) Unwrap() error { return e.Err }

@@ -1,0 +1,121 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/launcher/systemd"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// RemoveRequest asks for a VM to be removed.
+type RemoveRequest struct {
+	Name string
+	// Confirm is called with the files that nobody could bring back, disks mostly, unless there are none. An error of
+	// its own ends the removal before it begins. nil agrees.
+	Confirm func(files []string) error
+}
+
+// removeDeadline is how long another command at work on the VM is waited for.
+const removeDeadline = 10 * time.Second
+
+// Remove removes a VM: its definition, and its own directories with everything in them. Disks elsewhere stay. A VM that
+// runs is refused with a [*RunsError].
+func Remove(ctx context.Context, e *Env, r RemoveRequest) error {
+	vm, err := removable(e, r.Name)
+	if err == nil {
+		vm, err = qemu.Locate(vm, e.QEMUs)
+	}
+	if err != nil {
+		return err
+	}
+	if r.Confirm != nil {
+		if err := confirm(r, vm); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, removeDeadline)
+	defer cancel()
+	lock, err := qemu.Claim(ctx, vm, qemu.CommandRemove)
+	if err != nil {
+		return orInterrupted(err)
+	}
+	if err := removeLocked(e, r.Name, vm); err != nil {
+		return errors.Join(err, lock.Release())
+	}
+	return lock.Retire()
+}
+
+func confirm(r RemoveRequest, vm vms.VM) error {
+	files, err := irreplaceable(vm)
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	return r.Confirm(files)
+}
+
+// removeLocked removes everything but the lock, which the caller holds. The definition is the last to go: while it is
+// there, a removal that was broken off can be done again.
+func removeLocked(e *Env, name string, vm vms.VM) error {
+	if _, err := removable(e, name); err != nil {
+		return err // another removal was waited for
+	}
+	err := qemu.Remove(vm)
+	if errors.Is(err, qemu.ErrRunning) {
+		return &RunsError{vm.Name, err}
+	}
+	if err != nil {
+		return err
+	}
+	if err := systemd.Forget(unitDir(e), vm.Name); err != nil {
+		return err
+	}
+	return os.Remove(vm.File)
+}
+
+// removable is the VM as far as removing needs it: a definition that cannot be used can still be removed.
+func removable(e *Env, name string) (vms.VM, error) {
+	if err := vms.CheckName(name); err != nil {
+		return vms.VM{}, &DefinitionError{err}
+	}
+	vm, err := Load(e, name)
+	if isA[vms.Errors](err) {
+		return bareVM(e, name), nil
+	}
+	return vm, err
+}
+
+// irreplaceable are the files that nobody could bring back: everything in a VM's data directory, named by the
+// definition or not, except what qlaunch writes there itself.
+func irreplaceable(vm vms.VM) ([]string, error) {
+	entries, err := os.ReadDir(vm.DataDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var files []string
+	for _, entry := range entries {
+		name := entry.Name()
+		ours := name == "known_hosts" || name == "uefi-vars.fd" || strings.HasPrefix(name, sshEntryFile)
+		if !ours && !qemu.IsKept(name) {
+			files = append(files, filepath.Join(vm.DataDir, name))
+		}
+	}
+	return files, nil
+}
+
+// RunsError says that a VM has to be shut down first.
+type RunsError struct {
+	Name string
+	Err  error // qemu.ErrRunning
+}
+
+func (e *RunsError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *RunsError) Unwrap() error { return e.Err }

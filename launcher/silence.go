@@ -1,0 +1,47 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// addCause gives the error of a wait for an address its cause, as far as that can be seen.
+func addCause(ctx context.Context, e *Env, g *guest, err error) error {
+	late, isLate := errors.AsType[*DeadlineError](err)
+	wait, ofAddress := errors.AsType[*lease.WaitError](err)
+	if isLate && ofAddress {
+		late.Cause = whySilent(ctx, e, g.vm, g.process.PID, wait.Query, late.Stage, wait.Reports)
+	}
+	return err
+}
+
+// whySilent finds why a guest that runs has no address, or nil: first on its console, then at its port and its
+// bridge, and last at the server that should have given it one.
+func whySilent(ctx context.Context, e *Env, vm vms.VM, pid int, q lease.Query, stage lease.Stage,
+	reports []lease.Report) error {
+	stuck := qemu.ConsoleEnd(vm)
+	if stuck != nil && !errors.Is(stuck, qemu.ErrNoOutput) {
+		return stuck
+	}
+	query := netsetup.CheckQuery{Bridge: q.Bridge, Root: e.Root, MACs: macsOn(vm, q.Bridge), PID: pid, Runs: e.command}
+	if err := netsetup.Silence(query); err != nil {
+		return err
+	}
+	if stage == lease.Silent {
+		return stuck
+	}
+	if a, ok := lease.Refused(reports); ok {
+		return &netsetup.Error{What: fmt.Sprintf("bridge %q", q.Bridge), Cause: netsetup.ErrAddressElsewhere,
+			Bridge: q.Bridge, IP: a.IP, Detail: fmt.Sprintf("%s, from %s, is %s", a.IP, a.Path, a.Refused)}
+	}
+	if stage == lease.Frames {
+		return netsetup.Unanswered(ctx, query)
+	}
+	return nil
+}

@@ -1,0 +1,15 @@
+package launcher
+
+import (
+	"context"
+)
+
+// SSHConfig gives the entry for ssh_config(5) by which ssh, scp, sftp and everything that uses them know a VM, by its
+// name and by qlaunch-NAME.
+func SSHConfig(ctx context.Context, e *Env, name string) (string, error) {
+	vm, err := Load(e, name)
+	if err != nil {
+		return "", err
+	}
+	return sshEntry(ctx, e, vm, vm.Name, sshHost(vm))
+}

@@ -1,0 +1,140 @@
+package launcher
+
+import (
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// sshIncludeDepth is how deep OpenSSH follows Include (READCONF_MAX_DEPTH of its readconf.c).
+const sshIncludeDepth = 16
+
+// sshConfig reads a user's ssh_config(5) as far as it takes to know which host names it has entries for.
+type sshConfig struct {
+	home string
+	ours string // the value of an Include that is not read: qlaunch's own
+}
+
+// claims tells whether a file, or one that it includes, has an entry of its own for a host: a Host or Match line with a
+// pattern that matches the name and is not all wildcards. A file that is not there or cannot be read has none.
+func (c sshConfig) claims(file, host string) bool { return c.claimsAt(file, host, 0) }
+
+func (c sshConfig) claimsAt(file, host string, depth int) bool {
+	text, err := vms.ReadFile(file)
+	if err != nil || depth > sshIncludeDepth {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		keyword, words := sshWords(line)
+		switch keyword {
+		case "host":
+			if matchesHost(words, host) {
+				return true
+			}
+		case "match":
+			if matchesHost(hostCriteria(words), host) {
+				return true
+			}
+		case "include":
+			claimed := func(f string) bool { return c.claimsAt(f, host, depth+1) }
+			if slices.ContainsFunc(c.included(words, filepath.Dir(file)), claimed) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// included are the files that an Include names.
+func (c sshConfig) included(words []string, dir string) []string {
+	var files []string
+	for _, word := range words {
+		if word == c.ours {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(word, "~/"); ok {
+			word = filepath.Join(c.home, rest)
+		}
+		if !filepath.IsAbs(word) {
+			word = filepath.Join(dir, word)
+		}
+		found, _ := filepath.Glob(word) // a bad pattern finds nothing
+		files = append(files, found...)
+	}
+	return files
+}
+
+// sshWords takes a line apart: its keyword in small letters, and its arguments, which may be quoted.
+func sshWords(line string) (keyword string, words []string) {
+	line = strings.TrimSpace(line)
+	if line == "" || line[0] == '#' {
+		return "", nil
+	}
+	end := strings.IndexAny(line, " \t=")
+	if end < 0 {
+		return strings.ToLower(line), nil
+	}
+	keyword = strings.ToLower(line[:end])
+	rest := strings.TrimPrefix(strings.TrimLeft(line[end:], " \t"), "=")
+	var word strings.Builder
+	var quote rune
+	begun := false
+	for _, r := range rest + " " {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '"' || r == '\''):
+			quote, begun = r, true
+		case quote == 0 && (r == ' ' || r == '\t'):
+			if begun {
+				words = append(words, word.String())
+			}
+			word.Reset()
+			begun = false
+		default:
+			word.WriteRune(r)
+			begun = true
+		}
+	}
+	return keyword, words
+}
+
+// hostCriteria are the patterns of a Match line that are about the host's name.
+func hostCriteria(words []string) []string {
+	var patterns []string
+	for i, word := range words {
+		switch name, value, joined := strings.Cut(word, "="); {
+		case name != "host" && name != "originalhost":
+		case joined:
+			patterns = append(patterns, strings.Split(value, ",")...)
+		case i+1 < len(words):
+			patterns = append(patterns, strings.Split(words[i+1], ",")...)
+		}
+	}
+	return patterns
+}
+
+// matchesHost holds patterns (PATTERNS in ssh_config(5)) against a name.
+func matchesHost(patterns []string, host string) bool {
+	matched := false
+	for _, pattern := range patterns {
+		pattern, negated := strings.CutPrefix(strings.ToLower(pattern), "!")
+		quoted := strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`).Replace(pattern)
+		if ok, err := path.Match(quoted, host); err != nil || !ok {
+			continue
+		}
+		if negated {
+			return false
+		}
+		matched = matched || strings.Trim(pattern, "*?") != ""
+	}
+	return matched
+}
+
+// sshConfigs are the files that ssh reads, the user's own first.
+func sshConfigs(home, root string) []string {
+	return []string{filepath.Join(home, ".ssh", "config"), filepath.Join(root, "etc", "ssh", "ssh_config")}
+}

@@ -1,0 +1,129 @@
+package launcher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// InstallSSHConfig puts one Include at the top of the user's ~/.ssh/config, by which ssh knows all VMs, also those
+// that are made later: each start writes its VM's entry. The error is a [*SSHConfigError] where the file is not ours
+// to write.
+func InstallSSHConfig(ctx context.Context, e *Env) error {
+	include, err := findSSHInclude(ctx, e)
+	if err != nil {
+		return err
+	}
+	if err := trySSHEntry(ctx, e); err != nil {
+		return err
+	}
+	names, err := e.Store.Names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := lockedSSHEntry(ctx, e, name, include); err != nil {
+			e.notice("%s: has no entry until its next start: %v", name, err)
+		}
+		noticeClaimed(e, name, include)
+	}
+	return editSSHConfig(include, func(text []byte, isThere bool) ([]byte, error) {
+		now, first := addInclude(text, include.line(), isThere)
+		if !first {
+			e.notice("%s: what stands before %q comes first", include.file, include.line())
+		}
+		return now, nil
+	})
+}
+
+// entryDeadline is how long a command at work on a VM is waited for. One that starts it writes the entry itself.
+const entryDeadline = 5 * time.Second
+
+// lockedSSHEntry is keepSSHEntry under the VM's lock.
+func lockedSSHEntry(ctx context.Context, e *Env, name string, include sshInclude) error {
+	vm, err := Load(e, name)
+	if err != nil {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, entryDeadline)
+	defer cancel()
+	lock, err := qemu.Claim(waiting, vm, qemu.CommandEntry)
+	if err != nil {
+		return err
+	}
+	if vm, err = Load(e, name); err == nil { // what was waited for may have been its removal
+		_, err = keepSSHEntry(ctx, e, vm, include)
+	}
+	return errors.Join(err, lock.Release())
+}
+
+// UninstallSSHConfig removes the line that InstallSSHConfig wrote. The entries go with their VMs.
+func UninstallSSHConfig(ctx context.Context, e *Env) error {
+	include, err := findSSHInclude(ctx, e)
+	if err != nil {
+		return err
+	}
+	return editSSHConfig(include, func(text []byte, _ bool) ([]byte, error) {
+		return removeInclude(text, include.line()), nil
+	})
+}
+
+// trySSHEntry has ssh read an entry: a word that it does not know would end every ssh of the user.
+func trySSHEntry(ctx context.Context, e *Env) error {
+	vm := vms.VM{Name: "try", File: e.Store.Path("try"), DataDir: "/try", SSH: vms.SSH{Port: 22}}
+	entry, err := sshEntry(ctx, e, vm, "qlaunch-try")
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "ssh", "-F", "/dev/stdin", "-G", "qlaunch-try")
+	cmd.Stdin = strings.NewReader(entry)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("this ssh does not know all that the entries say, which OpenSSH 8.7 and later do: %s",
+			bytes.TrimSpace(said.Bytes()))
+	}
+	return nil
+}
+
+// addInclude puts the line at the top, once, and tells whether nothing that counts stands before it. A file that was
+// there gets an empty line behind it, by which removeInclude knows it from one that was made for the line.
+func addInclude(text []byte, line string, isThere bool) (now []byte, first bool) {
+	only := true
+	for l := range bytes.Lines(text) {
+		l = bytes.TrimSpace(l)
+		if string(l) == line {
+			return text, only
+		}
+		only = only && (len(l) == 0 || l[0] == '#')
+	}
+	if !isThere {
+		return []byte(line + "\n"), true
+	}
+	return append([]byte(line+"\n\n"), text...), true
+}
+
+// removeInclude is a file without the line, wherever that is by now; nil when nothing is left of a file that was made
+// for it.
+func removeInclude(text []byte, line string) []byte {
+	if string(text) == line+"\n" {
+		return nil
+	}
+	if rest, ok := bytes.CutPrefix(text, []byte(line+"\n\n")); ok {
+		return append([]byte{}, rest...)
+	}
+	kept := []byte{}
+	for l := range bytes.Lines(text) {
+		if string(bytes.TrimSpace(l)) != line {
+			kept = append(kept, l...)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,147 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// ProxyRequest asks for a connection to a guest's sshd.
+type ProxyRequest struct {
+	Name string
+	At   netip.AddrPort // where the sshd answered a moment ago; the zero AddrPort has it waited for, up to 30 s
+	// Use is called with the connection. Its context ends with the VM, with the cause ErrEnded.
+	Use func(ctx context.Context, conn *net.TCPConn) error
+}
+
+// ErrEnded is the cause of the end of everything that depends on a QEMU that has ended.
+var ErrEnded = qemu.ErrEnded
+
+// Proxy connects to the sshd of a VM that runs, and lets the caller use the connection, which is closed after that.
+func Proxy(ctx context.Context, e *Env, r ProxyRequest) error {
+	use := func(ctx context.Context, vm vms.VM, _ *qemu.Process, conn *net.TCPConn) error {
+		defer trimming(ctx, vm)()
+		return r.Use(ctx, conn)
+	}
+	return withSSHConn(ctx, e, r.Name, r.At, use)
+}
+
+// PassRequest asks for a connection to a guest's sshd, to be passed to the ssh that has called this program.
+type PassRequest struct {
+	Name   string
+	At     netip.AddrPort // as in ProxyRequest
+	To     *os.File       // standard output, where ssh waits for it
+	Stderr *os.File       // of the process that watches the session
+}
+
+// PassConnection gives ssh, which has called this program as its ProxyCommand, a connection to the guest
+// (ProxyUseFdpass in ssh_config(5)): nothing of ours is between the two then. ssh goes on when this process has
+// ended, so another one stays behind, which ends the connection when the VM ends: see [WatchSession].
+func PassConnection(ctx context.Context, e *Env, r PassRequest) error {
+	use := func(ctx context.Context, vm vms.VM, process *qemu.Process, conn *net.TCPConn) error {
+		return pass(ctx, e, r, vm, process, conn)
+	}
+	return withSSHConn(ctx, e, r.Name, r.At, use)
+}
+
+func withSSHConn(ctx context.Context, e *Env, name string, at netip.AddrPort,
+	use func(context.Context, vms.VM, *qemu.Process, *net.TCPConn) error) error {
+	vm, process, err := currentRunning(e, name)
+	if err != nil {
+		return err
+	}
+	defer process.Close()
+	ctx, done := process.Context(ctx)
+	defer done()
+	if !at.IsValid() {
+		if at, err = sshReady(ctx, e, vm); err != nil {
+			return err
+		}
+	}
+	dialing, cancel := context.WithTimeout(ctx, sshPatience)
+	defer cancel()
+	conn, err := netsetup.DialSSH(dialing, at)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return use(ctx, vm, process, conn)
+}
+
+func pass(ctx context.Context, e *Env, r PassRequest, vm vms.VM, process *qemu.Process, conn *net.TCPConn) error {
+	socket, err := conn.File()
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	ssh, err := parent()
+	if err != nil {
+		return fmt.Errorf("watch the ssh that called: %w", err)
+	}
+	defer ssh.Close()
+	// In a session of its own, the watcher gets no Ctrl-C and no Ctrl-Z of the terminal; of the files it gets only
+	// standard error, on which it has a line to write: a reader of ssh's output would wait for the end of any other.
+	watcher := exec.CommandContext(context.WithoutCancel(ctx), e.Executable, "watch-session", vm.Name)
+	watcher.Stderr = r.Stderr
+	watcher.ExtraFiles = []*os.File{socket, process.Handle(), ssh}
+	watcher.SysProcAttr = &unix.SysProcAttr{Setsid: true}
+	if err := watcher.Start(); err != nil {
+		return err
+	}
+	// As mm_receive_fd of OpenSSH's monitor_fdpass.c takes it: one byte, and the descriptor beside it.
+	if err := unix.Sendmsg(int(r.To.Fd()), []byte{0}, unix.UnixRights(int(socket.Fd())), nil, 0); err != nil {
+		return errors.Join(fmt.Errorf("give ssh the connection: %w", err), watcher.Process.Kill())
+	}
+	return watcher.Process.Release()
+}
+
+// parent is the process that has started this one, by a pidfd. The number of a parent that has ended meanwhile may
+// belong to another process, so it is looked at again.
+func parent() (*os.File, error) {
+	pid := os.Getppid()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), "pidfd")
+	if os.Getppid() != pid {
+		return nil, errors.Join(errors.New("it has ended"), file.Close())
+	}
+	return file, nil
+}
+
+// WatchSession is what the process does that [PassConnection] leaves behind. Its descriptor 3 is the connection, 4
+// the pidfd of QEMU, and 5 that of ssh.
+//
+// It returns when ssh ends. When QEMU ends first it calls ended and shuts the connection down: ssh, which can read no
+// more, says so itself, gives the terminal its modes back, and exits with 255.
+func WatchSession(ended func()) error {
+	const socket, qemu, ssh = 3, 4, 5
+	fds := []unix.PollFd{{Fd: qemu, Events: unix.POLLIN}, {Fd: ssh, Events: unix.POLLIN}}
+	for {
+		_, err := unix.Poll(fds, -1)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue // a signal, of which the Go runtime makes some itself
+		case err != nil:
+			return err
+		case fds[1].Revents != 0 || fds[0].Revents&unix.POLLIN == 0:
+			return nil
+		}
+		ended()
+		return unix.Shutdown(socket, unix.SHUT_RD)
+	}
+}

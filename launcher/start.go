@@ -1,0 +1,288 @@
+package launcher
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/netsetup"
+	"github.com/qlaunch/qlaunch/netsetup/lease"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// start is one VM's start, as it was asked for.
+type start struct {
+	ref      string             // the VM, as the caller named it
+	lockWait time.Duration      // how long another command at work on the VM is waited for
+	reached  func(point string) // is told of each point on the way
+	watch    bool               // the address will be waited for, so the leases are watched from before the start
+}
+
+// guest is a VM that runs, and what is needed to wait for it.
+type guest struct {
+	vm      vms.VM // as it was started
+	process *qemu.Process
+	queries []lease.Query   // for the NICs that can have its address, in the definition's order
+	waiters []*lease.Waiter // one for each of them
+	started bool            // by this process
+}
+
+func (g *guest) close() {
+	if g.process != nil {
+		g.process.Close()
+	}
+	for _, w := range g.waiters {
+		_ = w.Close()
+	}
+}
+
+// startOrAttach makes a VM run in this process's own cgroup, or finds that it runs.
+func startOrAttach(ctx context.Context, e *Env, s start, located vms.VM) (*guest, error) {
+	return withLock(ctx, e, s, located, func(vm vms.VM) (*guest, error) {
+		g, err := attach(e, s, vm)
+		switch {
+		case errors.Is(err, qemu.ErrNotRunning):
+			vm, helper, err := checkStart(ctx, e, vm)
+			if err != nil {
+				return nil, err
+			}
+			return startChecked(ctx, e, s, vm, helper)
+		case err == nil: // the command that started it may have been killed before it wrote this
+			runs := g.vm
+			runs.File = vm.File
+			refreshSSHEntry(ctx, e, runs)
+		}
+		return g, err
+	})
+}
+
+// withLock does a part of a start under the VM's lock, which only one command has at a time, with the definition as it
+// is then.
+func withLock(ctx context.Context, e *Env, s start, located vms.VM, do func(vms.VM) (*guest, error)) (*guest, error) {
+	waiting, cancel := context.WithTimeout(ctx, s.lockWait)
+	defer cancel()
+	lock, err := qemu.Claim(waiting, located, qemu.CommandUp)
+	if err != nil {
+		return nil, err
+	}
+	vm, err := Load(e, s.ref) // again: what was waited for may have been its removal
+	var g *guest
+	if err == nil {
+		g, err = do(vm)
+	}
+	return g, errors.Join(err, lock.Release())
+}
+
+// attach gives a VM that runs, with the definition that it was started with. The error wraps qemu.ErrNotRunning when
+// it may be started.
+func attach(e *Env, s start, vm vms.VM) (*guest, error) {
+	qemus := sync.OnceValues(e.QEMUs)
+	vm, err := qemu.Locate(vm, qemus)
+	if err != nil {
+		return nil, err
+	}
+	process, err := qemu.Find(vm)
+	if errors.Is(err, qemu.ErrNotRunning) {
+		return nil, cmp.Or(mayStart(vm, qemus), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	startedAs, err := e.Store.Started(vm.Name, vm.RunDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		startedAs, err = vm, nil // QEMU was started by hand, with the line that argv printed
+	}
+	if err != nil {
+		process.Close()
+		return nil, err
+	}
+	return withWaiters(e, s, &guest{vm: startedAs, process: process}, process.Started)
+}
+
+// mayStart refuses a start while a QEMU of the VM runs that cannot be reached, or another one has the VM's MAC.
+func mayStart(vm vms.VM, qemus func() ([]qemu.QEMU, error)) error {
+	all, err := qemus()
+	if err != nil {
+		return err
+	}
+	return cmp.Or(qemu.NoQEMU(vm, all), qemu.FreeMACs(vm, all))
+}
+
+// startChecked starts a VM that is as checkStart left it.
+func startChecked(ctx context.Context, e *Env, s start, vm vms.VM, helper string) (*guest, error) {
+	s.reached("all that it needs is there")
+	if err := qemu.MakeDirs(vm); err != nil { // those of this environment: the VM may have run elsewhere before
+		return nil, err
+	}
+	if err := qemu.Sweep(vm); err != nil {
+		return nil, err
+	}
+	if err := qemu.MakeDisks(ctx, vm, e.command); err != nil {
+		return nil, err
+	}
+	// The waiters note what the leases say before the start, while the helper works: what changes from here on is
+	// the guest's.
+	g := &guest{vm: vm, started: true}
+	noted := make(chan error, 1)
+	go func() {
+		var err error
+		g, err = withWaiters(e, s, g, time.Time{})
+		noted <- err
+	}()
+	taps, err := openTaps(ctx, e, s, vm, helper)
+	defer closeAll(taps) // our copies: a tap lives as long as its QEMU, and no longer
+	if err := cmp.Or(<-noted, err); err != nil {
+		g.close()
+		return nil, err
+	}
+	process, err := qemu.Start(ctx, vm, taps, func(argv []string) {
+		e.command(argv)
+		s.reached("QEMU is executed")
+	})
+	if err != nil {
+		g.close()
+		return nil, &StartError{err}
+	}
+	g.process = process
+	refreshSSHEntry(ctx, e, vm)
+	return g, nil
+}
+
+// openTaps has the bridge helper make a tap for each bridged NIC, in the definition's order.
+func openTaps(ctx context.Context, e *Env, s start, vm vms.VM, helper string) ([]*os.File, error) {
+	var taps []*os.File
+	for _, nic := range bridged(vm) {
+		e.command([]string{helper, "--use-vnet", "--br=" + nic.Bridge, "--fd=3"})
+		tap, err := netsetup.OpenTap(ctx, helper, nic.Bridge)
+		if err != nil {
+			closeAll(taps)
+			return nil, err
+		}
+		taps = append(taps, tap.File)
+		s.reached("tap on " + nic.Bridge)
+	}
+	return taps, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
+}
+
+// StartError says that QEMU did not come up.
+type StartError struct{ Err error }
+
+func (e *StartError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// checkStart gives the VM with everything resolved that its definition leaves open, the accelerator and the bridges,
+// once all that a start needs is there. It changes nothing. helper is the path of the bridge helper, and empty when no
+// NIC needs one.
+func checkStart(ctx context.Context, e *Env, vm vms.VM) (_ vms.VM, helper string, err error) {
+	// There may be a thousand other definitions: they are read beside the checks.
+	clash := make(chan error, 1)
+	go func() { clash <- e.Store.Clash(vm) }()
+	resolved, helper, err := resolve(ctx, e, vm)
+	if err := cmp.Or(<-clash, err); err != nil {
+		return vm, "", err
+	}
+	return resolved, helper, nil
+}
+
+// resolve is checkStart without a look at the other definitions.
+func resolve(ctx context.Context, e *Env, vm vms.VM) (_ vms.VM, helper string, err error) {
+	vm, noKVM, err := qemu.ResolveAccel(vm)
+	if err != nil {
+		return vm, "", err
+	}
+	if noKVM != nil {
+		e.notice("%s: runs under tcg, which is slow: %v", vm.Name, noKVM)
+	}
+	if err := qemu.Check(vm); err != nil {
+		return vm, "", err
+	}
+	for _, warning := range qemu.Warnings(vm, e.Root) {
+		e.notice("%s: %v", vm.Name, warning)
+	}
+	vm.NICs = slices.Clone(vm.NICs) // the caller's are being read
+	for i, nic := range vm.NICs {
+		if nic.Type != vms.NICBridge {
+			continue
+		}
+		report := netsetup.Check(ctx, netsetup.CheckQuery{Bridge: nic.Bridge, Helper: vm.QEMU.Helper})
+		if err := report.Err(); err != nil {
+			return vm, "", err
+		}
+		vm.NICs[i].Bridge, helper = report.Bridge.Name, report.Helper
+	}
+	return vm, helper, nil
+}
+
+// withWaiters gives a guest the waiters for its address, one for each NIC that can have it, unless nobody will wait.
+func withWaiters(e *Env, s start, g *guest, since time.Time) (*guest, error) {
+	if !s.watch {
+		return g, nil
+	}
+	for _, nic := range addressed(g.vm) {
+		q := leaseQuery(e, g.vm, nic, since)
+		waiter, err := lease.NewWaiter(q)
+		if err != nil {
+			g.close()
+			return g, err
+		}
+		g.queries, g.waiters = append(g.queries, q), append(g.waiters, waiter)
+	}
+	return g, nil
+}
+
+// hold gives a VM that runs, ready to be waited for.
+func hold(e *Env, vm vms.VM) (*guest, error) {
+	process, err := findProcess(vm)
+	if err != nil {
+		return nil, err
+	}
+	return withWaiters(e, start{watch: true}, &guest{vm: vm, process: process}, process.Started)
+}
+
+// leaseQuery asks for the address of a NIC of a VM that was started at a time.
+func leaseQuery(e *Env, vm vms.VM, nic vms.NIC, since time.Time) lease.Query {
+	return lease.Query{
+		Root: e.Root, Bridge: nic.Bridge, MAC: nic.MAC.HardwareAddr(), Since: since, Kin: macsOn(vm, nic.Bridge),
+		Server: func() string { return serverLeases(e, nic.Bridge) },
+	}
+}
+
+// serverLeases is the file in which a dnsmasq that serves a bridge was told to keep its leases.
+func serverLeases(e *Env, bridge string) string {
+	server := netsetup.DHCPServer(e.Root, bridge)
+	if server.PID == 0 || server.Kind == netsetup.ServerLibvirt { // libvirt's has another form, and a known place
+		return ""
+	}
+	return server.Leases
+}
+
+// addressed are the NICs whose address can be the guest's: the bridged ones, or the one of them that [ssh] nic names.
+func addressed(vm vms.VM) []vms.NIC {
+	return slices.DeleteFunc(bridged(vm), func(nic vms.NIC) bool { return !vm.SSH.NIC.Takes(nic) })
+}
+
+// macsOn are the MACs of a VM's NICs on a bridge.
+func macsOn(vm vms.VM, bridge string) []net.HardwareAddr {
+	var macs []net.HardwareAddr
+	for _, nic := range bridged(vm) {
+		if nic.Bridge == bridge {
+			macs = append(macs, nic.MAC.HardwareAddr())
+		}
+	}
+	return macs
+}

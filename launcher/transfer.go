@@ -1,0 +1,106 @@
+package launcher
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// transfer is a copy between this host and one VM.
+type transfer struct {
+	vm      string
+	from    bool     // from the VM, else to it
+	sources []string // as scp takes them, those in the VM without its name
+	target  string   // likewise
+	flags   []string // scp's
+}
+
+// parseTransfer takes paths as they were typed: the last one is the target.
+func parseTransfer(paths []string) (transfer, error) {
+	if len(paths) < 2 {
+		return transfer{}, fmt.Errorf("%s: it goes nowhere: a target is needed", strings.Join(paths, " "))
+	}
+	typed, last := paths[:len(paths)-1], paths[len(paths)-1]
+	t := transfer{target: last, sources: slices.Clone(typed)}
+	name, path, toVM := inVM(last)
+	if toVM {
+		t.vm, t.target = name, path
+	}
+	for i, source := range typed {
+		name, path, isInVM := inVM(source)
+		switch {
+		case isInVM && toVM:
+			return transfer{}, fmt.Errorf("%s and %s: one of them must be a path here", source, last)
+		case !isInVM && !toVM:
+			return transfer{}, fmt.Errorf("%s and %s: one of them must be in a VM, NAME:PATH", source, last)
+		case !isInVM:
+			continue
+		case i > 0 && name != t.vm:
+			return transfer{}, fmt.Errorf("%s and %s: they must be in one VM", typed[0], source)
+		}
+		t.vm, t.from, t.sources[i] = name, true, path
+	}
+	return t, nil
+}
+
+// inVM takes a word apart as scp does: a colon with no slash before it ends a name, unless it is the first character.
+func inVM(word string) (name, path string, ok bool) {
+	name, path, ok = strings.Cut(word, ":")
+	return name, path, ok && name != "" && !strings.Contains(name, "/")
+}
+
+// argv is scp's command line. It adds its own -s, which ssh refuses behind any word of a SessionType.
+func (t transfer) argv(options []sshOption, host string) []string {
+	return t.line(withoutSessionType(options), host, nil)
+}
+
+// olderArgv is scp's command line for its older protocol, in which the guest's shell reads the paths.
+func (t transfer) olderArgv(options []sshOption, host string) []string {
+	if t.from {
+		t.sources = slices.Clone(t.sources)
+		for i, path := range t.sources {
+			t.sources[i] = shellPath(path, "*?[]~")
+		}
+	} else {
+		t.target = shellPath(t.target, "~")
+	}
+	return t.line(options, host, []string{"-O"})
+}
+
+func (t transfer) line(options []sshOption, host string, flags []string) []string {
+	argv := append([]string{"scp"}, flags...)
+	argv = append(argv, optionWords(options)...)
+	argv = append(append(argv, t.flags...), "--")
+	target := t.target
+	if !t.from {
+		target = host + ":" + target
+	}
+	for _, source := range t.sources {
+		if t.from {
+			source = host + ":" + source
+		}
+		argv = append(argv, source)
+	}
+	return append(argv, target)
+}
+
+// shellPath writes a path for a shell as the sftp protocol takes it: as it is, but for the characters that are kept.
+// scp holds the names that it gets against what it has asked for, and knows the backslash alone as a quote there
+// (fnmatch(3)).
+func shellPath(path, kept string) string {
+	var b strings.Builder
+	for i, r := range path {
+		plain := r >= 0x80 || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' ||
+			strings.ContainsRune("_-./,:=+@%", r)
+		if !plain && (!strings.ContainsRune(kept, r) || r == '~' && i > 0) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// withoutSessionType is options for an ssh with -s, which is a type of its own.
+func withoutSessionType(options []sshOption) []sshOption {
+	return slices.DeleteFunc(slices.Clone(options), func(o sshOption) bool { return o.key == "SessionType" })
+}
