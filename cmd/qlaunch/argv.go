@@ -5,9 +5,6 @@ import (
 	"fmt"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/qemu"
-	"github.com/qlaunch/qlaunch/netsetup"
-	"github.com/qlaunch/qlaunch/vms"
 )
 
 type argvCmd struct {
@@ -24,7 +21,7 @@ func (argvCmd) Help() string {
 func (argvCmd) Example() string { return "qlaunch argv guestvm -o json" }
 
 func (c *argvCmd) Run(_ context.Context, s *session) error {
-	argv, err := s.argv(c.Name)
+	argv, err := launcher.Argv(s.env, c.Name)
 	switch {
 	case err != nil:
 		return fmt.Errorf("argv %s: %w", c.Name, err)
@@ -33,36 +30,4 @@ func (c *argvCmd) Run(_ context.Context, s *session) error {
 	}
 	_, err = fmt.Fprintln(s.stdout, shellLines(argv))
 	return err
-}
-
-// argv is the line for a QEMU that is started by hand, on the first of the host's bridges where none is named.
-func (s *session) argv(name string) ([]string, error) {
-	vm, err := launcher.Load(s.env, name)
-	if err != nil {
-		return nil, err
-	}
-	if err := qemu.MakeDirs(vm); err != nil {
-		return nil, err
-	}
-	files := qemu.Files{Devices: qemu.FindDevices(vm)}
-	if files.UEFI, err = qemu.FindUEFI(vm); err != nil {
-		return nil, err
-	}
-	if len(launcher.Bridged(vm)) == 0 {
-		return qemu.Args(vm, files), nil
-	}
-	if files.Helper, err = netsetup.FindHelper(vm.QEMU.Helper); err != nil {
-		return nil, err
-	}
-	for i, nic := range vm.NICs {
-		if nic.Type != vms.NICBridge || nic.Bridge != netsetup.Auto {
-			continue
-		}
-		bridge, err := netsetup.PickBridge(s.env.Root, netsetup.DefaultACL)
-		if err != nil {
-			return nil, err
-		}
-		vm.NICs[i].Bridge = bridge.Name
-	}
-	return qemu.Args(vm, files), nil
 }

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -37,17 +36,11 @@ func (c *consoleCmd) Run(ctx context.Context, s *session) error {
 }
 
 func (c *consoleCmd) run(ctx context.Context, s *session) error {
-	vm, process, err := launcher.CurrentRunning(s.env, c.Name)
-	if err != nil {
-		return err
-	}
-	defer process.Close()
-	console, err := qemu.OpenConsole(ctx, vm)
+	console, err := launcher.Console(ctx, s.env, c.Name)
 	if err != nil {
 		return err
 	}
 	defer console.Close()
-	defer launcher.Trimming(ctx, vm)()
 	// What would end this process on the spot must not leave the terminal raw.
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
@@ -57,8 +50,8 @@ func (c *consoleCmd) run(ctx context.Context, s *session) error {
 		err = c.inPipe(ctx, s, console)
 	}
 	switch {
-	case errors.Is(err, errHungUp) && launcher.Ended(ctx, process):
-		s.notice("%s: QEMU ended", vm.Name)
+	case errors.Is(err, errHungUp) && console.Ended(ctx):
+		s.notice("%s: QEMU ended", console.VM)
 		return nil
 	case ctx.Err() != nil:
 		return launcher.ErrInterrupted
@@ -70,7 +63,7 @@ func (c *consoleCmd) run(ctx context.Context, s *session) error {
 var errLeft = errors.New("left")
 
 // onTerminal puts the terminal into raw mode, in which each key goes to the guest.
-func (c *consoleCmd) onTerminal(ctx context.Context, s *session, console *qemu.Console) error {
+func (c *consoleCmd) onTerminal(ctx context.Context, s *session, console *launcher.ConsoleConn) error {
 	terminal, ok := s.stdin.(*os.File)
 	if !ok {
 		return errors.New("standard input is not a file")
@@ -111,7 +104,7 @@ func sendKeys(w io.Writer, in io.Reader) error {
 }
 
 // inPipe sends what there is, and prints what comes until QEMU has taken all of it.
-func (c *consoleCmd) inPipe(ctx context.Context, s *session, console *qemu.Console) error {
+func (c *consoleCmd) inPipe(ctx context.Context, s *session, console *launcher.ConsoleConn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	late := func() {

@@ -3,15 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/qemu"
-	"github.com/qlaunch/qlaunch/netsetup"
-	"github.com/qlaunch/qlaunch/vms"
 )
 
 type doctorCmd struct {
@@ -35,11 +31,14 @@ type finding struct {
 }
 
 func (c *doctorCmd) Run(ctx context.Context, s *session) error {
-	vm, err := s.patient(c.Name)
+	checked, err := launcher.Doctor(ctx, s.env, c.Name)
 	if err != nil {
 		return fmt.Errorf("doctor: %w", err)
 	}
-	findings := s.examine(ctx, vm, c.Name != "")
+	findings := make([]finding, len(checked))
+	for i, f := range checked {
+		findings[i] = finding{f.ID, f.Level.String(), f.Evidence, hintFor(f.Err)}
+	}
 	if c.Output == "json" {
 		err = printJSON(s.stdout, findings)
 	} else {
@@ -48,96 +47,10 @@ func (c *doctorCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(findings, func(f finding) bool { return f.Level == netsetup.Fail.String() }) {
+	if slices.ContainsFunc(checked, func(f launcher.Finding) bool { return f.Level == launcher.Fail }) {
 		return exitError(exitHost)
 	}
 	return nil
-}
-
-// patient is the VM whose needs are looked at: one that is defined, or one of an empty definition.
-func (s *session) patient(ref string) (vms.VM, error) {
-	if ref != "" {
-		return launcher.Load(s.env, ref)
-	}
-	const name = "default"
-	return vms.Parse(nil, s.env.Store.Env(name, s.env.Store.Path(name)))
-}
-
-// examine makes every check: those of ready, and those that it has no time for.
-func (s *session) examine(ctx context.Context, vm vms.VM, defined bool) []finding {
-	var findings []finding
-	if defined {
-		findings = append(findings, findingOf("clash", "no other definition has its name or its MACs", s.env.Store.Clash(vm), nil, false))
-	}
-	for _, f := range qemu.Examine(ctx, vm, s.env.Root, s.Command) {
-		findings = append(findings, findingOf(f.ID, f.Evidence, f.Err, f.Warning, f.Skipped))
-	}
-	pid := 0
-	if at, err := qemu.Locate(vm, s.env.QEMUs); err != nil {
-		findings = append(findings, findingOf("rundir", "", err, nil, false))
-	} else if process, err := qemu.Find(at); err == nil {
-		pid = process.PID
-		process.Close()
-		findings = append(findings, consoleFinding(vm))
-	}
-	var seen []string
-	for _, nic := range launcher.Bridged(vm) {
-		if slices.Contains(seen, nic.Bridge) {
-			continue
-		}
-		query := netsetup.CheckQuery{Bridge: nic.Bridge, Helper: vm.QEMU.Helper, Root: s.env.Root, Runs: s.Command}
-		if defined {
-			query.MACs, query.PID = launcher.MACsOn(vm, nic.Bridge), pid
-		}
-		findings = append(findings, networkFindings(netsetup.Examine(ctx, query), nic.Bridge, len(seen) == 0)...)
-		seen = append(seen, nic.Bridge)
-	}
-	return findings
-}
-
-// consoleFinding warns of a guest that is stuck. One that never uses its serial console may be well.
-func consoleFinding(vm vms.VM) finding {
-	stuck := qemu.ConsoleEnd(vm)
-	if errors.Is(stuck, qemu.ErrNoOutput) {
-		return findingOf("console", stuck.Error(), nil, nil, true)
-	}
-	return findingOf("console", "its last lines show no guest that is stuck", nil, stuck, false)
-}
-
-// networkFindings are those of a bridge's report. Of a second bridge, only what is about that bridge, with its name.
-func networkFindings(report netsetup.Report, bridge string, first bool) []finding {
-	var findings []finding
-	for _, r := range report.Results {
-		id := r.ID
-		if !first {
-			if !r.OfBridge {
-				continue
-			}
-			id += ":" + bridge
-		}
-		f := finding{ID: id, Level: r.Level.String(), Evidence: r.Evidence}
-		if r.Err != nil {
-			f.Evidence = r.Err.Error()
-			_, f.Cure = verdict(r.Err)
-		}
-		findings = append(findings, f)
-	}
-	return findings
-}
-
-func findingOf(id, evidence string, failed, warned error, skipped bool) finding {
-	f := finding{ID: id, Level: netsetup.OK.String(), Evidence: evidence}
-	switch {
-	case failed != nil:
-		f.Level, f.Evidence = netsetup.Fail.String(), failed.Error()
-		_, f.Cure = verdict(failed)
-	case warned != nil:
-		f.Level, f.Evidence = netsetup.Warn.String(), warned.Error()
-		_, f.Cure = verdict(warned)
-	case skipped:
-		f.Level = netsetup.Skipped.String()
-	}
-	return f
 }
 
 func (s *session) printFindings(findings []finding) error {

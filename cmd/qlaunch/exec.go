@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/qemu"
-	"github.com/qlaunch/qlaunch/qmp/agent"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -37,167 +35,38 @@ func (c *execCmd) run(ctx context.Context, s *session) error {
 	if len(words) == 0 {
 		return &usageError{errors.New("no program is named"), "exec"}
 	}
-	vm, process, err := launcher.CurrentRunning(s.env, c.Name)
+	r := launcher.ExecRequest{Name: c.Name, Program: words, Timeout: time.Duration(c.Timeout)}
+	if !s.inTerminal {
+		r.Input = s.pipedInput
+	}
+	exit, err := launcher.Exec(ctx, s.env, r)
 	if err != nil {
 		return err
-	}
-	defer process.Close()
-	ctx, done := process.Context(ctx)
-	defer done()
-	run := &execution{vm: vm, process: process, timeout: time.Duration(c.Timeout)}
-	exit, err := run.all(ctx, s, words)
-	if err != nil {
-		return run.failure(ctx, err)
 	}
 	return c.tell(s, exit)
 }
 
-// execution is a program in the guest.
-type execution struct {
-	vm      vms.VM
-	process *qemu.Process
-	timeout time.Duration // 0: none
-	pid     int64         // the guest's number for it; 0: it has not begun, as far as is known
-}
-
-// all runs a program from the start to its end.
-func (x *execution) all(ctx context.Context, s *session, words []string) (agent.Exit, error) {
-	if x.timeout > 0 {
-		limited, cancel := context.WithTimeoutCause(ctx, x.timeout, errTimeout)
-		defer cancel()
-		ctx = limited
-	}
-	if err := qemu.AgentListens(ctx, x.vm); err != nil {
-		return agent.Exit{}, err
-	}
-	input, err := pipedInput(ctx, s)
-	if err != nil {
-		return agent.Exit{}, err
-	}
-	a, err := x.open(ctx)
-	if err != nil {
-		return agent.Exit{}, err
-	}
-	program := agent.Program{Path: words[0], Args: words[1:], Input: input}
-	err = within(ctx, func(ctx context.Context) (err error) {
-		x.pid, err = a.Start(ctx, program)
-		return err
-	})
-	if err != nil {
-		return agent.Exit{}, errors.Join(err, a.Close())
-	}
-	return x.follow(ctx, a)
-}
-
-// errTimeout is the cause of the end that --timeout sets.
-var errTimeout = errors.New("the time is over")
-
-// How long the agent may take for one step, which can be one of many megabytes in a slow guest, and how the questions are spaced.
-const (
-	stepPatience = 2 * time.Minute
-	firstPause   = 10 * time.Millisecond
-	longPause    = 100 * time.Millisecond
-	lastPause    = time.Second
-)
-
-func within(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, stepPatience)
-	defer cancel()
-	return do(ctx)
-}
-
-func (x *execution) open(ctx context.Context) (a *qemu.Agent, err error) {
-	ctx, cancel := context.WithTimeout(ctx, launcher.AgentTimeout)
-	defer cancel()
-	return qemu.OpenAgent(ctx, x.vm)
-}
-
-// follow asks until the program has ended: the agent tells of that to nobody who
-// does not ask. While a long one runs the channel is left to other commands in between.
-func (x *execution) follow(ctx context.Context, a *qemu.Agent) (exit agent.Exit, err error) {
-	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
-		err = within(ctx, func(ctx context.Context) (err error) {
-			exit, err = a.Exit(ctx, x.pid)
-			return err
-		})
-		if err != nil || exit.Done || pause >= longPause {
-			err = errors.Join(err, a.Close())
-			a = nil
-		}
-		if err != nil || exit.Done {
-			return exit, err
-		}
-		if err := rest(ctx, pause); err != nil {
-			return exit, errors.Join(err, closed(a))
-		}
-		if a == nil {
-			if a, err = x.open(ctx); err != nil {
-				return exit, err
-			}
-		}
-	}
-}
-
-func closed(a *qemu.Agent) error {
-	if a == nil {
-		return nil
-	}
-	return a.Close()
-}
-
-// rest returns after a pause, or ctx's cause when that ends.
-func rest(ctx context.Context, pause time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(pause):
-		return nil
-	}
-}
-
-// failure is the error that the user sees of an execution that was not followed to its end. ctx is the one without the timeout.
-func (x *execution) failure(ctx context.Context, err error) error {
-	where := ""
-	if x.pid != 0 {
-		where = fmt.Sprintf("; the program goes on in the guest, pid %d", x.pid)
-	}
-	switch {
-	case errors.Is(context.Cause(ctx), qemu.ErrEnded), errors.Is(err, agent.ErrEnded) && launcher.Ended(ctx, x.process):
-		return qemu.Died(x.vm)
-	case ctx.Err() != nil:
-		return fmt.Errorf("%w%s", launcher.ErrInterrupted, where)
-	case errors.Is(err, errTimeout):
-		return launcher.TimeoutError(fmt.Sprintf("not done after %s%s", x.timeout, where))
-	case isA[*agent.Error](err) || where == "":
-		return err
-	}
-	return fmt.Errorf("%w%s", err, where)
-}
-
 // pipedInput is all of a standard input that is no terminal.
-func pipedInput(ctx context.Context, s *session) ([]byte, error) {
-	if s.inTerminal {
-		return nil, nil
-	}
+func (s *session) pipedInput(ctx context.Context) ([]byte, error) {
 	input, closeInput, err := newStoppable(ctx, s.stdin)
 	if err != nil {
 		return nil, err
 	}
 	defer closeInput()
-	data, err := io.ReadAll(io.LimitReader(input, agent.MaxInput+1))
+	data, err := io.ReadAll(io.LimitReader(input, launcher.MaxExecInput+1))
 	switch {
 	case errors.Is(err, errStopped):
 		return nil, context.Cause(ctx)
 	case err != nil:
 		return nil, fmt.Errorf("standard input: %w", err)
-	case len(data) > agent.MaxInput:
-		return nil, fmt.Errorf("standard input: more than %d MiB, which is all that goes through the agent", agent.MaxInput>>20)
+	case len(data) > launcher.MaxExecInput:
+		return nil, fmt.Errorf("standard input: more than %d MiB, which is all that goes through the agent", launcher.MaxExecInput>>20)
 	}
 	return data, nil
 }
 
 // tell prints what the program printed, and ends as it did.
-func (c *execCmd) tell(s *session, exit agent.Exit) error {
+func (c *execCmd) tell(s *session, exit launcher.ExecResult) error {
 	stderr := s.ownStderr // in a pipe it is what it is, as its output is
 	if s.errTerminal {
 		stderr = s.stderr

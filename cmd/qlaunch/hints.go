@@ -68,8 +68,8 @@ func commandCauses() []aCause {
 		{isA[*launcher.DeadlineError], exitDeadline, hintOf(lateHint)},
 		{isA[*launcher.AddressTakenError], exitBusy, hintOf(func(e *launcher.AddressTakenError) string { return "qlaunch ip " + e.Name + " --explain" })},
 		{isA[*launcher.MonitorError], exitFailed, hintOf(monitorHint)},
-		{isA[*noDisplayError], exitFailed, fixed(`type = "vnc" in the definition's [display] table gives it a display at its next start`)},
-		{isA[*noViewerError], exitFailed, hintOf((*noViewerError).hint)},
+		{isA[*launcher.NoDisplayError], exitFailed, fixed(`type = "vnc" in the definition's [display] table gives it a display at its next start`)},
+		{isA[*launcher.NoViewerError], exitFailed, hintOf(viewerHint)},
 		{is(qemu.ErrNotRunning), exitNotRunning, nil},
 		{isA[*launcher.RunsError], exitBusy, hintOf(func(e *launcher.RunsError) string { return "qlaunch down " + e.Name })},
 		{is(qemu.ErrBusy), exitBusy, nil},
@@ -540,4 +540,11 @@ func watchDHCP(e *netsetup.Error) string {
 func bridgedAccept(e *netsetup.Error) string {
 	bridge := shellLine([]string{e.Bridge})
 	return "sudo iptables -I FORWARD -i " + bridge + " -o " + bridge + " -j ACCEPT"
+}
+
+func viewerHint(e *launcher.NoViewerError) string {
+	if e.Display == vms.DisplaySpice {
+		return "sudo apt install virt-viewer"
+	}
+	return "sudo apt install tigervnc-viewer"
 }

@@ -3,12 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
-	"io/fs"
-	"os"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/qemu"
 )
 
 type logsCmd struct {
@@ -24,57 +20,9 @@ func (logsCmd) Help() string {
 func (logsCmd) Example() string { return "qlaunch logs guestvm -f" }
 
 func (c *logsCmd) Run(ctx context.Context, s *session) error {
-	return of("logs", c.Name, c.run(ctx, s))
-}
-
-func (c *logsCmd) run(ctx context.Context, s *session) error {
-	vm, err := launcher.Current(s.env, c.Name)
-	if err != nil {
-		return err
+	err := launcher.Logs(ctx, s.env, launcher.LogsRequest{Name: c.Name, QEMU: c.QEMU, Follow: c.Follow, Out: s.stdout})
+	if c.Follow && errors.Is(err, launcher.ErrInterrupted) {
+		return exitError(exitInterrupted) // the usual end, which needs no words
 	}
-	path := qemu.ConsoleLog(vm)
-	if c.QEMU {
-		path = qemu.MessageLog(vm)
-	}
-	f, err := openLog(path)
-	if err != nil {
-		return err
-	}
-	cut, err := qemu.SkipCut(f)
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if cut > 0 {
-		s.notice("%s: the first %d MiB are gone: a log that grows beyond 16 MiB keeps its last 8", vm.Name, cut>>20)
-	}
-	if c.Follow {
-		return follow(ctx, vm, &tail{path: path, file: f, out: s.stdout})
-	}
-	return errors.Join(copyLog(ctx, s.stdout, f), f.Close())
-}
-
-func openLog(path string) (*os.File, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("it was never started")
-	}
-	return f, err
-}
-
-// copyLog copies a log to its end, which a guest that never stops writing could
-// move on for ever, past what was cut from it, which may be going on meanwhile.
-func copyLog(ctx context.Context, w io.Writer, log *os.File) error {
-	for ctx.Err() == nil {
-		if _, err := qemu.SkipCut(log); err != nil {
-			return err
-		}
-		_, err := io.CopyN(w, log, 64<<10)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return launcher.ErrInterrupted
+	return of("logs", c.Name, err)
 }

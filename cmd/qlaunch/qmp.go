@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -35,15 +33,8 @@ func (c *qmpCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return &usageError{err, "qmp"}
 	}
-	vm, err := launcher.Current(s.env, c.Name)
-	if err != nil {
-		return err
-	}
-	var answer json.RawMessage
-	err = launcher.OnMonitor(ctx, vm, time.Duration(c.Timeout), func(ctx context.Context, m *qmp.Monitor) (err error) {
-		answer, err = execute(ctx, m, c.Command, arguments)
-		return err
-	})
+	answer, err := launcher.QMP(ctx, s.env, launcher.QMPRequest{
+		Name: c.Name, Command: c.Command, Arguments: arguments, Timeout: time.Duration(c.Timeout)})
 	if err != nil {
 		return err
 	}
@@ -62,25 +53,4 @@ func jsonObject(text string) (json.RawMessage, error) {
 		return object, nil
 	}
 	return nil, fmt.Errorf("%q: must be a JSON object", text)
-}
-
-// execute runs a command by its name and gives what it returns. What QEMU
-// refuses is a *qmp.Error, without the path of the socket around it.
-func execute(ctx context.Context, m *qmp.Monitor, command string, arguments json.RawMessage) (json.RawMessage, error) {
-	request, err := json.Marshal(struct {
-		Execute   string          `json:"execute"`
-		Arguments json.RawMessage `json:"arguments,omitzero"`
-	}{command, arguments})
-	if err != nil {
-		return nil, err
-	}
-	reply, err := m.With(ctx).Run(request)
-	if refused, ok := errors.AsType[*qmp.Error](err); ok {
-		return nil, refused
-	}
-	if err != nil {
-		return nil, err
-	}
-	var answer struct{ Return json.RawMessage }
-	return answer.Return, json.Unmarshal(reply, &answer)
 }

@@ -1,4 +1,4 @@
-package main
+package launcher
 
 import (
 	"context"
@@ -11,13 +11,68 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/qlaunch/qlaunch/launcher"
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// follow prints a log of a VM until the VM has stopped and all is printed. A
-// user's Ctrl-C is how it mostly ends, and needs no words. It closes the tail's file.
+// LogsRequest asks for a log of a VM.
+type LogsRequest struct {
+	Name   string
+	QEMU   bool      // QEMU's own messages in place of the guest's console
+	Follow bool      // go on with what is written from now on, until the VM has stopped
+	Out    io.Writer // where the log goes, as it is: a guest can write anything into it
+}
+
+// Logs copies a log of a VM since its last start. A notice says when its beginning was cut off. The error is
+// ErrInterrupted when ctx ends first.
+func Logs(ctx context.Context, e *Env, r LogsRequest) error {
+	vm, err := current(e, r.Name)
+	if err != nil {
+		return err
+	}
+	path := qemu.ConsoleLog(vm)
+	if r.QEMU {
+		path = qemu.MessageLog(vm)
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("it was never started")
+	}
+	if err != nil {
+		return err
+	}
+	cut, err := qemu.SkipCut(f)
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if cut > 0 {
+		e.notice("%s: the first %d MiB are gone: a log that grows beyond 16 MiB keeps its last 8", vm.Name, cut>>20)
+	}
+	if r.Follow {
+		return follow(ctx, vm, &tail{path: path, file: f, out: r.Out})
+	}
+	return errors.Join(copyLog(ctx, r.Out, f), f.Close())
+}
+
+// copyLog copies a log to its end. A guest that never stops writing could move that on for ever, so ctx is looked at in
+// between; so is what is cut off meanwhile.
+func copyLog(ctx context.Context, w io.Writer, log *os.File) error {
+	for ctx.Err() == nil {
+		if _, err := qemu.SkipCut(log); err != nil {
+			return err
+		}
+		_, err := io.CopyN(w, log, 64<<10)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return ErrInterrupted
+}
+
+// follow copies a log of a VM until the VM has stopped and everything is copied. It closes the tail's file.
 func follow(ctx context.Context, vm vms.VM, t *tail) error {
 	defer func() { _ = t.file.Close() }()
 	// The directory is watched, not the file: a start puts a new file in its place.
@@ -33,7 +88,7 @@ func follow(ctx context.Context, vm vms.VM, t *tail) error {
 		err := t.run(ctx, vm, watch)
 		switch {
 		case ctx.Err() != nil:
-			return exitError(exitInterrupted)
+			return ErrInterrupted
 		case errors.Is(err, qemu.ErrNotRunning):
 			return t.print(ctx)
 		case err != nil:
@@ -42,14 +97,14 @@ func follow(ctx context.Context, vm vms.VM, t *tail) error {
 	}
 }
 
-// tail is a log that is printed as it grows.
+// tail is a log that is copied as it grows.
 type tail struct {
 	path string
 	file *os.File
 	out  io.Writer
 }
 
-// run prints until the QEMU that runs now has ended; it may have been started anew by then.
+// run copies until the QEMU that runs now has ended; it may have been started anew by then.
 func (t *tail) run(ctx context.Context, vm vms.VM, watch *fsnotify.Watcher) error {
 	process, err := qemu.Find(vm)
 	if err != nil {
@@ -59,7 +114,7 @@ func (t *tail) run(ctx context.Context, vm vms.VM, watch *fsnotify.Watcher) erro
 	ctx, done := process.Context(ctx)
 	defer done()
 	for {
-		if err := t.print(ctx); err != nil && !errors.Is(err, launcher.ErrInterrupted) {
+		if err := t.print(ctx); err != nil && !errors.Is(err, ErrInterrupted) {
 			return err
 		}
 		if err := qemu.TrimLogs(vm); err != nil { // nobody else may look for days
@@ -80,7 +135,7 @@ func (t *tail) run(ctx context.Context, vm vms.VM, watch *fsnotify.Watcher) erro
 	}
 }
 
-// print prints what has been written since, in this file and in one that has taken its place.
+// print copies what has been written since, in this file and in one that has taken its place.
 func (t *tail) print(ctx context.Context) error {
 	for {
 		if err := t.rewind(); err != nil {

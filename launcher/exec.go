@@ -1,0 +1,163 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/qmp/agent"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// ExecRequest asks for a program to be run in a guest.
+type ExecRequest struct {
+	Name    string
+	Program []string      // the program, and its arguments: no shell reads them
+	Timeout time.Duration // how long it may take; 0 is as long as it likes
+	// Input gives the program's standard input, at most MaxExecInput bytes; it is called when the guest's agent
+	// listens. nil is no input. Where ctx ends it, its error is ctx's cause.
+	Input func(ctx context.Context) ([]byte, error)
+}
+
+// ExecResult is how a program ended, and what it wrote.
+type ExecResult = agent.Exit
+
+// MaxExecInput is the number of bytes that go through a guest's agent at most.
+const MaxExecInput = agent.MaxInput
+
+// Exec runs a program in a guest through its agent (qemu-guest-agent), as the agent's user. It needs no network. What
+// the program writes comes when it has ended: the agent keeps the first 16 MiB of each stream.
+//
+// The error is a [TimeoutError] or ErrInterrupted for a program that goes on in the guest, and says so.
+func Exec(ctx context.Context, e *Env, r ExecRequest) (ExecResult, error) {
+	vm, process, err := currentRunning(e, r.Name)
+	if err != nil {
+		return ExecResult{}, err
+	}
+	defer process.Close()
+	ctx, done := process.Context(ctx)
+	defer done()
+	x := &execution{vm: vm, process: process, timeout: r.Timeout}
+	exit, err := x.run(ctx, r)
+	if err != nil {
+		return ExecResult{}, x.failure(ctx, err)
+	}
+	return exit, nil
+}
+
+// execution is a program in a guest.
+type execution struct {
+	vm      vms.VM
+	process *qemu.Process
+	timeout time.Duration // 0: none
+	pid     int64         // the guest's number for it; 0: it has not begun, as far as is known
+}
+
+// run runs a program from its start to its end.
+func (x *execution) run(ctx context.Context, r ExecRequest) (agent.Exit, error) {
+	if x.timeout > 0 {
+		limited, cancel := context.WithTimeoutCause(ctx, x.timeout, errExecTimeout)
+		defer cancel()
+		ctx = limited
+	}
+	if err := qemu.AgentListens(ctx, x.vm); err != nil {
+		return agent.Exit{}, err
+	}
+	var input []byte
+	if r.Input != nil {
+		var err error
+		if input, err = r.Input(ctx); err != nil {
+			return agent.Exit{}, err
+		}
+	}
+	a, err := x.open(ctx)
+	if err != nil {
+		return agent.Exit{}, err
+	}
+	program := agent.Program{Path: r.Program[0], Args: r.Program[1:], Input: input}
+	err = inOneStep(ctx, func(ctx context.Context) (err error) {
+		x.pid, err = a.Start(ctx, program)
+		return err
+	})
+	if err != nil {
+		return agent.Exit{}, errors.Join(err, a.Close())
+	}
+	return x.follow(ctx, a)
+}
+
+// errExecTimeout is the cause of the end that the request's timeout sets.
+var errExecTimeout = errors.New("the time is over")
+
+// How long the agent may take for one step, which can be one of many megabytes in a slow guest, and the pauses
+// between the questions whether a program has ended.
+const (
+	execStep   = 2 * time.Minute
+	firstPause = 10 * time.Millisecond
+	longPause  = 100 * time.Millisecond
+	lastPause  = time.Second
+)
+
+func inOneStep(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, execStep)
+	defer cancel()
+	return do(ctx)
+}
+
+func (x *execution) open(ctx context.Context) (a *qemu.Agent, err error) {
+	ctx, cancel := context.WithTimeout(ctx, agentTimeout)
+	defer cancel()
+	return qemu.OpenAgent(ctx, x.vm)
+}
+
+// follow asks until the program has ended: the agent has no event for that. While a long one runs, other commands get
+// the channel in between.
+func (x *execution) follow(ctx context.Context, a *qemu.Agent) (exit agent.Exit, err error) {
+	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
+		err = inOneStep(ctx, func(ctx context.Context) (err error) {
+			exit, err = a.Exit(ctx, x.pid)
+			return err
+		})
+		if err != nil || exit.Done || pause >= longPause {
+			err = errors.Join(err, a.Close())
+			a = nil
+		}
+		if err != nil || exit.Done {
+			return exit, err
+		}
+		select {
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+			if a != nil {
+				err = errors.Join(err, a.Close())
+			}
+			return exit, err
+		case <-time.After(pause):
+		}
+		if a == nil {
+			if a, err = x.open(ctx); err != nil {
+				return exit, err
+			}
+		}
+	}
+}
+
+// failure is the error of an execution that was not followed to its end. ctx is the one without the timeout.
+func (x *execution) failure(ctx context.Context, err error) error {
+	where := ""
+	if x.pid != 0 {
+		where = fmt.Sprintf("; the program goes on in the guest, pid %d", x.pid)
+	}
+	switch {
+	case errors.Is(context.Cause(ctx), qemu.ErrEnded), errors.Is(err, agent.ErrEnded) && ended(ctx, x.process):
+		return qemu.Died(x.vm)
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w%s", ErrInterrupted, where)
+	case errors.Is(err, errExecTimeout):
+		return TimeoutError(fmt.Sprintf("not done after %s%s", x.timeout, where))
+	case isA[*agent.Error](err) || where == "":
+		return err
+	}
+	return fmt.Errorf("%w%s", err, where)
+}
