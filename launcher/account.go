@@ -15,8 +15,8 @@ import (
 // accountDeadline is how long a directory service may take to say who a user is.
 const accountDeadline = 10 * time.Second
 
-// findAccount is a user's entry of passwd(5): in the file, or, for users of LDAP, systemd-homed and their kin, as
-// getent(1) has it from the services of nsswitch.conf(5), which a static program cannot ask itself.
+// findAccount gives a user's entry of passwd(5): from the file, or, for users of LDAP, systemd-homed and the like,
+// from getent(1), which asks the services of nsswitch.conf(5). A static program cannot ask them itself.
 func findAccount(ctx context.Context, uid int) (*user.User, error) {
 	if who, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return who, nil
@@ -39,10 +39,10 @@ func parseAccount(line string) (*user.User, error) {
 	return &user.User{Username: fields[0], Uid: fields[2], Gid: fields[3], Name: fields[4], HomeDir: fields[5]}, nil
 }
 
-// HomeDir gives the home directory of a user: home, which is $HOME, or, where that is not set or no absolute path, as
+// findHome gives the home directory of a user: home, which is $HOME, or, where that is not set or no absolute path, as
 // in the environment of a cron job or a unit, the one of the passwd entry, which is the one that ssh takes. It is
 // empty where neither names one.
-func HomeDir(ctx context.Context, home string, uid int) string {
+func findHome(ctx context.Context, home string, uid int) string {
 	if filepath.IsAbs(home) {
 		return home
 	}

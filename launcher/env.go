@@ -1,33 +1,59 @@
 // Package launcher starts, finds, watches and ends virtual machines: each command of qlaunch that is about a VM is a
 // function here, which takes a request and returns a result.
 //
-// A VM is a process of QEMU, and nothing else stands for it: what is known of a VM is asked of the kernel, of QEMU and
-// of the DHCP server's leases when a function is called. So any number of programs can use this package at the same
-// time, and none of them has to stay.
+// A VM that runs is a process of QEMU, and there is no daemon beside it: each function asks the kernel, QEMU and the
+// DHCP server's leases about the VM when it is called. So any number of programs can use this package at the same
+// time, and none of them has to keep running.
 //
-// The package writes to no terminal. What a user should be told beside a result goes to the [Observer] of the [Env];
-// errors with a cure of their own are types, so that a caller can say what that is.
+// The package writes to no terminal. What a user should be told besides a result goes to the [Observer] of the [Env].
+// An error that has a cure of its own is a type, so that a caller can name the cure.
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"strings"
 
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// Env is what the package knows of its caller. The zero value of each field but Store and QEMUs has a meaning.
+// Env is what the package knows of its caller. [ForUser] makes one.
 type Env struct {
 	Store      vms.Store                   // the definitions, and where the files of a VM lie
 	Root       string                      // where the host's files are looked for: "/" but in tests
 	Users      string                      // the directory in which logind makes the users' runtime directories
 	Environ    []string                    // the environment of the programs that are run
 	Executable string                      // the path of qlaunch, which ssh and systemd call; may be empty
-	QEMUs      func() ([]qemu.QEMU, error) // the QEMUs of this user: qemu.QEMUs, or what that returned a moment ago
+	QEMUs      func() ([]qemu.QEMU, error) // the QEMUs of this user that run
 	Observer   Observer                    // nil: nobody
+}
+
+// ForUser completes an Env for the user of this process. It finds the user's directories, as the XDG base directory
+// specification has them, by the variables of e.Environ, and replaces e.Store; the zero Root, Users and QEMUs become
+// those of this host.
+func ForUser(ctx context.Context, e Env) *Env {
+	e.Root, e.Users = cmp.Or(e.Root, "/"), cmp.Or(e.Users, "/run/user")
+	if e.QEMUs == nil {
+		e.QEMUs = qemu.QEMUs
+	}
+	uid := os.Getuid()
+	// Without a home directory, ~/ and the defaults below it are refused where they are used.
+	home := findHome(ctx, e.getenv("HOME"), uid)
+	dirs := vms.FindDirs(vms.Surroundings{Getenv: e.getenv, Home: home, UID: uid, Tmp: os.TempDir(), Users: e.Users})
+	machineID, _ := os.ReadFile("/etc/machine-id") // without one, MACs are stable all the same
+	e.Store = vms.Store{
+		Dirs:      dirs,
+		Home:      home,
+		Arch:      map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH],
+		MachineID: strings.TrimSpace(string(machineID)),
+		UID:       uid,
+	}
+	return &e
 }
 
 // Observer is told what happens while a function works. Its methods can be called by several goroutines at once.

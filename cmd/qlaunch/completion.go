@@ -39,8 +39,8 @@ func (c *completionCmd) Run(s *session) error {
 	return err
 }
 
-// completeCmd is what the scripts call: the words typed so far after qlaunch,
-// the one under the cursor last, which may be empty.
+// completeCmd is what the scripts call: the words typed so far after qlaunch, the one under the cursor last, which
+// may be empty.
 type completeCmd struct {
 	Words []string `arg:"" optional:"" passthrough:""`
 }
@@ -57,7 +57,7 @@ func (c *completeCmd) Run(s *session, parser *kong.Kong) error {
 	// bash takes --wait=ip apart, into three words.
 	before = slices.DeleteFunc(before, func(word string) bool { return word == "=" })
 	typed = strings.TrimPrefix(typed, "=")
-	for _, word := range s.candidates(parser.Model.Node, before, typed) {
+	for _, word := range candidates(s.env, parser.Model.Node, before, typed) {
 		if strings.HasPrefix(word, typed) {
 			fmt.Fprintln(s.stdout, word)
 		}
@@ -66,7 +66,7 @@ func (c *completeCmd) Run(s *session, parser *kong.Kong) error {
 }
 
 // candidates are the words that may come after others.
-func (s *session) candidates(root *kong.Node, before []string, typed string) []string {
+func candidates(e *launcher.Env, root *kong.Node, before []string, typed string) []string {
 	if len(before) > 0 {
 		if values := flagValues(root, before); values != nil {
 			return values
@@ -81,11 +81,12 @@ func (s *session) candidates(root *kong.Node, before []string, typed string) []s
 	case len(command.Children) > 0:
 		return commandNames(command)
 	default:
-		return s.arguments(command)
+		return arguments(e, command)
 	}
 }
 
-// commandIn is the command among the words, by its name or an alias; of a group, the command that follows, or the group.
+// commandIn is the command among the words, by its name or an alias; of a group, the command that follows, or the
+// group.
 func commandIn(root *kong.Node, words []string) *kong.Node {
 	for i, word := range words {
 		for _, child := range root.Children {
@@ -135,7 +136,7 @@ func flagValues(root *kong.Node, before []string) []string {
 }
 
 // arguments are the words that a command takes: VMs, or one of a few.
-func (s *session) arguments(command *kong.Node) []string {
+func arguments(e *launcher.Env, command *kong.Node) []string {
 	if len(command.Positional) == 0 {
 		return nil
 	}
@@ -144,7 +145,7 @@ func (s *session) arguments(command *kong.Node) []string {
 	case argument.Enum != "":
 		return strings.Split(argument.Enum, ",")
 	case argument.Tag.Has("vm"):
-		names, err := launcher.Names(s.env)
+		names, err := launcher.Names(e)
 		if err != nil {
 			return nil // a completion has nobody to tell
 		}

@@ -42,7 +42,7 @@ func (c *doctorCmd) Run(ctx context.Context, s *session) error {
 	if c.Output == "json" {
 		err = printJSON(s.stdout, findings)
 	} else {
-		err = s.printFindings(findings)
+		err = printFindings(s, findings)
 	}
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (c *doctorCmd) Run(ctx context.Context, s *session) error {
 	return nil
 }
 
-func (s *session) printFindings(findings []finding) error {
+func printFindings(s *session, findings []finding) error {
 	w, level := s.stdout, func(word string) string { return word }
 	if s.wantsColours() {
 		w, level = s.ownStdout, coloured // the session's output takes colours for what a guest could have written

@@ -1,20 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -32,27 +28,30 @@ func (editCmd) Example() string { return "qlaunch edit guestvm" }
 
 // Run leaves no text behind without saying where it is.
 func (c *editCmd) Run(ctx context.Context, s *session) error {
-	e, err := s.newEdit(c.Name)
+	draft, err := launcher.Edit(s.env, c.Name)
 	if err != nil {
 		return fmt.Errorf("edit %s: %w", c.Name, err)
 	}
 	for {
-		err := e.round(ctx)
+		err := s.openEditor(ctx, draft.Path)
+		if err == nil {
+			err = draft.Apply()
+		}
 		if err == nil {
 			return nil
 		}
-		if e.discarded() {
+		if draft.Discard() {
 			return fmt.Errorf("edit %s: %w", c.Name, err)
 		}
 		if !isA[vms.Errors](err) {
 			err = fmt.Errorf("edit %s: %w", c.Name, err)
 		}
 		code := s.report(err)
-		again, interrupted := e.again(ctx, err)
+		again, interrupted := s.editAgain(ctx, err)
 		if again {
 			continue
 		}
-		s.notice("your text is in %s", e.draft)
+		s.notice("your text is in %s", draft.Path)
 		if interrupted != nil {
 			return fmt.Errorf("edit %s: %w", c.Name, interrupted)
 		}
@@ -60,160 +59,46 @@ func (c *editCmd) Run(ctx context.Context, s *session) error {
 	}
 }
 
-// edit is a definition that is being edited, in a copy beside it.
-type edit struct {
-	s      *session
-	name   string
-	file   string // the definition, as it is named
-	target string // the file that holds it, behind links
-	before []byte
-	draft  string
-}
-
-func (s *session) newEdit(ref string) (*edit, error) {
-	name, file, err := s.env.Store.Locate(ref)
-	if err != nil {
-		return nil, &launcher.DefinitionError{Err: err}
-	}
-	e := &edit{s: s, name: name, file: file}
-	e.target, err = filepath.EvalSymlinks(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &launcher.NoVMError{Ref: ref, File: file}
-	}
-	if err != nil {
-		return nil, err
-	}
-	if e.before, err = vms.ReadFile(e.target); err != nil {
-		return nil, &launcher.DefinitionError{Err: err}
-	}
-	// No VM has a name like this one, and an editor sees what it is.
-	f, err := os.CreateTemp(filepath.Dir(e.target), "."+name+".edit-*.toml")
-	if err != nil {
-		return nil, err
-	}
-	e.draft = f.Name()
-	_, err = f.Write(e.before)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(e.draft))
-	}
-	return e, nil
-}
-
-// round lets the user edit once. Without an error all is done, and the draft gone.
-func (e *edit) round(ctx context.Context) error {
-	if err := e.openEditor(ctx); err != nil {
-		return err
-	}
-	text, err := vms.ReadFile(e.draft)
-	if err != nil {
-		return err
-	}
-	if bytes.Equal(text, e.before) {
-		e.s.notice("%s: unchanged", e.name)
-		return os.Remove(e.draft)
-	}
-	vm, err := e.parse(text)
-	if err != nil {
-		return err
-	}
-	if err := e.save(); err != nil {
-		return err
-	}
-	if at, err := qemu.Locate(vm, e.s.env.QEMUs); err == nil && qemu.IsRunning(at) {
-		e.s.notice("%s: applies at the next start", e.name)
-	}
-	return nil
-}
-
 // openEditor runs the editor. A Ctrl-C in it is the editor's, however often: it does not end the editing.
-func (e *edit) openEditor(ctx context.Context) error {
-	argv, name, err := e.s.editor()
+func (s *session) openEditor(ctx context.Context, file string) error {
+	argv, name, err := findEditor(s.env.Environ)
 	if err != nil {
 		return err
 	}
-	argv = append(argv, e.draft)
-	e.s.Command(argv)
+	argv = append(argv, file)
+	s.Command(argv)
 	ctrlC := make(chan os.Signal, 1)
 	signal.Notify(ctrlC, os.Interrupt)
 	defer signal.Stop(ctrlC)
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = e.s.stdin, e.s.ownStdout, e.s.ownStderr, e.s.env.Environ
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = s.stdin, s.ownStdout, s.ownStderr, s.env.Environ
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
 
-// parse checks a text as the definition that it is to become. Its mistakes are
-// named with their places in the draft, which is where the text is.
-func (e *edit) parse(text []byte) (vms.VM, error) {
-	vm, err := vms.Parse(text, e.s.env.Store.Env(e.name, e.file))
-	if mistakes, ok := errors.AsType[vms.Errors](err); ok {
-		mistakes = slices.Clone(mistakes)
-		for i := range mistakes {
-			mistakes[i].File = e.draft
-		}
-		return vm, mistakes
-	}
-	if err == nil {
-		err = e.s.env.Store.Clash(vm)
-	}
-	return vm, err
-}
-
-// save puts the draft in the definition's place, whole or not at all, with the mode that this had.
-func (e *edit) save() error {
-	now, err := vms.ReadFile(e.target)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(now, e.before) {
-		return fmt.Errorf("%s has been changed by somebody else meanwhile", e.target)
-	}
-	info, err := os.Stat(e.target)
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(e.draft)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(f.Chmod(info.Mode().Perm()), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(e.draft, e.target)
-}
-
-// discarded removes the draft when there is nothing in it to be lost.
-func (e *edit) discarded() bool {
-	text, err := vms.ReadFile(e.draft)
-	if err == nil && bytes.Equal(text, e.before) {
-		err = os.Remove(e.draft)
-		return err == nil
-	}
-	return errors.Is(err, fs.ErrNotExist)
-}
-
-// again asks whether to go back to a text with mistakes in it.
-func (e *edit) again(ctx context.Context, why error) (bool, error) {
+// editAgain asks whether to go back to a text with mistakes in it.
+func (s *session) editAgain(ctx context.Context, why error) (bool, error) {
 	mistaken := isA[vms.Errors](why) || isA[*vms.ClashError](why)
-	if !mistaken || !e.s.inTerminal {
+	if !mistaken || !s.inTerminal {
 		return false, nil
 	}
 	// A Ctrl-C in the editor was the editor's, this one is ours.
 	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), os.Interrupt)
 	defer stop()
-	fmt.Fprint(e.s.stderr, "qlaunch: edit again? [Y/n] ")
-	answer, err := e.s.answer(ctx)
+	fmt.Fprint(s.stderr, "qlaunch: edit again? [Y/n] ")
+	answer, err := s.answer(ctx)
 	return err == nil && !slices.Contains([]string{"n", "no", noAnswer}, answer), err
 }
 
-// editor is the user's editor as a command line to which the file is added, with the name by which errors are told. What
-// $VISUAL or $EDITOR says is a shell's word list, as to git and crontab: quotes and variables in it mean what they mean
-// there. Plain words need no shell, and a value that is the path of a program is that program, blanks and all.
-func (s *session) editor() (argv []string, name string, err error) {
+// findEditor gives the user's editor as a command line to which the file is added, with the name by which errors are
+// told. What $VISUAL or $EDITOR says is a shell's word list, as to git and crontab: quotes and variables in it mean
+// what they mean there. Plain words need no shell, and a value that is the path of a program is that program, blanks
+// and all.
+func findEditor(environ []string) (argv []string, name string, err error) {
 	for _, variable := range []string{"VISUAL", "EDITOR"} {
-		value := s.getenv(variable)
+		value := getenv(environ, variable)
 		if _, err := exec.LookPath(value); err == nil {
 			return []string{value}, value, nil
 		}
@@ -235,9 +120,9 @@ func (s *session) editor() (argv []string, name string, err error) {
 	return nil, "", errors.New("no editor: neither $VISUAL nor $EDITOR is set, and there is no vi and no nano")
 }
 
-// getenv is a variable of the environment that the user started this program with.
-func (s *session) getenv(name string) string {
-	for _, variable := range s.env.Environ {
+// getenv gives a variable of an environment, and "" where it is not set.
+func getenv(environ []string, name string) string {
+	for _, variable := range environ {
 		if value, ok := strings.CutPrefix(variable, name+"="); ok {
 			return value
 		}

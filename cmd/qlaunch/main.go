@@ -1,6 +1,5 @@
-// Command qlaunch launches virtual machines on a bridge, without libvirt, a
-// daemon or root: it reads a VM's TOML file, gets a tap from QEMU's bridge
-// helper, starts QEMU, and tells the guest's address.
+// Command qlaunch launches virtual machines on a bridge, without libvirt, a daemon or root: it reads a VM's TOML
+// file, gets a tap from QEMU's bridge helper, starts QEMU, and tells the guest's address.
 package main
 
 import (
@@ -8,9 +7,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 
@@ -18,8 +15,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/qemu"
-	"github.com/qlaunch/qlaunch/vms"
 )
 
 // main is the only place that touches the process's surroundings.
@@ -30,8 +25,8 @@ func program(users string) {
 	began := time.Now()
 	// A command lives for milliseconds, and is done before a heap of 16 MiB is worth its first collection.
 	debug.SetGCPercent(400)
-	// QEMU outlives its caller: what that left open, a lock or a pipe that
-	// somebody waits for the end of, is not for QEMU to hold (close_range(2), Linux 5.11).
+	// QEMU outlives its caller: what that left open, a lock or a pipe that somebody waits for the end of, is not for
+	// QEMU to hold (close_range(2), Linux 5.11).
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	signalled, stop := signal.NotifyContext(context.Background(), ends()...)
 	defer stop()
@@ -49,35 +44,16 @@ func program(users string) {
 		exit:        os.Exit,
 		began:       began,
 	}
-	s.env = &launcher.Env{
-		Store:      store(ctx, users),
-		Root:       "/",
-		Users:      users,
-		Environ:    os.Environ(),
-		Executable: executable,
-		QEMUs:      qemu.QEMUs,
-		Observer:   s,
-	}
+	s.env = launcher.ForUser(ctx, launcher.Env{
+		Users: users, Environ: os.Environ(), Executable: executable, Observer: s})
 	os.Exit(s.main(ctx, os.Args[1:]))
 }
 
-// ends are the signals that end a command. A Ctrl-C that was to be ignored from
-// the start is not for us: sftp's own, which ends a transfer, reaches its ProxyCommand too.
+// ends are the signals that end a command. A Ctrl-C that was to be ignored from the start is not for us: sftp's own,
+// which ends a transfer, reaches its ProxyCommand too.
 func ends() []os.Signal {
 	if signal.Ignored(os.Interrupt) {
 		return []os.Signal{syscall.SIGTERM}
 	}
 	return []os.Signal{os.Interrupt, syscall.SIGTERM}
-}
-
-func store(ctx context.Context, users string) vms.Store {
-	home := launcher.HomeDir(ctx, os.Getenv("HOME"), os.Getuid()) // without one, ~/ and the defaults below it are refused where they are used
-	machineID, _ := os.ReadFile("/etc/machine-id")                // without one, MACs are stable all the same
-	return vms.Store{
-		Dirs:      vms.FindDirs(vms.Surroundings{Getenv: os.Getenv, Home: home, UID: os.Getuid(), Tmp: os.TempDir(), Users: users}),
-		Home:      home,
-		Arch:      map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH],
-		MachineID: strings.TrimSpace(string(machineID)),
-		UID:       os.Getuid(),
-	}
 }

@@ -19,17 +19,18 @@ func (netReattachCmd) Help() string {
 func (netReattachCmd) Example() string { return "qlaunch net reattach --bridge=qlbr0" }
 
 func (c *netReattachCmd) Run(ctx context.Context, s *session) error {
-	if err := s.reattach(ctx, c.Bridge); err != nil {
+	if err := reattach(ctx, s, c.Bridge); err != nil {
 		return fmt.Errorf("net reattach: %w", orInterrupted(err))
 	}
 	return nil
 }
 
 // reattach says which VMs are on the bridge again.
-func (s *session) reattach(ctx context.Context, bridge string) error {
+func reattach(ctx context.Context, s *session, bridge string) error {
 	back, err := host.Reattach(ctx, bridge)
 	for _, g := range back {
-		fmt.Fprintln(s.stdout, clean(fmt.Sprintf("%s of %s, pid %d of %s, is a port of %s again", g.Tap, g.Name, g.PID, g.User, bridge)))
+		fmt.Fprintln(s.stdout, clean(fmt.Sprintf("%s of %s, pid %d of %s, is a port of %s again",
+			g.Tap, g.Name, g.PID, g.User, bridge)))
 	}
 	return err
 }

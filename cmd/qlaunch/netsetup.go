@@ -37,9 +37,9 @@ func (c *netSetupCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	if c.DryRun {
-		err = s.showPlan(ctx, ask)
+		err = showPlan(ctx, s, ask)
 	} else {
-		err = s.setUpHost(ctx, ask)
+		err = setUpHost(ctx, s, ask)
 	}
 	if err != nil {
 		return fmt.Errorf("net setup: %w", orInterrupted(err))
@@ -48,7 +48,8 @@ func (c *netSetupCmd) Run(ctx context.Context, s *session) error {
 }
 
 func (c *netSetupCmd) request() (netsetup.Request, error) {
-	ask := netsetup.Request{Bridge: c.Bridge, Users: once(c.User), Isolate: c.Isolate, HostAccess: c.HostAccess, Inbound: c.Inbound}
+	ask := netsetup.Request{Bridge: c.Bridge, Users: once(c.User),
+		Isolate: c.Isolate, HostAccess: c.HostAccess, Inbound: c.Inbound}
 	if len(c.Name) > 0 {
 		ask.Names = []netsetup.Name{}
 	}
@@ -58,7 +59,8 @@ func (c *netSetupCmd) request() (netsetup.Request, error) {
 		case ok:
 			ask.Names = append(ask.Names, netsetup.Name{Name: guest, MAC: strings.ToLower(mac)})
 		case name != "none" || len(c.Name) > 1:
-			return ask, &usageError{fmt.Errorf("--name %q: must be a name and a MAC, as in web=52:54:00:53:52:b1", name), "net setup"}
+			err := fmt.Errorf("--name %q: must be a name and a MAC, as in web=52:54:00:53:52:b1", name)
+			return ask, &usageError{err, "net setup"}
 		}
 	}
 	if c.Subnet == "" {
@@ -66,20 +68,21 @@ func (c *netSetupCmd) request() (netsetup.Request, error) {
 	}
 	var err error
 	if ask.Subnet, err = netip.ParsePrefix(c.Subnet); err != nil {
-		return ask, &usageError{fmt.Errorf("--subnet %q: must be an address and a length, as in 192.168.123.0/24", c.Subnet), "net setup"}
+		err := fmt.Errorf("--subnet %q: must be an address and a length, as in 192.168.123.0/24", c.Subnet)
+		return ask, &usageError{err, "net setup"}
 	}
 	return ask, nil
 }
 
 // showPlan prints all that setup would do, in full.
-func (s *session) showPlan(ctx context.Context, ask netsetup.Request) error {
+func showPlan(ctx context.Context, s *session, ask netsetup.Request) error {
 	want, have, err := host.Prepare(ctx, ask)
 	if err != nil {
 		return err
 	}
 	steps := netsetup.Plan(want, have)
 	if len(steps) == 0 {
-		s.sayDone(want)
+		sayDone(s.stdout, want)
 		return nil
 	}
 	var b bytes.Buffer
@@ -103,12 +106,12 @@ func indent(w io.Writer, text string) {
 	}
 }
 
-func (s *session) sayDone(want netsetup.Want) {
-	fmt.Fprintf(s.stdout, "nothing to do: %s is set up\n", want.Bridge)
+func sayDone(w io.Writer, want netsetup.Want) {
+	fmt.Fprintf(w, "nothing to do: %s is set up\n", want.Bridge)
 }
 
 // setUpHost shows the plan in short, does it, and tries it as a user would.
-func (s *session) setUpHost(ctx context.Context, ask netsetup.Request) error {
+func setUpHost(ctx context.Context, s *session, ask netsetup.Request) error {
 	var want netsetup.Want
 	var steps []netsetup.Step
 	err := host.Setup(ctx, ask, func(settled netsetup.Want, plan []netsetup.Step) {
@@ -125,38 +128,41 @@ func (s *session) setUpHost(ctx context.Context, ask netsetup.Request) error {
 		return fmt.Errorf("all of it is done, and yet: %w", err)
 	}
 	if len(steps) == 0 {
-		s.sayDone(want)
+		sayDone(s.stdout, want)
 	} else {
-		s.sayReady(want)
-		s.sayLeft(steps)
+		sayReady(s.stdout, want)
+		sayLeft(s, steps)
 	}
 	for _, group := range others {
-		s.notice("the bridge helper or its ACL is for the group %s, and stays so: who uses the bridge must be in that too", group)
+		s.notice("the bridge helper or its ACL is for the group %s, and stays so: "+
+			"who uses the bridge must be in that too", group)
 	}
-	if err := s.reattach(ctx, want.Bridge); err != nil {
+	if err := reattach(ctx, s, want.Bridge); err != nil {
 		s.notice("%v", err)
 	}
 	return nil
 }
 
-func (s *session) sayReady(want netsetup.Want) {
+func sayReady(w io.Writer, want netsetup.Want) {
 	if want.Own {
-		fmt.Fprintf(s.stdout, "%s is ready, %s: the group %s may use it\n", want.Bridge, want.Subnet, netsetup.Group)
+		fmt.Fprintf(w, "%s is ready, %s: the group %s may use it\n", want.Bridge, want.Subnet, netsetup.Group)
 		return
 	}
-	fmt.Fprintf(s.stdout, "%s is ready: the group %s may use it\n", want.Bridge, netsetup.Group)
+	fmt.Fprintf(w, "%s is ready: the group %s may use it\n", want.Bridge, netsetup.Group)
 }
 
 // sayLeft tells what setup cannot do itself.
-func (s *session) sayLeft(steps []netsetup.Step) {
+func sayLeft(s *session, steps []netsetup.Step) {
 	for _, step := range steps {
 		_, user, _ := strings.Cut(step.Name, "/")
 		switch step.Kind {
 		case netsetup.KindMember:
-			s.notice("%s: log in again to be in the group %s; a user manager that lingers has it after: sudo systemctl restart user@$(id -u %s)",
+			s.notice("%s: log in again to be in the group %s; a user manager that lingers has it after: "+
+				"sudo systemctl restart user@$(id -u %s)",
 				user, netsetup.Group, user)
 		case netsetup.KindDaemon:
-			s.notice("without systemd nothing brings the bridge and its DHCP back at the next boot: run `qlaunch net setup` again then")
+			s.notice("without systemd nothing brings the bridge and its DHCP back at the next boot: " +
+				"run `qlaunch net setup` again then")
 		}
 	}
 }

@@ -3,11 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -30,75 +27,17 @@ func (newCmd) Example() string {
 }
 
 func (c *newCmd) Run(s *session) error {
-	path, err := c.write(s)
+	start := vms.Start{Memory: c.Memory, CPUs: c.CPUs, Image: c.Image, DiskSize: c.Disk, Bridge: c.Bridge, User: c.User}
+	path, err := launcher.New(s.env, launcher.NewRequest{Name: c.Name, Start: start})
+	if wrong, ok := errors.AsType[*launcher.RequestError](err); ok {
+		err = &usageError{wrong, "new"}
+	}
+	if small, ok := errors.AsType[*launcher.SizeError](err); ok {
+		err = &usageError{fmt.Errorf("--disk %v: %w", small.Want, small), "new"}
+	}
 	if err != nil {
 		return fmt.Errorf("new %s: %w", c.Name, err)
 	}
 	_, err = fmt.Fprintln(s.stdout, path)
 	return err
-}
-
-func (c *newCmd) write(s *session) (string, error) {
-	if err := vms.CheckName(c.Name); err != nil {
-		return "", &launcher.DefinitionError{Err: err}
-	}
-	start := vms.Start{Memory: c.Memory, CPUs: c.CPUs, Image: c.Image, DiskSize: c.Disk, Bridge: c.Bridge, User: c.User}
-	if c.Image != "" {
-		image, err := filepath.Abs(c.Image)
-		if err != nil {
-			return "", err
-		}
-		start.Image = image
-	}
-	path := s.env.Store.Path(c.Name)
-	text := vms.Template(c.Name, start)
-	vm, err := vms.Parse(text, s.env.Store.Env(c.Name, path))
-	if err != nil {
-		return "", &usageError{values(err), "new"}
-	}
-	if err := c.checkSize(vm); err != nil {
-		return "", err
-	}
-	return path, create(path, text)
-}
-
-// checkSize refuses a size that the image which is to be grown to it has already passed.
-func (c *newCmd) checkSize(vm vms.VM) error {
-	if c.Image == "" || c.Disk == 0 {
-		return nil
-	}
-	size, err := qemu.DiskSize(vm.Disks[0])
-	if err != nil {
-		return fmt.Errorf("image %s: %w", vm.Disks[0].Path, err)
-	}
-	if size > c.Disk {
-		return &usageError{fmt.Errorf("--disk %v: the image has %v: a disk %w", c.Disk, size, qemu.ErrNotShrunk), "new"}
-	}
-	return nil
-}
-
-// values says what is wrong without naming the lines of a file that is not there.
-func values(err error) error {
-	var texts []error
-	wrong, _ := errors.AsType[vms.Errors](err)
-	for _, e := range wrong {
-		texts = append(texts, errors.New(e.Text))
-	}
-	return errors.Join(texts...)
-}
-
-// create writes a new file, whole, and never over another.
-func create(path string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
 }

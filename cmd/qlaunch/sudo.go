@@ -20,7 +20,7 @@ func (e *sudoError) hint() string { return shellLine(e.line) }
 
 // notBySudo refuses a command that was called by sudo (its SUDO_UID, sudo(8)), unless it is about the host.
 func (s *session) notBySudo(command string, argv []string) error {
-	if caller := s.getenv("SUDO_UID"); s.env.Store.UID != 0 || caller == "" || caller == "0" {
+	if caller := getenv(s.env.Environ, "SUDO_UID"); s.env.Store.UID != 0 || caller == "" || caller == "0" {
 		return nil
 	}
 	switch first, _, _ := strings.Cut(command, " "); first {

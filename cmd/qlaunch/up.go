@@ -39,14 +39,15 @@ func (c *upCmd) Run(ctx context.Context, s *session) error {
 		}
 	}
 	if c.DryRun {
-		return each(names, func(name string) error { return s.dryRun(ctx, name) }, "up")
+		return each(names, func(name string) error { return dryRun(ctx, s, name) }, "up")
 	}
 	var times timelines
 	if c.Timings {
 		times = newTimelines(names, s.began)
 	}
 	err = s.bringAllUp(names, c.All, "up", func(name string, stage func(string)) (launcher.UpResult, error) {
-		r := launcher.UpRequest{Name: name, Wait: c.Wait, Timeout: time.Duration(c.Timeout), Direct: c.Direct, Stage: stage}
+		r := launcher.UpRequest{
+			Name: name, Wait: c.Wait, Timeout: time.Duration(c.Timeout), Direct: c.Direct, Stage: stage}
 		times[name].watch(&r)
 		return launcher.Up(ctx, s.env, r)
 	})
@@ -81,7 +82,7 @@ func (s *session) bringAllUp(names []string, all bool, what string,
 }
 
 // dryRun prints the command line that a start would execute.
-func (s *session) dryRun(ctx context.Context, name string) error {
+func dryRun(ctx context.Context, s *session, name string) error {
 	argv, err := launcher.DryRun(ctx, s.env, name)
 	if err != nil {
 		return err

@@ -28,23 +28,14 @@ func (c *validateCmd) Run(s *session) error {
 	}
 	var failed failures
 	for _, name := range names {
-		if err := s.validate(name); err != nil {
-			failed = append(failed, err)
+		err := launcher.Validate(s.env, name)
+		switch {
+		case err == nil:
+		case isA[vms.Errors](err):
+			failed = append(failed, err) // each line names its file
+		default:
+			failed = append(failed, fmt.Errorf("validate %s: %w", name, err))
 		}
 	}
 	return failed.err()
-}
-
-func (s *session) validate(name string) error {
-	vm, err := launcher.Load(s.env, name)
-	if err == nil {
-		err = s.env.Store.Clash(vm)
-	}
-	if isA[vms.Errors](err) {
-		return err // each line names its file
-	}
-	if err != nil {
-		return fmt.Errorf("validate %s: %w", name, err)
-	}
-	return nil
 }

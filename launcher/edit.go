@@ -1,0 +1,130 @@
+package launcher
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// Draft is a definition that is being edited, in a copy beside it.
+type Draft struct {
+	Name   string // the VM's
+	Path   string // the copy
+	env    *Env
+	file   string // the definition, as it is named
+	target string // the file that holds it, behind links
+	before []byte
+}
+
+// Edit makes a draft of a VM's definition, which may have mistakes in it. The caller ends it with Apply, or with
+// Discard.
+func Edit(e *Env, ref string) (*Draft, error) {
+	name, file, err := e.Store.Locate(ref)
+	if err != nil {
+		return nil, &DefinitionError{err}
+	}
+	d := &Draft{Name: name, env: e, file: file}
+	d.target, err = filepath.EvalSymlinks(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &NoVMError{ref, file}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if d.before, err = vms.ReadFile(d.target); err != nil {
+		return nil, &DefinitionError{err}
+	}
+	// No VM has a name like this one, and an editor sees what it is.
+	f, err := os.CreateTemp(filepath.Dir(d.target), "."+name+".edit-*.toml")
+	if err != nil {
+		return nil, err
+	}
+	d.Path = f.Name()
+	_, err = f.Write(d.before)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(d.Path))
+	}
+	return d, nil
+}
+
+// Apply puts the draft in the definition's place, whole or not at all, when there is no mistake in it. A notice says
+// when nothing has changed, or when the VM runs and the change applies at its next start. After an error the draft is
+// still there: vms.Errors has the places of the mistakes in it, a *vms.ClashError names the other VM.
+func (d *Draft) Apply() error {
+	text, err := vms.ReadFile(d.Path)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(text, d.before) {
+		d.env.notice("%s: unchanged", d.Name)
+		return os.Remove(d.Path)
+	}
+	vm, err := d.parse(text)
+	if err != nil {
+		return err
+	}
+	if err := d.save(); err != nil {
+		return err
+	}
+	if at, err := qemu.Locate(vm, d.env.QEMUs); err == nil && qemu.IsRunning(at) {
+		d.env.notice("%s: applies at the next start", d.Name)
+	}
+	return nil
+}
+
+// parse checks a text as the definition that it is to become. Its mistakes are named with their places in the draft,
+// which is where the text is.
+func (d *Draft) parse(text []byte) (vms.VM, error) {
+	vm, err := vms.Parse(text, d.env.Store.Env(d.Name, d.file))
+	if mistakes, ok := errors.AsType[vms.Errors](err); ok {
+		mistakes = slices.Clone(mistakes)
+		for i := range mistakes {
+			mistakes[i].File = d.Path
+		}
+		return vm, mistakes
+	}
+	if err == nil {
+		err = d.env.Store.Clash(vm)
+	}
+	return vm, err
+}
+
+// save puts the draft in the definition's place, with the mode that this had.
+func (d *Draft) save() error {
+	now, err := vms.ReadFile(d.target)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(now, d.before) {
+		return fmt.Errorf("%s has been changed by somebody else meanwhile", d.target)
+	}
+	info, err := os.Stat(d.target)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(d.Path)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(info.Mode().Perm()), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(d.Path, d.target)
+}
+
+// Discard removes the draft if there is nothing in it to be lost, and tells whether it is gone.
+func (d *Draft) Discard() bool {
+	text, err := vms.ReadFile(d.Path)
+	if err == nil && bytes.Equal(text, d.before) {
+		err = os.Remove(d.Path)
+		return err == nil
+	}
+	return errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,99 @@
+package launcher
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/qlaunch/qlaunch/launcher/qemu"
+	"github.com/qlaunch/qlaunch/vms"
+)
+
+// NewRequest asks for the definition of a new VM.
+type NewRequest struct {
+	Name  string
+	Start vms.Start // what the definition begins with; an image is taken relative to the current directory
+}
+
+// New writes a definition, and gives its path. One that is there already is left as it is, and is an error. A request
+// that makes no definition is a [*RequestError], a disk that is smaller than its image a [*SizeError].
+func New(e *Env, r NewRequest) (path string, err error) {
+	if err := vms.CheckName(r.Name); err != nil {
+		return "", &DefinitionError{err}
+	}
+	if r.Start.Image != "" {
+		if r.Start.Image, err = filepath.Abs(r.Start.Image); err != nil {
+			return "", err
+		}
+	}
+	path = e.Store.Path(r.Name)
+	text := vms.Template(r.Name, r.Start)
+	vm, err := vms.Parse(text, e.Store.Env(r.Name, path))
+	if err != nil {
+		return "", &RequestError{withoutPlaces(err)}
+	}
+	if err := checkSize(r.Start, vm); err != nil {
+		return "", err
+	}
+	return path, create(path, text)
+}
+
+// SizeError says that an image is larger than the disk that it is to become. It is qemu.ErrNotShrunk.
+type SizeError struct{ Want, Has vms.Size }
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("the image has %v: a disk %v", e.Has, qemu.ErrNotShrunk)
+}
+
+// Unwrap gives qemu.ErrNotShrunk.
+func (e *SizeError) Unwrap() error { return qemu.ErrNotShrunk }
+
+// RequestError says that a value of a request is not as it must be.
+type RequestError struct{ Err error }
+
+func (e *RequestError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *RequestError) Unwrap() error { return e.Err }
+
+// checkSize refuses a disk size that is smaller than the image which is to be grown to it.
+func checkSize(start vms.Start, vm vms.VM) error {
+	if start.Image == "" || start.DiskSize == 0 {
+		return nil
+	}
+	size, err := qemu.DiskSize(vm.Disks[0])
+	if err != nil {
+		return fmt.Errorf("image %s: %w", vm.Disks[0].Path, err)
+	}
+	if size > start.DiskSize {
+		return &SizeError{Want: start.DiskSize, Has: size}
+	}
+	return nil
+}
+
+// withoutPlaces gives the mistakes of a definition without the lines of a file that is not there.
+func withoutPlaces(err error) error {
+	var texts []error
+	mistakes, _ := errors.AsType[vms.Errors](err)
+	for _, m := range mistakes {
+		texts = append(texts, errors.New(m.Text))
+	}
+	return errors.Join(texts...)
+}
+
+// create writes a new file, whole, and never over another.
+func create(path string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
