@@ -55,7 +55,7 @@ func await(ctx context.Context, e *Env, g *guest, until Goal, timeout time.Durat
 	return address, addCause(ctx, e, g, deadline(err, g.vm, timeout))
 }
 
-// address waits for the guest's address, if a NIC of its can have one.
+// address waits for the guest's address, if one of its NICs can have one.
 func (g *guest) address(ctx context.Context, stage func(string)) (lease.Address, error) {
 	if len(g.waiters) == 0 {
 		return lease.Address{}, nil
@@ -69,7 +69,7 @@ func (g *guest) address(ctx context.Context, stage func(string)) (lease.Address,
 		}
 	})
 	found, err := lease.WaitAny(waiting, g.waiters, func(reached lease.Stage) {
-		if reached < lease.Addressed { // else the address itself says it
+		if reached < lease.Addressed { // else the address itself is shown
 			stage(reached.String())
 		}
 	})
@@ -127,10 +127,10 @@ func awaitAgent(ctx context.Context, vm vms.VM) error {
 	return a.Close()
 }
 
-// ErrNoSSHPath says that nothing leads from the host to the guest's sshd.
+// ErrNoSSHPath says that there is no way from the host to the guest's sshd.
 var ErrNoSSHPath = errors.New("no bridged NIC, and no forward to its ssh port")
 
-// sshEndpoint is where the guest's sshd is reached.
+// sshEndpoint is the address and the port at which the guest's sshd is reached.
 func sshEndpoint(vm vms.VM, address netip.Addr) (netip.AddrPort, error) {
 	if address.IsValid() {
 		return netip.AddrPortFrom(address, vm.SSH.Port), nil
@@ -170,7 +170,7 @@ func (e *DeadlineError) Error() string {
 // Unwrap gives the end of the wait, which is context.DeadlineExceeded.
 func (e *DeadlineError) Unwrap() error { return e.Err }
 
-// deadline turns the end of a wait into the error that the user sees.
+// deadline turns the end of a wait into the error that the caller gets.
 func deadline(err error, vm vms.VM, timeout time.Duration) error {
 	switch {
 	case err == nil:

@@ -15,8 +15,8 @@ import (
 
 // awaitSSH waits until the guest's sshd answers, at an address of the guest or at the host's end of a forward, and
 // gives that address. The address found first need not be the one that sshd answers at: a guest may ask for one in
-// its initramfs and for another once it has booted. So every address that the sources come to hold is tried beside
-// it.
+// its initramfs and for another once it has booted. So every address that the sources report meanwhile is tried
+// beside it.
 func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, error) {
 	if !first.IsValid() {
 		at, err := sshEndpoint(g.vm, first)
@@ -30,7 +30,7 @@ func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, err
 	t := newSSHTrial(g.vm, stop)
 	t.try(ctx, 0, first)
 	for nic, w := range g.waiters {
-		t.all.Go(func() { // a watch that breaks leaves the addresses that it has told
+		t.all.Go(func() { // a watch that fails leaves the addresses that it has reported
 			_ = w.Follow(ctx, func(believed []lease.Address) { t.tryAll(ctx, nic, believed) })
 		})
 	}
@@ -42,8 +42,8 @@ func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, err
 	return answered, g.notTaken(answered)
 }
 
-// notTaken refuses an address at which another machine answers: the packets that brought the answer went to the MAC
-// that the kernel has for it.
+// notTaken refuses an address at which another machine answers: the kernel sent the packets to the MAC that it has
+// for the address.
 func (g *guest) notTaken(address netip.Addr) error {
 	for _, q := range g.queries {
 		if holder := lease.Holder(q, address); holder != "" {
@@ -75,7 +75,7 @@ type sshTrial struct {
 
 	mu    sync.Mutex
 	tried map[netip.Addr]*sshAttempt
-	first *sshAttempt // the one whose failure is the trial's
+	first *sshAttempt // the attempt whose error is the trial's
 	err   error
 }
 
@@ -89,7 +89,7 @@ func newSSHTrial(vm vms.VM, stop context.CancelFunc) *sshTrial {
 	return &sshTrial{vm: vm, stop: stop, tried: map[netip.Addr]*sshAttempt{}}
 }
 
-// tryAll tries the addresses of the better family: IPv6 alone where there is no IPv4.
+// tryAll tries the addresses of the preferred family: IPv6 only where there is no IPv4.
 func (t *sshTrial) tryAll(ctx context.Context, nic int, believed []lease.Address) {
 	for _, a := range believed {
 		if a.IP.BitLen() == believed[0].IP.BitLen() {
@@ -129,8 +129,8 @@ func (t *sshTrial) try(ctx context.Context, nic int, address netip.Addr) {
 // of them is asked at each no less often than every half second.
 const sshSettles = time.Second
 
-// end ends the trial after an answer: at once, unless the address of an earlier NIC is still tried. That NIC's is the
-// VM's.
+// end ends the trial after an answer: at once, unless the address of an earlier NIC is still tried. That NIC's
+// address is preferred.
 func (t *sshTrial) end() {
 	if best, ok := t.earliest(); ok && best.answered {
 		t.stop()

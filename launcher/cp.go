@@ -81,7 +81,7 @@ func copyBySCP(ctx context.Context, e *Env, r CopyRequest, t transfer, vm vms.VM
 // sshFailed is the exit code of ssh, and of an scp whose connection ended.
 const sshFailed = 255
 
-// ErrNoCopyServer says that nothing in the guest takes or gives files.
+// ErrNoCopyServer says that no program in the guest serves files.
 var ErrNoCopyServer = errors.New("the guest has no sftp server and no scp")
 
 // runSCP runs scp and gives its exit code. A Ctrl-C reaches both.
@@ -105,7 +105,7 @@ func runSCP(ctx context.Context, e *Env, r CopyRequest, argv []string) (int, err
 }
 
 // hasSFTP tells whether the guest's sshd runs an sftp server. One that has none refuses (sshd) or has the user's
-// shell look for a program that is not there (dropbear); an ssh that does not come that far says nothing of the
+// shell look for a program that is not there (dropbear); an ssh that does not get that far says nothing about the
 // guest.
 func hasSFTP(ctx context.Context, e *Env, vm vms.VM, options []sshOption) bool {
 	argv := batchArgv(options, "-s", "--", sshHost(vm), "sftp")
@@ -121,7 +121,7 @@ func hasSFTP(ctx context.Context, e *Env, vm vms.VM, options []sshOption) bool {
 	return ended.ExitCode() == sshFailed && !strings.Contains(said.String(), "subsystem request failed")
 }
 
-// succeeds tells whether a command that prints for nobody ends well.
+// succeeds tells whether a command ends with 0. Nobody sees its output.
 func succeeds(ctx context.Context, e *Env, argv []string) bool {
 	e.command(argv)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -129,7 +129,7 @@ func succeeds(ctx context.Context, e *Env, argv []string) bool {
 	return cmd.Run() == nil
 }
 
-// batchArgv is an ssh that asks nobody anything.
+// batchArgv is the command line of an ssh that asks the user nothing.
 func batchArgv(options []sshOption, words ...string) []string {
 	argv := []string{"ssh", "-o", "BatchMode=yes"}
 	if words[0] == "-s" {

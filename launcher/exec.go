@@ -32,6 +32,9 @@ const MaxExecInput = agent.MaxInput
 //
 // The error is a [TimeoutError] or ErrInterrupted for a program that goes on in the guest, and says so.
 func Exec(ctx context.Context, e *Env, r ExecRequest) (ExecResult, error) {
+	if len(r.Program) == 0 {
+		return ExecResult{}, errors.New("no program is named")
+	}
 	vm, process, err := currentRunning(e, r.Name)
 	if err != nil {
 		return ExecResult{}, err
@@ -126,20 +129,27 @@ func (x *execution) follow(ctx context.Context, a *qemu.Agent) (exit agent.Exit,
 		if err != nil || exit.Done {
 			return exit, err
 		}
-		select {
-		case <-ctx.Done():
-			err = context.Cause(ctx)
+		if err := rest(ctx, pause); err != nil {
 			if a != nil {
 				err = errors.Join(err, a.Close())
 			}
 			return exit, err
-		case <-time.After(pause):
 		}
 		if a == nil {
 			if a, err = x.open(ctx); err != nil {
 				return exit, err
 			}
 		}
+	}
+}
+
+// rest returns after a pause, or ctx's cause when that ends.
+func rest(ctx context.Context, pause time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(pause):
+		return nil
 	}
 }
 

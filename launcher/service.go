@@ -123,7 +123,7 @@ func runUnitJob(ctx context.Context, e *Env, svc *service, vm vms.VM, job func()
 			return err
 		}
 	}
-	if svc.state.Active == "failed" { // however it came to that: it may have been started too often
+	if svc.state.Active == "failed" { // for whatever reason: perhaps there were too many starts
 		if err := svc.manager.ResetFailed(ctx, svc.unit); err != nil {
 			return err
 		}
@@ -157,8 +157,8 @@ func runUnitJob(ctx context.Context, e *Env, svc *service, vm vms.VM, job func()
 // ErrCalledOff says that a start was ended by another command.
 var ErrCalledOff = errors.New("another command called the start off")
 
-// tooOften tells whether systemd refuses a start only because there were too many in a short time, which a user may
-// ask for who types them. systemd is told to forget that.
+// tooOften tells whether systemd refuses a start only because there were too many in a short time. That limit is not
+// meant for a user who types them, so systemd is told to forget it.
 func tooOften(ctx context.Context, e *Env, svc *service) bool {
 	state, err := svc.manager.State(ctx, svc.unit)
 	if err != nil || !state.StartLimitHit() {
@@ -168,7 +168,7 @@ func tooOften(ctx context.Context, e *Env, svc *service) bool {
 	return svc.manager.ResetFailed(ctx, svc.unit) == nil
 }
 
-// UnitError says that a unit failed, and how, where its process could say nothing itself.
+// UnitError says that a unit failed, and how, where its process left no reason.
 type UnitError struct {
 	Name  string // the VM's
 	State systemd.State

@@ -64,15 +64,15 @@ func sessionOptions(ctx context.Context, e *Env, vm vms.VM) ([]sshOption, error)
 	return slices.Concat(options, ownSession(), proxy), err
 }
 
-// sshEnviron is this process's environment, but for the shell that ssh has its ProxyCommand run by: some users have
-// one that runs nothing, and not each understands the quotes.
+// sshEnviron gives this process's environment with another SHELL, by which ssh runs its ProxyCommand: the shell of
+// some users runs nothing, and some shells read quotes differently.
 func sshEnviron(e *Env) []string {
 	return append(slices.DeleteFunc(slices.Clone(e.Environ), func(variable string) bool {
 		return strings.HasPrefix(variable, "SHELL=")
 	}), "SHELL=/bin/sh")
 }
 
-// sshReady waits until the sshd of a VM that runs answers, and says where.
+// sshReady waits until the sshd of a VM that runs answers, and gives its address.
 func sshReady(ctx context.Context, e *Env, vm vms.VM) (netip.AddrPort, error) {
 	g, err := hold(e, vm)
 	if err != nil {

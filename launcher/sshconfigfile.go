@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sshConfigLimit is more than any configuration that a person has written.
+// sshConfigLimit is larger than any configuration that a person writes.
 const sshConfigLimit = 1 << 20
 
 // editSSHConfig changes the user's configuration, or the file that a link in its place names, whole or not at all. An
@@ -109,7 +109,7 @@ func copyOwner(file, draft string, status *syscall.Stat_t) error {
 	}
 	value := make([]byte, 1<<16)
 	for name := range strings.SplitSeq(strings.Trim(string(names[:n]), "\x00"), "\x00") {
-		if name == "" || strings.HasPrefix(name, "security.") { // a label is given by the directory
+		if name == "" || strings.HasPrefix(name, "security.") { // the directory determines the label
 			continue
 		}
 		n, err := unix.Getxattr(file, name, value)
@@ -123,7 +123,7 @@ func copyOwner(file, draft string, status *syscall.Stat_t) error {
 	return nil
 }
 
-// draftOf writes a text beside a file, and to the disk.
+// draftOf writes a text to a new file beside another one, and syncs it.
 func draftOf(file string, text []byte, mode fs.FileMode) (string, error) {
 	f, err := os.CreateTemp(filepath.Dir(file), ".config-qlaunch-*")
 	if err != nil {
@@ -136,7 +136,7 @@ func draftOf(file string, text []byte, mode fs.FileMode) (string, error) {
 	return f.Name(), nil
 }
 
-// syncDir brings a directory's entries to the disk.
+// syncDir syncs a directory.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

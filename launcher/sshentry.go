@@ -12,10 +12,10 @@ import (
 )
 
 // sshEntryFile is the name of a VM's entry for ssh_config(5) in its data directory. An Include at the top of
-// ~/.ssh/config names these files of all VMs: what goes with a VM, goes with its entry.
+// ~/.ssh/config names these files of all VMs, so a VM that is removed takes its entry along.
 const sshEntryFile = "ssh_config"
 
-// sshEntry is a VM's entry for ssh_config(5), by some names. ref is what qlaunch knows the VM by.
+// sshEntry gives a VM's entry for ssh_config(5), under the given host names.
 func sshEntry(ctx context.Context, e *Env, vm vms.VM, hosts ...string) (string, error) {
 	options, err := sshOptions(ctx, e, vm)
 	if err != nil {
@@ -53,8 +53,8 @@ func refreshSSHEntry(ctx context.Context, e *Env, vm vms.VM) {
 	}
 }
 
-// keepSSHEntry writes a VM's entry into its data directory, unless the same is there. A name that the user's own
-// configuration has an entry for stays that one's. The caller holds the VM's lock.
+// keepSSHEntry writes a VM's entry into its data directory, unless the same is there. A name for which the user's own
+// configuration has an entry is left to that. The caller holds the VM's lock.
 func keepSSHEntry(ctx context.Context, e *Env, vm vms.VM, include sshInclude) (changed bool, err error) {
 	hosts := []string{vm.Name, sshHost(vm)}
 	if include.claimedBy(vm.Name) != "" {
@@ -71,7 +71,7 @@ func keepSSHEntry(ctx context.Context, e *Env, vm vms.VM, include sshInclude) (c
 	return true, writeSSHEntry(file, entry)
 }
 
-// noticeClaimed says that ssh knows a VM by one name alone, the other being taken.
+// noticeClaimed says that ssh knows a VM only as qlaunch-NAME, since the user's configuration has an entry for NAME.
 func noticeClaimed(e *Env, name string, include sshInclude) {
 	if by := include.claimedBy(name); by != "" {
 		e.notice("%s: %s has an entry of its own for this name, so ssh knows the VM as qlaunch-%s alone",
@@ -79,8 +79,8 @@ func noticeClaimed(e *Env, name string, include sshInclude) {
 	}
 }
 
-// writeSSHEntry writes an entry, whole or not at all: a half one would be an error to every ssh of the user. The
-// draft has one name, so that what a killed command leaves of it is the next one's to finish.
+// writeSSHEntry writes an entry, whole or not at all: half an entry would be an error in every ssh of the user. The
+// draft always has the same name, so that the next command overwrites what a killed one left.
 func writeSSHEntry(file, entry string) error {
 	draft := file + ".new"
 	err := os.WriteFile(draft, []byte(entry), 0o600)
@@ -97,11 +97,12 @@ func writeSSHEntry(file, entry string) error {
 type sshInclude struct {
 	home    string
 	file    string   // the user's configuration
-	files   []string // all that his ssh reads
+	files   []string // every file that ssh reads
 	pattern string   // the entries of all VMs
 }
 
-// findSSHInclude finds what the user's ssh reads: it goes by the passwd entry, whatever HOME says.
+// findSSHInclude finds the configuration that the user's ssh reads. ssh takes the home directory from the passwd
+// entry, whatever HOME is.
 func findSSHInclude(ctx context.Context, e *Env) (sshInclude, error) {
 	who, err := findAccount(ctx, e.Store.UID)
 	if err != nil {
@@ -125,7 +126,8 @@ func (i sshInclude) line() string {
 	return "Include " + i.pattern
 }
 
-// claimedBy is the file that has an entry of its own for a name, or makes one the host itself; empty when none has.
+// claimedBy gives the file that has an entry of its own for a name, or that says that the name is this host's; ""
+// when none has.
 func (i sshInclude) claimedBy(name string) string {
 	if name == "localhost" {
 		return "/etc/hosts"

@@ -12,7 +12,7 @@ import (
 // sshIncludeDepth is how deep OpenSSH follows Include (READCONF_MAX_DEPTH of its readconf.c).
 const sshIncludeDepth = 16
 
-// sshConfig reads a user's ssh_config(5) as far as it takes to know which host names it has entries for.
+// sshConfig reads an ssh_config(5) far enough to know for which host names it has entries.
 type sshConfig struct {
 	home string
 	ours string // the value of an Include that is not read: qlaunch's own
@@ -67,7 +67,7 @@ func (c sshConfig) included(words []string, dir string) []string {
 	return files
 }
 
-// sshWords takes a line apart: its keyword in small letters, and its arguments, which may be quoted.
+// sshWords splits a line into its keyword, in lower case, and its arguments, which may be quoted.
 func sshWords(line string) (keyword string, words []string) {
 	line = strings.TrimSpace(line)
 	if line == "" || line[0] == '#' {
@@ -117,7 +117,7 @@ func hostCriteria(words []string) []string {
 	return patterns
 }
 
-// matchesHost holds patterns (PATTERNS in ssh_config(5)) against a name.
+// matchesHost tells whether patterns (PATTERNS in ssh_config(5)) match a name.
 func matchesHost(patterns []string, host string) bool {
 	matched := false
 	for _, pattern := range patterns {

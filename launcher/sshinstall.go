@@ -75,7 +75,7 @@ func UninstallSSHConfig(ctx context.Context, e *Env) error {
 	})
 }
 
-// trySSHEntry has ssh read an entry: a word that it does not know would end every ssh of the user.
+// trySSHEntry has ssh read an entry: an option that it does not know would break every ssh of the user.
 func trySSHEntry(ctx context.Context, e *Env) error {
 	vm := vms.VM{Name: "try", File: e.Store.Path("try"), DataDir: "/try", SSH: vms.SSH{Port: 22}}
 	entry, err := sshEntry(ctx, e, vm, "qlaunch-try")
@@ -93,8 +93,8 @@ func trySSHEntry(ctx context.Context, e *Env) error {
 	return nil
 }
 
-// addInclude puts the line at the top, once, and tells whether nothing that counts stands before it. A file that was
-// there gets an empty line behind it, by which removeInclude knows it from one that was made for the line.
+// addInclude puts the line at the top, once, and tells whether it is the first line that counts. In a file that
+// existed an empty line follows it, by which removeInclude tells that file from one that was made for the line.
 func addInclude(text []byte, line string, isThere bool) (now []byte, first bool) {
 	only := true
 	for l := range bytes.Lines(text) {
@@ -110,8 +110,8 @@ func addInclude(text []byte, line string, isThere bool) (now []byte, first bool)
 	return append([]byte(line+"\n\n"), text...), true
 }
 
-// removeInclude is a file without the line, wherever that is by now; nil when nothing is left of a file that was made
-// for it.
+// removeInclude gives the text without the line, wherever that is by now, and nil for a file that was made for the
+// line and has nothing else.
 func removeInclude(text []byte, line string) []byte {
 	if string(text) == line+"\n" {
 		return nil

@@ -16,14 +16,14 @@ import (
 // sshOption is a keyword of ssh_config(5) and its value.
 type sshOption struct{ key, value string }
 
-// sshOptions is how ssh, and all that works through ssh, talks to a VM. Each of them overrides what the user's own
-// configuration says for all hosts, since the first value counts (ssh_config(5)): where a connection goes, as whom,
-// with which host key, what runs in the guest, and what the guest gets of the host's. The user's agents, keys,
-// certificates, algorithms, environment and log level are his own. What a flag of ssh says (-A, -X, -t, -N, -l, -p)
-// overrides these options in turn.
+// sshOptions gives the options by which ssh, and every program that uses ssh, talks to a VM. Each of them overrides
+// what the user's own configuration sets for all hosts, since the first value counts (ssh_config(5)): where a
+// connection goes, as whom, with which host key, what runs in the guest, and what the guest gets of the host's.
+// Agents, keys, certificates, algorithms, environment and log level are left to the user. The flags of ssh (-A, -X,
+// -t, -N, -l, -p) override these options in turn.
 //
-// The host key is kept under the VM's name, in a file of the VM's own: an address that goes to another VM later, or a
-// VM that is made anew, alarms nobody, and a wrong key is refused.
+// The host key is kept under the VM's name, in a file of the VM's own: an address that another VM gets later, or a VM
+// that is made again, raises no alarm, and a wrong key is refused.
 func sshOptions(ctx context.Context, e *Env, vm vms.VM) ([]sshOption, error) {
 	known, err := sshPath(filepath.Join(vm.DataDir, "known_hosts"))
 	if err != nil {
@@ -40,7 +40,7 @@ func sshOptions(ctx context.Context, e *Env, vm vms.VM) ([]sshOption, error) {
 		{"NoHostAuthenticationForLocalhost", "no"},
 		{"UpdateHostKeys", "no"},
 		{"CheckHostIP", "no"},
-		{"HashKnownHosts", "no"}, // there is one name in the file, and no secret
+		{"HashKnownHosts", "no"}, // the file has one name, which is no secret
 		{"CanonicalizeHostname", "no"},
 		{"RemoteCommand", "none"},
 		{"RequestTTY", "auto"},
@@ -66,8 +66,8 @@ func sshOptions(ctx context.Context, e *Env, vm vms.VM) ([]sshOption, error) {
 	return append(options, sshOption{"Port", fmt.Sprint(vm.SSH.Port)}), nil
 }
 
-// ownSession are the options of an ssh or scp that qlaunch runs itself. No flag of the user's can ask for a forward
-// or for a connection that is shared, so whatever does is meant for other hosts.
+// ownSession gives the options of an ssh or scp that qlaunch runs itself. The user can give it no flags, so a forward
+// or a shared connection that the configuration asks for is meant for other hosts.
 func ownSession() []sshOption {
 	return []sshOption{{"ClearAllForwardings", "yes"}, {"ControlMaster", "no"}, {"ControlPath", "none"}}
 }
@@ -75,8 +75,8 @@ func ownSession() []sshOption {
 // sshHost is the name by which ssh and its file of known host keys know a VM.
 func sshHost(vm vms.VM) string { return "qlaunch-" + vm.Name }
 
-// sshUser is whom ssh logs in as: without a user in the definition the one who calls, which is ssh's own default.
-// It is empty where the system does not know that user; ssh refuses to work for one that it does not know.
+// sshUser gives the user that ssh logs in as: without one in the definition it is the caller, which is ssh's own
+// default. It is "" where the system does not know the caller; ssh then refuses to work.
 func sshUser(ctx context.Context, e *Env, vm vms.VM) string {
 	if vm.SSH.User != "" {
 		return vm.SSH.User
@@ -88,9 +88,9 @@ func sshUser(ctx context.Context, e *Env, vm vms.VM) string {
 	return who.Username
 }
 
-// proxyOptions have ssh connect through a qlaunch proxy with the given arguments: as a relay, or as the one that
-// hands ssh the connection over. Nothing else that says how to connect counts then: BindAddress, AddressFamily,
-// ProxyJump.
+// proxyOptions gives the options by which ssh connects through `qlaunch proxy` with the given arguments, which copies
+// the bytes, or passes the connection to ssh. ssh then ignores the other options about how to connect: BindAddress,
+// AddressFamily, ProxyJump.
 func proxyOptions(e *Env, pass bool, args ...string) ([]sshOption, error) {
 	if e.Executable == "" {
 		return nil, errors.New("the path of this program is not known")
@@ -110,7 +110,7 @@ func proxyOptions(e *Env, pass bool, args ...string) ([]sshOption, error) {
 	return []sshOption{{"ProxyCommand", command}, {"ProxyUseFdpass", how}}, nil
 }
 
-// optionWords is options as ssh and scp take them on their command lines.
+// optionWords gives options as words of the command line of ssh or scp.
 func optionWords(options []sshOption) []string {
 	var words []string
 	for _, o := range options {

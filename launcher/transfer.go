@@ -43,13 +43,13 @@ func parseTransfer(paths []string) (transfer, error) {
 	return t, nil
 }
 
-// inVM takes a word apart as scp does: a colon with no slash before it ends a name, unless it is the first character.
+// inVM splits a word as scp does: a colon with no slash before it ends a name, unless it is the first character.
 func inVM(word string) (name, path string, ok bool) {
 	name, path, ok = strings.Cut(word, ":")
 	return name, path, ok && name != "" && !strings.Contains(name, "/")
 }
 
-// argv is scp's command line. It adds its own -s, which ssh refuses behind any word of a SessionType.
+// argv is scp's command line. scp adds -s, which ssh refuses together with a SessionType.
 func (t transfer) argv(options []sshOption, host string) []string {
 	return t.line(withoutSessionType(options), host, nil)
 }
@@ -84,9 +84,8 @@ func (t transfer) line(options []sshOption, host string, flags []string) []strin
 	return append(argv, target)
 }
 
-// shellPath writes a path for a shell as the sftp protocol takes it: as it is, but for the characters that are kept.
-// scp holds the names that it gets against what it has asked for, and knows the backslash alone as a quote there
-// (fnmatch(3)).
+// shellPath quotes a path for a shell, except for the characters in kept. scp compares the names that it gets with
+// those that it asked for, and there knows only the backslash as a quote (fnmatch(3)).
 func shellPath(path, kept string) string {
 	var b strings.Builder
 	for i, r := range path {
@@ -100,7 +99,7 @@ func shellPath(path, kept string) string {
 	return b.String()
 }
 
-// withoutSessionType is options for an ssh with -s, which is a type of its own.
+// withoutSessionType gives options for an ssh with -s, which is a session type itself.
 func withoutSessionType(options []sshOption) []sshOption {
 	return slices.DeleteFunc(slices.Clone(options), func(o sshOption) bool { return o.key == "SessionType" })
 }

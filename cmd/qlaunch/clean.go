@@ -6,10 +6,9 @@ import (
 	"unicode"
 )
 
-// clean makes a text fit for a terminal. Whatever could move the cursor, change
-// a colour, rename a window, paste into the clipboard or turn the reading
-// direction around is shown as an escape; line breaks and tabs stay. All text
-// that did not come from this program goes through here, and nothing else does this.
+// clean makes a text fit for a terminal. Whatever could move the cursor, change a colour, rename a window, paste into
+// the clipboard or turn the reading direction around is shown as an escape; line breaks and tabs stay. All text that
+// did not come from this program goes through here, and nothing else does this.
 func clean(text string) string {
 	if !strings.ContainsFunc(text, unfit) && strings.ToValidUTF8(text, "") == text {
 		return text
@@ -30,9 +29,9 @@ func clean(text string) string {
 	return b.String()
 }
 
-// unfit holds for controls (Unicode's Cc, both C0 and C1) and for format
-// characters (Cf: bidi overrides, zero-width characters), for the line and paragraph
-// separators, and for four letters by their class that are blank on the screen.
+// unfit holds for controls (Unicode's Cc, both C0 and C1) and for format characters (Cf: bidi overrides, zero-width
+// characters), for the line and paragraph separators, and for four letters by their class that are blank on the
+// screen.
 func unfit(r rune) bool {
 	return r != '\n' && r != '\t' && (unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || strings.ContainsRune("\u115f\u1160\u3164\uffa0", r))
 }

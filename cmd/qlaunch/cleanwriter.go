@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// cleanWriter makes fit for a terminal what is written through it, piece by
-// piece as it comes; see clean. A carriage return that belongs to a line break is left out.
+// cleanWriter makes fit for a terminal what is written through it, piece by piece as it comes; see clean. A carriage
+// return that belongs to a line break is left out.
 type cleanWriter struct {
 	w     io.Writer
 	mutex sync.Mutex // several VMs' commands speak at the same time

@@ -73,7 +73,8 @@ func (c *consoleCmd) onTerminal(ctx context.Context, s *session, console *launch
 		return fmt.Errorf("terminal: %w", err)
 	}
 	restore := sync.OnceValue(func() error { return term.Restore(int(terminal.Fd()), before) })
-	defer context.AfterFunc(ctx, func() { _ = restore() })() // at once: what is written to a terminal that nobody reads takes for ever
+	// At once: a write to a terminal that nobody reads takes for ever.
+	defer context.AfterFunc(ctx, func() { _ = restore() })()
 	// In raw mode a line feed does not return the carriage.
 	fmt.Fprintf(s.ownStderr, "qlaunch: console of %s; Ctrl-] leaves\r\n", clean(c.Name))
 	err = relay(ctx, console, terminal, s.ownStdout, func(in io.Reader) error { return sendKeys(console, in) })

@@ -30,7 +30,8 @@ func (c *enableCmd) Run(ctx context.Context, s *session) error {
 		return nil
 	}
 	return s.bringAllUp(names, false, "enable", func(name string, stage func(string)) (launcher.UpResult, error) {
-		return launcher.Up(ctx, s.env, launcher.UpRequest{Name: name, Wait: launcher.GoalIP, Timeout: time.Minute, Stage: stage})
+		r := launcher.UpRequest{Name: name, Wait: launcher.GoalIP, Timeout: time.Minute, Stage: stage}
+		return launcher.Up(ctx, s.env, r)
 	})
 }
 

@@ -60,7 +60,8 @@ func (s *session) pipedInput(ctx context.Context) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("standard input: %w", err)
 	case len(data) > launcher.MaxExecInput:
-		return nil, fmt.Errorf("standard input: more than %d MiB, which is all that goes through the agent", launcher.MaxExecInput>>20)
+		return nil, fmt.Errorf("standard input: more than %d MiB, which is all that goes through the agent",
+			launcher.MaxExecInput>>20)
 	}
 	return data, nil
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// verdict gives an error's exit code, and a hint: a command to type or a fact,
-// or nothing. The first row whose error it is decides.
+// verdict gives an error's exit code, and a hint: a command to type or a fact, or nothing. The first row whose error
+// it is decides.
 func verdict(err error) (code int, hint string) {
 	if handed, ok := errors.AsType[*launcher.UnitStartError](err); ok {
 		return handed.Code, handed.Hint // judged where it happened
@@ -48,8 +48,8 @@ type aCause struct {
 
 // causes is all that can go wrong and has a code or a cure of its own.
 func causes() []aCause {
-	return slices.Concat(commandCauses(), launcherCauses(), silenceCauses(), setupCauses(), hostCauses(), networkCauses(),
-		[]aCause{{is(context.DeadlineExceeded), exitDeadline, nil}})
+	return slices.Concat(commandCauses(), launcherCauses(), silenceCauses(), setupCauses(), hostCauses(),
+		networkCauses(), []aCause{{is(context.DeadlineExceeded), exitDeadline, nil}})
 }
 
 // commandCauses are those of the commands, and of a VM that is not as they need it.
@@ -68,7 +68,8 @@ func commandCauses() []aCause {
 		{isA[*launcher.DeadlineError], exitDeadline, hintOf(lateHint)},
 		{isA[*launcher.AddressTakenError], exitBusy, hintOf(func(e *launcher.AddressTakenError) string { return "qlaunch ip " + e.Name + " --explain" })},
 		{isA[*launcher.MonitorError], exitFailed, hintOf(monitorHint)},
-		{isA[*launcher.NoDisplayError], exitFailed, fixed(`type = "vnc" in the definition's [display] table gives it a display at its next start`)},
+		{isA[*launcher.NoDisplayError], exitFailed,
+			fixed(`type = "vnc" in the definition's [display] table gives it a display at its next start`)},
 		{isA[*launcher.NoViewerError], exitFailed, hintOf(viewerHint)},
 		{is(qemu.ErrNotRunning), exitNotRunning, nil},
 		{isA[*launcher.RunsError], exitBusy, hintOf(func(e *launcher.RunsError) string { return "qlaunch down " + e.Name })},
@@ -86,7 +87,8 @@ func commandCauses() []aCause {
 		{isA[*launcher.ElsewhereError], exitBusy, hintOf(elsewhereHint)},
 		{is(launcher.ErrCalledOff), exitBusy, nil},
 		{isA[*launcher.NoManagerError], exitHost, nil},
-		{isA[*launcher.BreakerError], exitHost, fixed("without that line, and after systemctl --user daemon-reload, the bridge helper works")},
+		{isA[*launcher.BreakerError], exitHost,
+			fixed("without that line, and after systemctl --user daemon-reload, the bridge helper works")},
 		{isA[*launcher.OldManagerError], exitHost, hintOf(oldManagerHint)},
 		{isA[*launcher.UnitError], exitFailed, hintOf(unitHint)},
 	}
@@ -95,12 +97,14 @@ func commandCauses() []aCause {
 // launcherCauses are those of a start: what QEMU needs and lacks, and how it ends.
 func launcherCauses() []aCause {
 	return []aCause{
-		{isA[*qemu.OldQEMUError], exitHost, fixed(`binary = "PATH" in the definition's [qemu] table, with a newer QEMU`)},
-		{is(qemu.ErrVhostDenied), exitHost, hintOf(func(e *qemu.VhostError) string { return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device) })},
+		{isA[*qemu.OldQEMUError], exitHost,
+			fixed(`binary = "PATH" in the definition's [qemu] table, with a newer QEMU`)},
+		{is(qemu.ErrVhostDenied), exitHost, hintOf(vhostHint)},
 		{is(qemu.ErrNoVhost), exitHost, fixed("sudo modprobe vhost_net")},
 		{isA[*qemu.SpaceError], exitHost, hintOf(func(e *qemu.SpaceError) string { return "df -h " + shellLine([]string{e.Dir}) })},
 		{is(qemu.ErrNoLinger), exitHost, fixed("loginctl enable-linger")},
-		{is(qemu.ErrNoKVM), exitHost, fixed(`sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`)},
+		{is(qemu.ErrNoKVM), exitHost,
+			fixed(`sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`)},
 		{is(qemu.ErrKVMDenied), exitHost, hintOf(kvmHint)},
 		{isA[*qemu.KVMError], exitHost, nil},
 		{isA[*qemu.NoQEMUError], exitHost, hintOf(noQEMUHint)},
@@ -132,7 +136,8 @@ func launcherCauses() []aCause {
 // silenceCauses are why a guest that runs is not heard of.
 func silenceCauses() []aCause {
 	return []aCause{
-		{isA[*launcher.NoAddressError], exitFailed, hintOf(func(e *launcher.NoAddressError) string { return hintFor(e.Cause) })},
+		{isA[*launcher.NoAddressError], exitFailed,
+			hintOf(func(e *launcher.NoAddressError) string { return hintFor(e.Cause) })},
 		{isA[*qemu.ConsoleError], exitFailed, hintOf(consoleHint)},
 	}
 }
@@ -145,7 +150,8 @@ func setupCauses() []aCause {
 		{isA[*host.InUseError], exitBusy, fixed("sudo qlaunch net teardown --force # they lose their network")},
 		{isA[*netsetup.NoProgramError], exitHost, fixed("sudo apt install dnsmasq-base nftables")},
 		{is(netsetup.ErrRequest), exitUsage, nil},
-		{is(netsetup.ErrSubnetTaken), exitUsage, fixed("sudo qlaunch net setup --subnet CIDR # one that the host has no route to")},
+		{is(netsetup.ErrSubnetTaken), exitUsage,
+			fixed("sudo qlaunch net setup --subnet CIDR # one that the host has no route to")},
 		{is(netsetup.ErrExposed), exitHost, fixed("sudo qlaunch net setup --bridge NAME # a bridge of its own")},
 		{is(netsetup.ErrReadOnly), exitHost, nil},
 		{isA[*netsetup.UntrustedError], exitHost, hintOf(func(e *netsetup.UntrustedError) string {
@@ -164,12 +170,16 @@ func hostCauses() []aCause {
 		{netsetup.ErrNotBridge, nil},
 		{netsetup.ErrBridgeDown, bridgeDownHint},
 		{netsetup.ErrACLMissing, setUp},
-		{netsetup.ErrACLUnreadable, func(e *netsetup.Error) string { return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+r "+e.File) }},
+		{netsetup.ErrACLUnreadable, func(e *netsetup.Error) string {
+			return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+r "+e.File)
+		}},
 		{netsetup.ErrACLSyntax, func(e *netsetup.Error) string { return "sudoedit " + e.File }},
 		{netsetup.ErrACLComment, func(e *netsetup.Error) string { return "sudoedit " + e.File }},
 		{netsetup.ErrDenied, deniedHint},
 		{netsetup.ErrNoHelper, func(*netsetup.Error) string { return "sudo apt install qemu-system-common" }},
-		{netsetup.ErrHelperForbidden, func(e *netsetup.Error) string { return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+rx "+e.Helper) }},
+		{netsetup.ErrHelperForbidden, func(e *netsetup.Error) string {
+			return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+rx "+e.Helper)
+		}},
 		{netsetup.ErrHelperNotSetuid, setUp},
 		{netsetup.ErrNoNewPrivs, func(*netsetup.Error) string {
 			return "start it outside of what set no_new_privs: a container, a sandbox, a unit with NoNewPrivileges="
@@ -214,7 +224,9 @@ func networkCauses() []aCause {
 		}},
 		{netsetup.ErrDHCPDead, deadHint},
 		{netsetup.ErrLeasesUnreadable, func(e *netsetup.Error) string { return "sudo chmod o+r " + shellLine([]string{e.File}) }},
-		{netsetup.ErrPortTaken, func(e *netsetup.Error) string { return fmt.Sprintf("sudo ss -lntup sport = :%d", e.Port) }},
+		{netsetup.ErrPortTaken, func(e *netsetup.Error) string {
+			return fmt.Sprintf("sudo ss -lntup sport = :%d", e.Port)
+		}},
 		{netsetup.ErrForwardingOff, setUp},
 		{netsetup.ErrForwardDropped, firewallHint},
 		{netsetup.ErrInputDropped, firewallHint},
@@ -269,8 +281,8 @@ func clashHint(e *vms.ClashError) string {
 	return "a VM has the name of its file"
 }
 
-// closeHint takes from others what they could change a definition by. Who owns something else than this user or root has
-// to be asked.
+// closeHint takes from others what they could change a definition by. Who owns something else than this user or root
+// has to be asked.
 func closeHint(e *vms.WritableError) string {
 	command := "chmod go-w " + shellLine([]string{e.Path})
 	switch {
@@ -290,8 +302,8 @@ func setUp(e *netsetup.Error) string {
 	return "sudo qlaunch net setup --bridge " + shellLine([]string{e.Bridge})
 }
 
-// firewallHint lets guests through a firewall. On a bridge of our own setup does, as far as a table of nft's own lets it;
-// around another's bridge it changes nothing.
+// firewallHint lets guests through a firewall. On a bridge of our own setup does, as far as a table of nft's own lets
+// it; around another's bridge it changes nothing.
 func firewallHint(e *netsetup.Error) string {
 	table, bridge := strings.Fields(e.Chain), shellLine([]string{e.Bridge})
 	ofFirewalld := len(table) > 1 && table[1] == "firewalld"
@@ -380,7 +392,8 @@ func unpackHint(e *qemu.CompressedError) string {
 	if slices.Contains([]string{".gz", ".xz", ".zst", ".bz2", ".lz4"}, path.Ext(e.Path)) {
 		unpacked = strings.TrimSuffix(e.Path, path.Ext(e.Path))
 	}
-	return fmt.Sprintf("%s -dc %s >%s # and image = that in the definition's [kernel] table", e.Program, shellLine([]string{e.Path}), shellLine([]string{unpacked}))
+	return fmt.Sprintf("%s -dc %s >%s # and image = that in the definition's [kernel] table",
+		e.Program, shellLine([]string{e.Path}), shellLine([]string{unpacked}))
 }
 
 // inUseHint ends the VM that has a disk. Another program's end is not ours to ask for.
@@ -409,6 +422,11 @@ func kvmHint(e *qemu.KVMError) string {
 	return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device)
 }
 
+// vhostHint: QEMU writes to the device too.
+func vhostHint(e *qemu.VhostError) string {
+	return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device)
+}
+
 // joinGroup is how to get into the group that may use a file, or else, when none may, how to open it to all.
 func joinGroup(group string, loginIsAll bool, open string) string {
 	switch {
@@ -420,8 +438,8 @@ func joinGroup(group string, loginIsAll bool, open string) string {
 	return fmt.Sprintf("sudo usermod -aG %s $USER # then log in again", group)
 }
 
-// orInterrupted is an error, or, where that tells of an end that the user
-// wanted, only that: what was going on at that moment is of no use.
+// orInterrupted is an error, or, where that tells of an end that the user wanted, only that: what was going on at
+// that moment is of no use.
 func orInterrupted(err error) error {
 	if errors.Is(err, launcher.ErrInterrupted) || errors.Is(err, context.Canceled) {
 		return launcher.ErrInterrupted
@@ -518,7 +536,8 @@ func noDHCPHint(e *netsetup.Error) string {
 	if e.Own {
 		return setUp(e)
 	}
-	return fmt.Sprintf("sudo qlaunch net setup --bridge %s # makes one with DHCP, for bridge = %[1]q in the definition", netsetup.OwnBridge)
+	return fmt.Sprintf("sudo qlaunch net setup --bridge %s # makes one with DHCP, for bridge = %[1]q in the definition",
+		netsetup.OwnBridge)
 }
 
 func delayHint(e *netsetup.Error) string {

@@ -90,7 +90,8 @@ func printReports(w io.Writer, reports []lease.Report) error {
 		if r.Age > 0 {
 			age = r.Age.Truncate(time.Second).String()
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Source, clean(r.Path), clean(readable), matched, age, clean(r.Verdict))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n",
+			r.Source, clean(r.Path), clean(readable), matched, age, clean(r.Verdict))
 	}
 	return t.Flush()
 }

@@ -46,7 +46,8 @@ func (c *resetCmd) Run(ctx context.Context, s *session) error {
 }
 
 // atOnce does something with all of the VMs, side by side.
-func (r *running) atOnce(ctx context.Context, s *session, what string, do func(context.Context, *launcher.Env, string) error) error {
+func (r *running) atOnce(ctx context.Context, s *session, what string,
+	do func(context.Context, *launcher.Env, string) error) error {
 	names, err := r.names(s, what)
 	if err != nil {
 		return err

@@ -8,9 +8,8 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 )
 
-// progress is a line for each VM that is being started, with the stage that it
-// has reached. It is shown on a terminal only, and gone when all is done. What is
-// said meanwhile goes through it, to above its lines.
+// progress is a line for each VM that is being started, with the stage that it has reached. It is shown on a terminal
+// only, and gone when all is done. What is said meanwhile goes through it, to above its lines.
 type progress struct {
 	s      *session
 	stderr io.Writer // the session's, until all is done

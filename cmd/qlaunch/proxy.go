@@ -12,8 +12,8 @@ import (
 	"github.com/qlaunch/qlaunch/launcher"
 )
 
-// proxyCmd is the ProxyCommand of ssh-config's entries: what it reads goes to
-// the guest's sshd, and what comes from there is all that it prints. For qlaunch ssh it hands ssh the connection itself.
+// proxyCmd is the ProxyCommand of ssh-config's entries: what it reads goes to the guest's sshd, and what comes from
+// there is all that it prints. For qlaunch ssh it hands ssh the connection itself.
 type proxyCmd struct {
 	Name string         `arg:"" vm:"" help:"A VM."`
 	At   netip.AddrPort `hidden:"" help:"Where its sshd answered a moment ago."`
@@ -47,16 +47,19 @@ func (c *proxyCmd) run(ctx context.Context, s *session) error {
 		if !ok || !isFile {
 			return errors.New("standard output is not a file")
 		}
-		return launcher.PassConnection(ctx, s.env, launcher.PassRequest{Name: c.Name, At: c.At, To: stdout, Stderr: stderr})
+		r := launcher.PassRequest{Name: c.Name, At: c.At, To: stdout, Stderr: stderr}
+		return launcher.PassConnection(ctx, s.env, r)
 	}
-	return launcher.Proxy(ctx, s.env, launcher.ProxyRequest{Name: c.Name, At: c.At, Use: func(ctx context.Context, conn *net.TCPConn) error {
+	r := launcher.ProxyRequest{Name: c.Name, At: c.At}
+	r.Use = func(ctx context.Context, conn *net.TCPConn) error {
 		return relay(ctx, conn, s.stdin, s.stdout, func(in io.Reader) error {
 			if _, err := io.Copy(conn, in); err != nil {
 				return err
 			}
 			return conn.CloseWrite()
 		})
-	}})
+	}
+	return launcher.Proxy(ctx, s.env, r)
 }
 
 // watchSessionCmd is what a proxy that passes its connection to ssh leaves behind.
@@ -74,8 +77,8 @@ func (c *watchSessionCmd) Run(s *session) error {
 	return of("watch-session", c.Name, launcher.WatchSession(func() { s.sayEnded(c.Name) }))
 }
 
-// sayEnded tells who has a session with a VM why that ends. ssh may have the terminal in raw mode, in which a line does not
-// begin at the left by itself.
+// sayEnded tells who has a session with a VM why that ends. ssh may have the terminal in raw mode, in which a line
+// does not begin at the left by itself.
 func (s *session) sayEnded(name string) {
 	end := "\n"
 	if s.errTerminal {

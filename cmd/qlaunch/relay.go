@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// duplex is a connection of which each direction can end by itself: the
-// serial console's and, to a guest's sshd, TCP's.
+// duplex is a connection of which each direction can end by itself: the serial console's and, to a guest's sshd,
+// TCP's.
 type duplex interface {
 	io.ReadWriter
 	CloseWrite() error
@@ -20,9 +20,9 @@ type duplex interface {
 // errHungUp is the end of a connection by the other side.
 var errHungUp = errors.New("the other side closed the connection")
 
-// relay carries bytes both ways between a connection and this process's own
-// ends, and says what was the end of it: errHungUp, mostly, or ctx's cause, or
-// what send returned. An input that is at its end, for which send returns nil, is no end: the answer is still to come.
+// relay carries bytes both ways between a connection and this process's own ends, and says what was the end of it:
+// errHungUp, mostly, or ctx's cause, or what send returned. An input that is at its end, for which send returns nil,
+// is no end: the answer is still to come.
 func relay(ctx context.Context, conn duplex, in io.Reader, out io.Writer, send func(io.Reader) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -33,7 +33,8 @@ func relay(ctx context.Context, conn duplex, in io.Reader, out io.Writer, send f
 	defer closeInput()
 	var both sync.WaitGroup
 	both.Go(func() {
-		if err := send(input); err != nil && !hungUp(err) { // whoever hung up has said its last words, which are read below
+		// Whoever hung up has sent its last bytes, which are read below.
+		if err := send(input); err != nil && !hungUp(err) {
 			cancel(err)
 		}
 	})

@@ -51,8 +51,8 @@ func (s *session) confirmLoss(ctx context.Context, name string, files []string) 
 // noAnswer is what nobody types: the end of the terminal, in place of a line.
 const noAnswer = "no answer"
 
-// answer reads a line from the terminal, in small letters. Ctrl-C is an answer
-// too: the read, which nothing can end, is then left to the end of the process.
+// answer reads a line from the terminal, in small letters. Ctrl-C is an answer too: the read, which nothing can end,
+// is then left to the end of the process.
 func (s *session) answer(ctx context.Context) (string, error) {
 	lines := make(chan string, 1)
 	go func() {

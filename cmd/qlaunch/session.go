@@ -51,9 +51,9 @@ func (s *session) main(ctx context.Context, argv []string) int {
 	return s.report(call.Run())
 }
 
-// guard puts clean between the commands and the terminal: before all that is
-// said on standard error, which people read, and before the answers where they are read on a
-// terminal. In a pipe an answer is what it is. The function that it returns writes what is held back.
+// guard puts clean between the commands and the terminal: before all that is said on standard error, which people
+// read, and before the answers where they are read on a terminal. In a pipe an answer is what it is. The function
+// that it returns writes what is held back.
 func (s *session) guard() func() {
 	said, out := &cleanWriter{w: s.ownStderr}, &cleanWriter{w: s.ownStdout}
 	s.stdout, s.stderr = s.ownStdout, said
@@ -63,8 +63,8 @@ func (s *session) guard() func() {
 	return func() { _, _ = out.flush(), said.flush() }
 }
 
-// report tells the user of an error, if there is one, and gives the exit code.
-// Several errors are several reports; the code is the first one's.
+// report tells the user of an error, if there is one, and gives the exit code. Several errors are several reports;
+// the code is the first one's.
 func (s *session) report(err error) int {
 	if err == nil {
 		return exitOK
@@ -140,14 +140,16 @@ func commandOf(err error) string {
 	return wordsOf(wrong.Context.Selected())
 }
 
-// groupAlone is the parsed line when that has the name of a group of commands and nothing else but -v, and nil otherwise.
-// Such a line is a question for the commands in the group, as docker, gh and kubectl take it: its answer is the help.
+// groupAlone is the parsed line when that has the name of a group of commands and nothing else but -v, and nil
+// otherwise. Such a line is a question for the commands in the group, as docker, gh and kubectl take it: its answer
+// is the help.
 func groupAlone(err error, argv []string) *kong.Context {
 	wrong, ok := errors.AsType[*kong.ParseError](err)
 	if !ok || wrong.Context.Selected() == nil || wrong.Context.Selected().Leaf() {
 		return nil
 	}
-	words := slices.DeleteFunc(slices.Clone(argv), func(word string) bool { return word == "-v" || word == "--verbose" })
+	verbose := func(word string) bool { return word == "-v" || word == "--verbose" }
+	words := slices.DeleteFunc(slices.Clone(argv), verbose)
 	if len(words) != len(strings.Fields(wordsOf(wrong.Context.Selected()))) {
 		return nil
 	}

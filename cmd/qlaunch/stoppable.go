@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stoppable is standard input whose reads end when a context does. The terminal
-// or pipe that this process was given is shared with others, so it is not put
-// into non-blocking mode, without which it takes no deadline: poll(2) waits for it instead.
+// stoppable is standard input whose reads end when a context does. The terminal or pipe that this process was given
+// is shared with others, so it is not put into non-blocking mode, without which it takes no deadline: poll(2) waits
+// for it instead.
 type stoppable struct {
 	file    *os.File
 	stopped *os.File // becomes readable, by its end, when the context is over
@@ -39,7 +39,10 @@ func newStoppable(ctx context.Context, r io.Reader) (*stoppable, func(), error) 
 var errStopped = errors.New("stopped")
 
 func (s *stoppable) Read(p []byte) (int, error) {
-	fds := []unix.PollFd{{Fd: int32(s.file.Fd()), Events: unix.POLLIN}, {Fd: int32(s.stopped.Fd()), Events: unix.POLLIN}}
+	fds := []unix.PollFd{
+		{Fd: int32(s.file.Fd()), Events: unix.POLLIN},
+		{Fd: int32(s.stopped.Fd()), Events: unix.POLLIN},
+	}
 	for {
 		_, err := unix.Poll(fds, -1)
 		switch {
