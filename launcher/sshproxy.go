@@ -128,7 +128,7 @@ func parent() (*os.File, error) {
 //
 // It returns when ssh ends. When QEMU ends first it calls ended and shuts the connection down: ssh, which can read no
 // more, says so itself, gives the terminal its modes back, and exits with 255.
-func WatchSession(ended func()) error {
+func WatchSession(name string, ended func()) error {
 	const socket, qemu, ssh = 3, 4, 5
 	fds := []unix.PollFd{{Fd: qemu, Events: unix.POLLIN}, {Fd: ssh, Events: unix.POLLIN}}
 	for {
@@ -137,7 +137,7 @@ func WatchSession(ended func()) error {
 		case errors.Is(err, unix.EINTR):
 			continue // a signal, of which the Go runtime makes some itself
 		case err != nil:
-			return err
+			return fmt.Errorf("watch-session %s: %w", name, err)
 		case fds[1].Revents != 0 || fds[0].Revents&unix.POLLIN == 0:
 			return nil
 		}

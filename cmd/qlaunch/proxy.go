@@ -74,7 +74,7 @@ func (watchSessionCmd) Help() string {
 func (watchSessionCmd) Example() string { return "qlaunch watch-session guestvm" }
 
 func (c *watchSessionCmd) Run(s *session) error {
-	return of("watch-session", c.Name, launcher.WatchSession(func() { s.sayEnded(c.Name) }))
+	return launcher.WatchSession(c.Name, func() { s.sayEnded(c.Name) })
 }
 
 // sayEnded tells who has a session with a VM why that ends. ssh may have the terminal in raw mode, in which a line
