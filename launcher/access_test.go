@@ -100,7 +100,7 @@ func TestADiskThatCannotBeWrittenIsForReadingOnly(t *testing.T) {
 
 func TestADeviceThatIsAbsentIsNotMade(t *testing.T) {
 	d := vms.Disk{Path: "/dev/nosuch/volume", Size: vms.GiB, Format: vms.Raw}
-	for _, err := range []error{usable(d), makeDisk(t.Context(), d, quiet)} {
+	for _, err := range []error{usable(d), makeDisk(t.Context(), vms.VM{}, d, quiet)} {
 		if !errors.Is(err, ErrDeviceAbsent) {
 			t.Errorf("%v, want %v", err, ErrDeviceAbsent)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ var (
 // with UEFI gets its own copy of the firmware's variables. verbose is told each command that is run.
 func MakeDisks(ctx context.Context, vm vms.VM, verbose func(argv []string)) error {
 	for _, d := range vm.Disks {
-		if err := makeDisk(ctx, d, verbose); err != nil {
+		if err := makeDisk(ctx, vm, d, verbose); err != nil {
 			return fmt.Errorf("disk %s: %w", d.Path, err)
 		}
 	}
@@ -74,26 +75,58 @@ func usable(d vms.Disk) error {
 	return fmt.Errorf("disk %s: %w", d.Path, err)
 }
 
-func makeDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
-	part := d.Path + ".part"
-	err := checkDisk(d)
-	if err == nil {
-		return errors.Join(removeTwin(part, d.Path), growDisk(ctx, d, verbose))
-	}
-	if !errors.Is(err, ErrDiskMissing) || d.Size == 0 {
+func makeDisk(ctx context.Context, vm vms.VM, d vms.Disk, verbose func([]string)) error {
+	if err := removePart(vm, d); err != nil {
 		return err
 	}
+	err := checkDisk(d)
+	if errors.Is(err, ErrDiskMissing) && d.Size > 0 {
+		err = cmp.Or(createDisk(ctx, vm, d, verbose), checkDisk(d))
+	}
+	if err != nil {
+		return err
+	}
+	return growDisk(ctx, d, verbose)
+}
+
+// createDisk creates a missing disk, whole or not at all.
+func createDisk(ctx context.Context, vm vms.VM, d vms.Disk, verbose func([]string)) error {
 	if err := os.MkdirAll(filepath.Dir(d.Path), 0o700); err != nil {
+		return err
+	}
+	part := partName(vm, d)
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // qemu-img leaves its mode as it is
+	if err != nil {
 		return err
 	}
 	argv := []string{imageTool, "create", "-q", "-f", string(d.Format), part, strconv.FormatUint(uint64(d.Size), 10)}
 	verbose(argv)
-	if err := runQEMUImg(ctx, "create", argv); err != nil {
-		_ = os.Remove(part)
-		return err
+	err = cmp.Or(f.Close(), runQEMUImg(ctx, "create", argv))
+	if err == nil {
+		// A link, unlike a rename, never replaces a disk that another start made meanwhile.
+		err = os.Link(part, d.Path)
 	}
-	// A link, unlike a rename, never replaces a disk that another start made meanwhile.
-	return errors.Join(os.Chmod(part, 0o600), os.Link(part, d.Path), os.Remove(part))
+	if errors.Is(err, fs.ErrExist) {
+		err = nil
+	}
+	return errors.Join(err, os.Remove(part))
+}
+
+// partName is where a missing disk is created: beside its place, so that a link can put it there. The name is derived from
+// the VM's data directory, whose lock the caller holds: what is found under it was left by a start of this VM that was killed.
+func partName(vm vms.VM, d vms.Disk) string {
+	sum := sha256.Sum256([]byte(vm.DataDir + "\x00" + d.Path))
+	return filepath.Join(filepath.Dir(d.Path), fmt.Sprintf(".qlaunch-%x.part", sum[:8]))
+}
+
+// removePart removes what a start that was killed has left of a disk. On a read-only file system even the removal of
+// what is not there fails.
+func removePart(vm vms.VM, d vms.Disk) error {
+	part := partName(vm, d)
+	if _, err := os.Lstat(part); err != nil {
+		return nil //nolint:nilerr // it cannot be there
+	}
+	return os.Remove(part)
 }
 
 // runQEMUImg runs qemu-img for something that is done to a disk.
@@ -109,17 +142,6 @@ func runQEMUImg(ctx context.Context, doing string, argv []string) error {
 		return fmt.Errorf("%s: %w: %w: %s", doing, err, ErrDiskInUse, words)
 	}
 	return fmt.Errorf("%s: %w: %s", doing, err, words)
-}
-
-// removeTwin removes the other name of a disk that a start has left that was
-// killed between giving it its own and taking that one away. Any other file of that name is not ours.
-func removeTwin(part, path string) error {
-	twin, _ := os.Lstat(part)
-	disk, _ := os.Lstat(path)
-	if twin == nil || disk == nil || !os.SameFile(twin, disk) {
-		return nil
-	}
-	return os.Remove(part)
 }
 
 func checkDisk(d vms.Disk) error {

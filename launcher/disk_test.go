@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/qlaunch/qlaunch/vms"
@@ -32,7 +33,7 @@ func TestAMissingDiskIsMadeWithItsSizeAndOnce(t *testing.T) {
 		if stat, err := os.Stat(d.Path); err != nil || stat.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v; want mode 0600", d.Path, stat.Mode(), err)
 		}
-		if left, _ := filepath.Glob(filepath.Dir(d.Path) + "/*.part"); left != nil {
+		if left, _ := filepath.Glob(filepath.Dir(d.Path) + "/.qlaunch*"); left != nil {
 			t.Errorf("left: %q", left)
 		}
 	}
@@ -49,13 +50,111 @@ func TestAMissingDiskIsMadeWithItsSizeAndOnce(t *testing.T) {
 }
 
 func TestADiskThatCannotBeMadeSaysWhyAndLeavesNothing(t *testing.T) {
-	// The name is as long as a name can be, so the temporary one beside it is too long.
-	vm := testVM(t, "[[disk]]\nsize = \"1MiB\"\npath = \"data/"+strings.Repeat("n", 255)+"\"\n"+noNIC)
-	err := MakeDisks(t.Context(), vm, quiet)
-	if err == nil || !strings.HasPrefix(err.Error(), "disk "+vm.Disks[0].Path+": create: exit status 1: qemu-img: ") {
-		t.Errorf("error %v", err)
+	vm := testVM(t, "[[disk]]\nsize = \"1MiB\"\npath = \"data/disk\"\n"+noNIC)
+	bin := t.TempDir()
+	makeFile(t, bin+"/qemu-img", "#!/bin/sh\necho half >\"$5\"\necho 'qemu-img: no' >&2\nexit 1\n")
+	if err := os.Chmod(bin+"/qemu-img", 0o700); err != nil {
+		t.Fatal(err)
 	}
-	if left, _ := filepath.Glob(filepath.Dir(vm.Disks[0].Path) + "/n*"); left != nil {
+	t.Setenv("PATH", bin)
+	err := MakeDisks(t.Context(), vm, quiet)
+	if want := "disk " + vm.Disks[0].Path + ": create: exit status 1: qemu-img: no"; err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if left := besides(t, vm.Disks[0]); left != nil {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// besides are the files in a disk's directory but for the disk and the directories of testVM.
+func besides(t *testing.T, d vms.Disk) []string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(d.Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		if !entry.IsDir() && entry.Name() != filepath.Base(d.Path) {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}
+
+// A disk is made beside its place. No file that is there is touched, whatever its name, and a disk's name may be as
+// long as names can be.
+func TestADiskIsMadeBesideItsPlaceAndTouchesNoOtherFile(t *testing.T) {
+	name := strings.Repeat("n", 250)
+	vm := testVM(t, "[[disk]]\nsize = \"1MiB\"\npath = \"disks/"+name+"\"\n[[disk]]\nsize = \"1MiB\"\npath = \"disks/linked\"\n"+noNIC)
+	dir := filepath.Dir(vm.Disks[0].Path)
+	makeFile(t, dir+"/precious", "precious")
+	makeFile(t, dir+"/"+name+".part", "precious")
+	if err := os.Symlink("precious", dir+"/linked.part"); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeDisks(t.Context(), vm, quiet); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"precious", name + ".part", "linked.part"} {
+		if text, err := os.ReadFile(filepath.Join(dir, file)); string(text) != "precious" {
+			t.Errorf("%s: %q, %v", file, text, err)
+		}
+	}
+}
+
+// What a start that was killed has left is no obstacle, does not pile up, and goes with the VM.
+func TestWhatAKilledStartHasLeftOfADiskIsRemoved(t *testing.T) {
+	for _, linked := range []bool{false, true} {
+		vm := testVM(t, "[[disk]]\nsize = \"1MiB\"\npath = \"disks/d\"\n"+noNIC)
+		d := vm.Disks[0]
+		part := partName(vm, d)
+		if linked { // it was killed between the disk's link and the removal of the other name
+			if err := MakeDisks(t.Context(), vm, quiet); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Link(d.Path, part); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			makeFile(t, part, "half")
+		}
+		if err := MakeDisks(t.Context(), vm, quiet); err != nil {
+			t.Fatal(err)
+		}
+		if size, err := DiskSize(d); err != nil || size != vms.MiB {
+			t.Errorf("%v, %v", size, err)
+		}
+		if left := besides(t, d); left != nil {
+			t.Errorf("left: %q", left)
+		}
+		makeFile(t, part, "half")
+		if err := Remove(vm); err != nil {
+			t.Fatal(err)
+		}
+		if left := besides(t, d); left != nil {
+			t.Errorf("left by rm: %q", left)
+		}
+	}
+}
+
+// Two VMs whose one disk is missing are started at once: one makes it, and the other finds it.
+func TestADiskThatTwoStartsMakeAtOnceIsMadeOnce(t *testing.T) {
+	one := testVM(t, "[[disk]]\nsize = \"1MiB\"\npath = \"disks/d\"\n"+noNIC)
+	var all sync.WaitGroup
+	errs := make([]error, 20)
+	for i := range errs {
+		all.Go(func() {
+			vm := one
+			vm.DataDir = fmt.Sprint(one.DataDir, i)
+			errs[i] = MakeDisks(t.Context(), vm, quiet)
+		})
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Error(err)
+	}
+	if left := besides(t, one.Disks[0]); left != nil {
 		t.Errorf("left: %q", left)
 	}
 }
