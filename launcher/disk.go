@@ -41,7 +41,7 @@ var (
 func MakeDisks(ctx context.Context, vm vms.VM, verbose func(argv []string)) error {
 	for _, d := range vm.Disks {
 		if err := makeDisk(ctx, vm, d, verbose); err != nil {
-			return fmt.Errorf("disk %s: %w", d.Path, err)
+			return withHolder(vm, fmt.Errorf("disk %s: %w", d.Path, err))
 		}
 	}
 	return makeUEFIVars(vm)
@@ -129,16 +129,16 @@ func removePart(vm vms.VM, d vms.Disk) error {
 	return os.Remove(part)
 }
 
-// runQEMUImg runs qemu-img for something that is done to a disk.
+// runQEMUImg runs qemu-img for something that is done to a disk. What it says on several lines becomes one.
 func runQEMUImg(ctx context.Context, doing string, argv []string) error {
 	said, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
-	words := strings.TrimSpace(string(said))
+	words := strings.ReplaceAll(strings.TrimSpace(string(said)), "\n", "; ")
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil: // which ended it, and whose words are not its own
 		return context.Cause(ctx)
-	case strings.Contains(words, `Failed to get "write" lock`):
+	case lacksLock(words):
 		return fmt.Errorf("%s: %w: %w: %s", doing, err, ErrDiskInUse, words)
 	}
 	return fmt.Errorf("%s: %w: %s", doing, err, words)

@@ -52,13 +52,13 @@ func TestAMissingDiskIsMadeWithItsSizeAndOnce(t *testing.T) {
 func TestADiskThatCannotBeMadeSaysWhyAndLeavesNothing(t *testing.T) {
 	vm := testVM(t, "[[disk]]\nsize = \"1MiB\"\npath = \"data/disk\"\n"+noNIC)
 	bin := t.TempDir()
-	makeFile(t, bin+"/qemu-img", "#!/bin/sh\necho half >\"$5\"\necho 'qemu-img: no' >&2\nexit 1\n")
+	makeFile(t, bin+"/qemu-img", "#!/bin/sh\necho half >\"$5\"\necho 'qemu-img: no' >&2\necho so >&2\nexit 1\n")
 	if err := os.Chmod(bin+"/qemu-img", 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin)
 	err := MakeDisks(t.Context(), vm, quiet)
-	if want := "disk " + vm.Disks[0].Path + ": create: exit status 1: qemu-img: no"; err == nil || err.Error() != want {
+	if want := "disk " + vm.Disks[0].Path + ": create: exit status 1: qemu-img: no; so"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	if left := besides(t, vm.Disks[0]); left != nil {

@@ -2,9 +2,11 @@ package launcher
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -66,6 +68,25 @@ func unlocked(vm vms.VM, d vms.Disk) error {
 		}
 	}
 	return fmt.Errorf("disk %s: %w", d.Path, e)
+}
+
+// lockRefused is what QEMU and its tools say when they do not get one of their locks (raw_check_lock_bytes in
+// block/file-posix.c).
+var lockRefused = regexp.MustCompile(`Failed to get (shared )?"[a-z ]+" lock`)
+
+func lacksLock(words string) bool { return lockRefused.MatchString(words) }
+
+// withHolder names who has a disk that was not to be had, as long as that can be seen: it was free when it was looked at.
+func withHolder(vm vms.VM, err error) error {
+	if !errors.Is(err, ErrDiskInUse) {
+		return err
+	}
+	for _, d := range vm.Disks {
+		if held := unlocked(vm, d); held != nil {
+			return held
+		}
+	}
+	return err
 }
 
 func isLocked(f *os.File, start, length int64) bool {
