@@ -72,8 +72,20 @@ func usable(d vms.Disk) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("disk %s: %w", d.Path, err)
+	return &DiskError{d.Path, err}
 }
+
+// DiskError says that a disk of the definition is not one that a VM can be started with.
+type DiskError struct {
+	Path string
+	Err  error
+}
+
+// Error names the disk.
+func (e *DiskError) Error() string { return fmt.Sprintf("disk %s: %v", e.Path, e.Err) }
+
+// Unwrap is the cause.
+func (e *DiskError) Unwrap() error { return e.Err }
 
 func makeDisk(ctx context.Context, vm vms.VM, d vms.Disk, verbose func([]string)) error {
 	if err := removePart(vm, d); err != nil {
@@ -148,12 +160,13 @@ func checkDisk(d vms.Disk) error {
 	// O_NONBLOCK: a pipe in the disk's place must not hold the start up.
 	f, err := os.OpenFile(d.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && isDevicePath(d.Path):
-		return ErrDeviceAbsent
 	case errors.Is(err, fs.ErrNotExist):
-		return ErrDiskMissing
+		return missing(d)
 	case errors.Is(err, fs.ErrPermission):
 		return cmp.Or(permitted(d.Path, access(d)), cause(err))
+	case errors.Is(err, unix.ENXIO): // a socket, or a device whose driver has none of that number (open(2))
+		info, _ := os.Stat(d.Path)
+		return cmp.Or(checkKind(info), cause(err))
 	case err != nil:
 		return cause(err)
 	}
@@ -162,16 +175,28 @@ func checkDisk(d vms.Disk) error {
 	if err != nil {
 		return cause(err)
 	}
-	if !info.Mode().IsRegular() && !isBlock(info) {
-		return fmt.Errorf("a %s is %w", kindOf(info.Mode()), ErrDiskKind)
-	}
-	if err := checkWritable(d, f, info); err != nil {
+	if err := cmp.Or(checkKind(info), checkWritable(d, f, info)); err != nil {
 		return err
 	}
 	if d.Format != vms.QCOW2 {
 		return nil
 	}
 	return checkQCOW2(f)
+}
+
+func checkKind(info fs.FileInfo) error {
+	if info == nil || info.Mode().IsRegular() || isBlock(info) {
+		return nil
+	}
+	return fmt.Errorf("a %s is %w", kindOf(info.Mode()), ErrDiskKind)
+}
+
+// missing tells why there is no disk at a path: in the directory of devices, and behind a symbolic link, none is made.
+func missing(d vms.Disk) error {
+	if isDevicePath(d.Path) {
+		return ErrDeviceAbsent
+	}
+	return cmp.Or(dangling(d.Path), ErrDiskMissing)
 }
 
 // checkQCOW2 reads an image's header (QEMU's docs/interop/qcow2.txt: magic,

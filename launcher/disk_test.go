@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -156,6 +158,17 @@ func TestADiskThatTwoStartsMakeAtOnceIsMadeOnce(t *testing.T) {
 	}
 	if left := besides(t, one.Disks[0]); left != nil {
 		t.Errorf("left: %q", left)
+	}
+}
+
+func TestASocketIsNoDisk(t *testing.T) {
+	d := vms.Disk{Path: t.TempDir() + "/socket", Format: vms.Raw}
+	if err := unix.Mknod(d.Path, unix.S_IFSOCK|0o600, 0); err != nil {
+		t.Fatal(err)
+	}
+	want := "disk " + d.Path + ": a socket is neither a regular file nor a block device"
+	if err := usable(d); !errors.Is(err, ErrDiskKind) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 

@@ -108,6 +108,9 @@ func launcherCauses() []aCause {
 		{is(launcher.ErrFile), exitUsage, nil},
 		{is(launcher.ErrDeviceAbsent), exitUsage, fixed("lsblk")},
 		{is(launcher.ErrNotGrown), exitUsage, fixed("without a size in its table, a disk keeps its own")},
+		{isA[*launcher.DanglingError], exitUsage, hintOf(func(e *launcher.DanglingError) string {
+			return "rm " + shellLine([]string{e.Path}) + " # or mount the file system that it leads to"
+		})},
 		{is(launcher.ErrDiskMissing), exitUsage, fixed(`size = "20GiB" in that disk's table creates it`)},
 		{is(launcher.ErrDiskKind), exitUsage, nil},
 		{is(launcher.ErrNotQCOW2), exitUsage, fixed(`format = "raw" in that disk's table, if it is a raw image`)},
@@ -123,6 +126,7 @@ func launcherCauses() []aCause {
 		{isA[*launcher.DiedError], exitQEMU, nil},
 		{is(launcher.ErrEnded), exitQEMU, nil},
 		{isA[*startError], exitQEMU, nil},
+		{isA[*launcher.DiskError], exitUsage, nil}, // all else that can be wrong with one
 	}
 }
 
