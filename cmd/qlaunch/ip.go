@@ -154,7 +154,7 @@ func (s *session) noticeDoubt(name string, a leases.Address) {
 	case a.Holder != "":
 		s.notice("%s: %s was last seen at %s, which is not its NIC's MAC", name, a.IP, a.Holder)
 	case stale(a):
-		s.notice("%s: %s is an address from before this start, and not confirmed", name, a.IP)
+		s.notice("%s: %s is %s", name, a.IP, unconfirmed(a))
 	}
 }
 
@@ -181,9 +181,17 @@ func sinceWhen(a leases.Address) string {
 	case a.Live:
 		return "in use since this start"
 	case a.Freshness == leases.Older:
-		return "from before this start, and not confirmed"
+		return unconfirmed(a)
 	}
 	return "which may be from before this start"
+}
+
+// unconfirmed says what is not known of an old address.
+func unconfirmed(a leases.Address) string {
+	if !a.IsLease() {
+		return a.Doubt()
+	}
+	return "an address " + a.Doubt() + ", and not confirmed"
 }
 
 func printReports(w io.Writer, reports []leases.Report) error {

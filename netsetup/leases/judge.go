@@ -267,6 +267,15 @@ func describeAll(addresses []Address) string {
 	return strings.Join(words, "; ")
 }
 
+// Doubt says what is not known of an [Older] address. The kernel's neighbour table cannot tell an entry that was made since
+// the start, and not confirmed yet, from one that an earlier guest left.
+func (a Address) Doubt() string {
+	if a.IsLease() {
+		return "from before this start"
+	}
+	return "not confirmed since this start"
+}
+
 // describe is an address with what is known of it, in words.
 func describe(a Address) string {
 	s := a.IP.String() + ": "
@@ -280,12 +289,13 @@ func describe(a Address) string {
 	default:
 		s += "lease"
 	}
-	switch a.Freshness {
-	case ThisStart:
+	switch {
+	case a.Freshness == ThisStart:
 		s += " since this start"
-	case Older:
-		s += " from before this start"
-	case Unknown:
+	case a.Freshness == Older && a.IsLease():
+		s += " " + a.Doubt()
+	case a.Freshness == Older:
+		s += ", " + a.Doubt()
 	}
 	if a.expired {
 		s += ", expired"
