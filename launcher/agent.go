@@ -35,19 +35,19 @@ func AgentListens(ctx context.Context, vm vms.VM) error {
 		return err
 	}
 	defer m.Close()
+	status, err := m.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if !status.Running {
+		return fmt.Errorf("%w: %w", agent.ErrSilent, &PausedError{VM: vm.Name})
+	}
 	open, err := m.ChardevOpen(ctx, agentChardev)
 	if err != nil {
 		return err
 	}
 	if !open {
 		return ErrNoAgent
-	}
-	status, err := m.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if !status.Running {
-		return fmt.Errorf("%w: the guest is paused", agent.ErrSilent)
 	}
 	return nil
 }

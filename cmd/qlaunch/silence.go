@@ -24,6 +24,9 @@ func (s *session) explained(ctx context.Context, g *guest, err error) error {
 // silence is why a guest that runs has no address, or nil: first what it says itself on its console, then what its port
 // and its bridge show, and last who should have given it one.
 func (s *session) silence(ctx context.Context, vm vms.VM, pid int, q leases.Query, stage leases.Stage, reports []leases.Report) error {
+	if err := paused(ctx, vm); err != nil {
+		return err
+	}
 	stuck := launcher.ConsoleEnd(vm)
 	if stuck != nil && !errors.Is(stuck, launcher.ErrNoOutput) {
 		return stuck
@@ -43,6 +46,15 @@ func (s *session) silence(ctx context.Context, vm vms.VM, pid int, q leases.Quer
 		return netsetup.Unanswered(ctx, query)
 	}
 	return nil
+}
+
+// paused is an error where a VM's processors stand still.
+func paused(ctx context.Context, vm vms.VM) error {
+	status, err := launcher.Ask(ctx, vm)
+	if err != nil || status.State != launcher.Paused {
+		return nil //nolint:nilerr // whoever asks has other causes to look at
+	}
+	return &launcher.PausedError{VM: vm.Name, Reason: status.Reason}
 }
 
 // noAddressError says that a guest that runs has no address, and why, as far as that can be seen.

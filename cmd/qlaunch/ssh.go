@@ -93,6 +93,9 @@ func (s *session) sshReady(ctx context.Context, vm vms.VM) (netip.AddrPort, erro
 		return netip.AddrPort{}, err
 	}
 	defer g.close()
+	if err := paused(ctx, g.vm); err != nil {
+		return netip.AddrPort{}, err
+	}
 	address, err := s.await(ctx, g, goalSSH, sshPatience, func(string) {})
 	if err != nil {
 		return netip.AddrPort{}, err
