@@ -61,7 +61,7 @@ func unlocked(vm vms.VM, d vms.Disk) error {
 	}
 	e := &InUseError{}
 	e.PID, e.VM = diskHolder(d.Path)
-	if p, err := Find(vm); err == nil {
+	if p, err := findAnywhere(vm); err == nil {
 		defer p.Close()
 		if e.PID == p.PID {
 			return nil

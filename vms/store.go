@@ -52,7 +52,7 @@ func (s Store) Env(name, file string) Env {
 		Name:      name,
 		File:      file,
 		Home:      s.Home,
-		DataDir:   filepath.Join(s.Dirs.Data, "vms", name),
+		DataDir:   filepath.Join(s.Dirs.Data, subdirectory, name),
 		StateDir:  filepath.Join(s.Dirs.State, name),
 		RunDir:    filepath.Join(s.Dirs.Runtime, name),
 		Arch:      s.Arch,

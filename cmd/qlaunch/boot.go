@@ -96,6 +96,9 @@ func (s *session) find(vm vms.VM) (*guest, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		started, err = vm, nil // QEMU was started by hand, with the line that argv printed
 	}
+	if err == nil {
+		err = otherFile(vm)
+	}
 	if err != nil {
 		process.Close()
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -57,6 +58,7 @@ func commandCauses() []aCause {
 		{isA[vms.Errors], exitUsage, nil},
 		{isA[*vms.WritableError], exitUsage, hintOf(closeHint)},
 		{isA[*definitionError], exitUsage, nil},
+		{is(vms.ErrNoHome), exitHost, fixed("export HOME=/PATH # a directory of yours")},
 		{isA[*lossError], exitUsage, hintOf((*lossError).hint)},
 		{isA[*noVMError], exitNoVM, fixed("qlaunch ls")},
 		{isA[*vms.ClashError], exitBusy, hintOf(clashHint)},
@@ -69,7 +71,9 @@ func commandCauses() []aCause {
 		{isA[*noViewerError], exitFailed, hintOf((*noViewerError).hint)},
 		{is(launcher.ErrNotRunning), exitNotRunning, nil},
 		{isA[*runsError], exitBusy, hintOf((*runsError).hint)},
+		{isA[*otherFileError], exitBusy, hintOf((*otherFileError).hint)},
 		{is(launcher.ErrBusy), exitBusy, nil},
+		{isA[*launcher.StrangerError], exitBusy, hintOf(func(e *launcher.StrangerError) string { return "qlaunch down " + e.Name })},
 		{is(launcher.ErrRunning), exitBusy, nil},
 		{isA[*launcher.OpenError], exitBusy, nil},
 		{isA[*launcher.MACError], exitBusy, nil},
@@ -79,6 +83,7 @@ func commandCauses() []aCause {
 		{isA[*sshConfigError], exitFailed, hintOf((*sshConfigError).hint)},
 		{is(errNoCopyServer), exitFailed, fixed("sudo apt install openssh-sftp-server # in the guest")},
 		{is(launcher.ErrNoAgent), exitFailed, fixed("sudo apt install qemu-guest-agent # in the guest")},
+		{isA[*launcher.PausedError], exitFailed, hintOf(func(e *launcher.PausedError) string { return "qlaunch resume " + e.VM })},
 		{is(agent.ErrSilent), exitFailed, nil},
 		{isA[*elsewhereError], exitBusy, hintOf((*elsewhereError).hint)},
 		{is(errCalledOff), exitBusy, nil},
@@ -104,6 +109,8 @@ func launcherCauses() []aCause {
 		{is(launcher.ErrNoUEFI), exitHost, fixed("sudo apt install ovmf qemu-efi-aarch64")},
 		{is(launcher.ErrNotWritable), exitUsage, fixed(`readonly = true in that disk's table, if the guest only reads it`)},
 		{isA[*launcher.CompressedError], exitUsage, hintOf(unpackHint)},
+		{isA[*launcher.NotPrivateError], exitHost, hintOf(privateHint)},
+		{isA[*launcher.RunDirError], exitHost, fixed(ownRunDir)},
 		{isA[*launcher.DeniedError], exitUsage, hintOf(permitHint)},
 		{is(launcher.ErrFile), exitUsage, nil},
 		{is(launcher.ErrDeviceAbsent), exitUsage, fixed("lsblk")},
@@ -116,7 +123,6 @@ func launcherCauses() []aCause {
 		{is(launcher.ErrNotQCOW2), exitUsage, fixed(`format = "raw" in that disk's table, if it is a raw image`)},
 		{is(launcher.ErrBackingFile), exitUsage, nil},
 		{is(launcher.ErrExternalData), exitUsage, nil},
-		{isA[*launcher.NotPrivateError], exitHost, hintOf(privateHint)},
 		{isA[*launcher.InUseError], exitBusy, hintOf(inUseHint)},
 		{is(launcher.ErrDiskInUse), exitBusy, nil},
 		{is(launcher.ErrNoMemory), exitQEMU, fixed("less memory in the definition, or what others have freed: free -h")},
@@ -160,7 +166,7 @@ func setupCauses() []aCause {
 
 // hostCauses are those that a bridged NIC can fail by.
 func hostCauses() []aCause {
-	return ofHost([]hostCause{
+	return bridgeCauses([]hostCause{
 		{netsetup.ErrNoBridge, setUp},
 		{netsetup.ErrNotBridge, nil},
 		{netsetup.ErrBridgeDown, bridgeDownHint},
@@ -189,7 +195,7 @@ func hostCauses() []aCause {
 
 // networkCauses are those by which a guest has a NIC, and not all that it needs behind it: doctor finds them.
 func networkCauses() []aCause {
-	return ofHost([]hostCause{
+	return bridgeCauses([]hostCause{
 		{netsetup.ErrNoAddress, bringBack},
 		{netsetup.ErrAllAllowed, func(e *netsetup.Error) string { return "sudoedit " + e.File }},
 		{netsetup.ErrUplink, func(e *netsetup.Error) string { return "ip link show master " + shellLine([]string{e.Bridge}) }},
@@ -249,7 +255,7 @@ type hostCause struct {
 	hint  func(*netsetup.Error) string
 }
 
-func ofHost(rows []hostCause) []aCause {
+func bridgeCauses(rows []hostCause) []aCause {
 	var causes []aCause
 	for _, r := range rows {
 		c := aCause{is: is(r.cause), code: exitHost}
@@ -399,11 +405,18 @@ func privateHint(e *launcher.NotPrivateError) string {
 		return "chmod 700 " + shellLine([]string{e.Dir})
 	case e.Run && e.Own:
 		return "rm " + shellLine([]string{e.Dir})
+	case e.Run && e.UID != 0 && os.Getuid() == 0:
+		return fmt.Sprintf("sudo -u '#%d' -H qlaunch ls # as the user whose VMs these are", e.UID)
 	case e.Run:
-		return "install -d -m 700 ~/.cache/run && export XDG_RUNTIME_DIR=~/.cache/run"
+		return ownRunDir
+	case e.Own:
+		return "a disk elsewhere is named by path in its [[disk]] table, and XDG_DATA_HOME moves all that there is"
 	}
 	return ""
 }
+
+// ownRunDir makes a run directory where the system has none for this user.
+const ownRunDir = "install -d -m 700 ~/.cache/run && export XDG_RUNTIME_DIR=~/.cache/run"
 
 // kvmHint: QEMU writes to the device too.
 func kvmHint(e *launcher.KVMError) string {

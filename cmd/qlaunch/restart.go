@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
@@ -57,6 +58,7 @@ func (c *restartCmd) one(ctx context.Context, s *session, name string, stage fun
 // that no other command finds the VM down in between.
 func (s *session) restart(ctx context.Context, ref string, old vms.VM, way shutdown) (*guest, error) {
 	ref = s.origin(ref)
+	s = s.withDataOf(old)
 	vm, err := s.load(ref)
 	if err != nil {
 		return nil, err
@@ -75,6 +77,16 @@ func (s *session) restart(ctx context.Context, ref string, old vms.VM, way shutd
 		g, err = s.restartLocked(ctx, vm, old, way)
 	}
 	return g, errors.Join(err, lock.Release())
+}
+
+// withDataOf is the session with the data and state directories that a VM was started with: what an environment says of them
+// now gives nobody empty disks.
+func (s *session) withDataOf(started vms.VM) *session {
+	own := *s
+	if data := filepath.Dir(started.DataDir); filepath.Base(data) == filepath.Base(s.store.Dirs.Config) {
+		own.store.Dirs.Data, own.store.Dirs.State = filepath.Dir(data), filepath.Dir(started.StateDir)
+	}
+	return &own
 }
 
 // restartLocked finds all that stands in the way of the start before the old QEMU is ended.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -62,8 +63,12 @@ func (s *session) main(ctx context.Context, argv []string) int {
 		return s.report(&usageError{err, commandOf(err)})
 	}
 	s.verbose = verbose
-	if err := s.notBySudo(wordsOf(call.Selected()), argv); err != nil {
+	command := wordsOf(call.Selected())
+	if err := s.notBySudo(command, argv); err != nil {
 		return s.report(err)
+	}
+	if err := s.store.Dirs.Check(); err != nil && !ofHost(command) {
+		return s.report(fmt.Errorf("%s: %w", command, err))
 	}
 	call.BindTo(ctx, (*context.Context)(nil))
 	return s.report(call.Run())
@@ -178,7 +183,10 @@ func (s *session) asStarted(ref string) (vms.VM, error) {
 	}
 	started, err := s.store.Started(at.Name, at.RunDir)
 	if err == nil && launcher.IsRunning(started) {
-		return started, nil
+		if at.File == s.store.Path(at.Name) { // a name is that of whatever runs by it
+			return started, nil
+		}
+		return started, otherFile(at)
 	}
 	vm, err := s.load(ref)
 	if err != nil && isA[*launcher.OrphanError](launcher.NoOrphan(at)) {
@@ -212,6 +220,26 @@ func (s *session) origin(ref string) string {
 	}
 	return ref
 }
+
+// otherFile is an error where the QEMU of a VM's name was started from another definition than the VM's, which is still there.
+func otherFile(vm vms.VM) error {
+	from := vms.Origin(vm.RunDir)
+	there, err := os.Stat(from)
+	if from == "" || from == vm.File || err != nil {
+		return nil //nolint:nilerr // the definition has been moved, perhaps to where this one is
+	}
+	if here, err := os.Stat(vm.File); err == nil && os.SameFile(here, there) {
+		return nil
+	}
+	return &otherFileError{vm.Name, from}
+}
+
+// otherFileError says that a VM of the same name runs, from another definition.
+type otherFileError struct{ name, file string }
+
+func (e *otherFileError) Error() string { return fmt.Sprintf("a VM of that name runs from %s", e.file) }
+
+func (e *otherFileError) hint() string { return "qlaunch down " + e.name }
 
 // bare is a VM of which nothing is known but where its files are.
 func (s *session) bare(name string) vms.VM {
