@@ -147,7 +147,7 @@ func silenceCauses() []aCause {
 // setupCauses are those that net setup and net teardown can fail by, beside those of a bridged NIC.
 func setupCauses() []aCause {
 	return []aCause{
-		{is(host.ErrNotRoot), exitHost, fixed("sudo qlaunch net setup # --dry-run shows what it would do")},
+		{is(host.ErrNotRoot), exitHost, hintOf((*netError).hint)},
 		{is(host.ErrBusy), exitBusy, nil},
 		{isA[*host.InUseError], exitBusy, fixed("sudo qlaunch net teardown --force # they lose their network")},
 		{isA[*netsetup.NoProgramError], exitHost, fixed("sudo apt install dnsmasq-base nftables")},

@@ -154,7 +154,8 @@ func wrongs() []struct {
 		{launcher.ErrEnded, 6, ""},
 		{&startError{context.DeadlineExceeded}, 6, ""},
 
-		{host.ErrNotRoot, 5, "sudo qlaunch net setup # --dry-run shows what it would do"},
+		{&netError{"setup", host.ErrNotRoot}, 5, "sudo qlaunch net setup"},
+		{&netError{"teardown", host.ErrNotRoot}, 5, "sudo qlaunch net teardown"},
 		{host.ErrBusy, 7, ""},
 		{&host.InUseError{Bridge: "qlbr0"}, 7, "sudo qlaunch net teardown --force # they lose their network"},
 		{&netsetup.NoProgramError{Programs: []string{"nft"}}, 5, "sudo apt install dnsmasq-base nftables"},

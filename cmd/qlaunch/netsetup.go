@@ -42,7 +42,7 @@ func (c *netSetupCmd) Run(ctx context.Context, s *session) error {
 		err = s.setUpHost(ctx, ask)
 	}
 	if err != nil {
-		return fmt.Errorf("net setup: %w", orInterrupted(err))
+		return &netError{"setup", orInterrupted(err)}
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ func (netTeardownCmd) Help() string {
 	return "Puts back what `net setup` found, byte for byte, wherever it is still as setup left it; what has changed since is left, and named."
 }
 
-func (netTeardownCmd) Example() string { return "qlaunch net teardown" }
+func (netTeardownCmd) Example() string { return "sudo qlaunch net teardown" }
 
 func (c *netTeardownCmd) Run(ctx context.Context, s *session) error {
 	err := host.Teardown(ctx, c.Force, func(steps []netsetup.Step, left []netsetup.Left) {
@@ -31,7 +31,7 @@ func (c *netTeardownCmd) Run(ctx context.Context, s *session) error {
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("net teardown: %w", orInterrupted(err))
+		return &netError{"teardown", orInterrupted(err)}
 	}
 	return nil
 }
