@@ -9,7 +9,8 @@ import (
 )
 
 type netTeardownCmd struct {
-	Force bool `short:"f" help:"Also while VMs use the bridge: they lose their network."`
+	Force  bool `short:"f" help:"Also while VMs use the bridge: they lose their network."`
+	DryRun bool `help:"Print what would be done, change nothing."`
 }
 
 func (netTeardownCmd) Help() string {
@@ -19,19 +20,28 @@ func (netTeardownCmd) Help() string {
 func (netTeardownCmd) Example() string { return "sudo qlaunch net teardown" }
 
 func (c *netTeardownCmd) Run(ctx context.Context, s *session) error {
-	err := host.Teardown(ctx, c.Force, func(steps []netsetup.Step, left []netsetup.Left) {
-		if len(steps)+len(left) == 0 {
-			fmt.Fprintln(s.stdout, "nothing to do: nothing is set up")
+	if c.DryRun {
+		steps, left, err := host.PlanTeardown(ctx)
+		if err != nil {
+			return &netError{"teardown --dry-run", orInterrupted(err)}
 		}
-		for i, step := range steps {
-			fmt.Fprintln(s.stdout, clean(fmt.Sprintf("%2d. %s", i+1, step.Reverse().Undo())))
-		}
-		for _, item := range left {
-			s.notice("%s %s", item.Item, item.Why)
-		}
-	})
-	if err != nil {
+		s.showTeardown(steps, left)
+		return nil
+	}
+	if err := host.Teardown(ctx, c.Force, s.showTeardown); err != nil {
 		return &netError{"teardown", orInterrupted(err)}
 	}
 	return nil
+}
+
+func (s *session) showTeardown(steps []netsetup.Step, left []netsetup.Left) {
+	if len(steps)+len(left) == 0 {
+		fmt.Fprintln(s.stdout, "nothing to do: nothing is set up")
+	}
+	for i, step := range steps {
+		fmt.Fprintln(s.stdout, clean(fmt.Sprintf("%2d. %s", i+1, step.Reverse().Undo())))
+	}
+	for _, item := range left {
+		s.notice("%s %s", item.Item, item.Why)
+	}
 }
