@@ -15,7 +15,7 @@ type newCmd struct {
 	Memory vms.Size `placeholder:"SIZE" help:"Memory, with its unit."`
 	CPUs   int      `name:"cpus" placeholder:"N" help:"Processors."`
 	Disk   vms.Size `placeholder:"SIZE" help:"Size of a disk that is made at the first start; with --image, which that image is grown to."`
-	Image  string   `placeholder:"PATH" help:"A disk image that is there already."`
+	Image  string   `placeholder:"PATH" help:"A disk image that exists: qcow2 or raw, as its header says."`
 	Bridge string   `placeholder:"NAME" help:"The host's bridge. Default: the first that is up and allowed."`
 	User   string   `placeholder:"NAME" help:"Whom ssh logs in as."`
 }
@@ -42,12 +42,8 @@ func (c *newCmd) write(s *session) (string, error) {
 		return "", &definitionError{err}
 	}
 	start := vms.Start{Memory: c.Memory, CPUs: c.CPUs, Image: c.Image, DiskSize: c.Disk, Bridge: c.Bridge, User: c.User}
-	if c.Image != "" {
-		image, err := filepath.Abs(c.Image)
-		if err != nil {
-			return "", err
-		}
-		start.Image = image
+	if err := c.findImage(&start); err != nil {
+		return "", err
 	}
 	path := s.store.Path(c.Name)
 	text := vms.Template(c.Name, start)
@@ -61,6 +57,21 @@ func (c *newCmd) write(s *session) (string, error) {
 	return path, create(path, text)
 }
 
+// findImage completes what is asked for by what the image itself says: where and what it is.
+func (c *newCmd) findImage(start *vms.Start) (err error) {
+	if c.Image == "" {
+		return nil
+	}
+	if start.Image, err = filepath.Abs(c.Image); err != nil {
+		return err
+	}
+	start.Format, err = launcher.ImageFormat(start.Image)
+	if err != nil {
+		err = &usageError{fmt.Errorf("--image %s: %w", start.Image, err), "new"}
+	}
+	return err
+}
+
 // checkSize refuses a size that the image which is to be grown to it has already passed.
 func (c *newCmd) checkSize(vm vms.VM) error {
 	if c.Image == "" || c.Disk == 0 {
@@ -68,7 +79,7 @@ func (c *newCmd) checkSize(vm vms.VM) error {
 	}
 	size, err := launcher.DiskSize(vm.Disks[0])
 	if err != nil {
-		return fmt.Errorf("image %s: %w", vm.Disks[0].Path, err)
+		return fmt.Errorf("--image %s: %w", vm.Disks[0].Path, err)
 	}
 	if size > c.Disk {
 		return &usageError{fmt.Errorf("--disk %v: the image has %v: a disk %w", c.Disk, size, launcher.ErrNotShrunk), "new"}
