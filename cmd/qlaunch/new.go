@@ -13,7 +13,7 @@ import (
 type newCmd struct {
 	Name   string   `arg:"" help:"The VM's name: lower-case letters, digits and hyphens."`
 	Memory vms.Size `placeholder:"SIZE" help:"Memory, with its unit."`
-	CPUs   int      `name:"cpus" placeholder:"N" help:"Processors."`
+	CPUs   *int     `name:"cpus" placeholder:"N" help:"Processors."`
 	Disk   vms.Size `placeholder:"SIZE" help:"Size of a disk that is made at the first start; with --image, which that image is grown to."`
 	Image  string   `placeholder:"PATH" help:"A disk image that exists: qcow2 or raw, as its header says."`
 	Bridge string   `placeholder:"NAME" help:"The host's bridge. Default: the first that is up and allowed."`
@@ -41,7 +41,13 @@ func (c *newCmd) write(s *session) (string, error) {
 	if err := vms.CheckName(c.Name); err != nil {
 		return "", &definitionError{err}
 	}
-	start := vms.Start{Memory: c.Memory, CPUs: c.CPUs, Image: c.Image, DiskSize: c.Disk, Bridge: c.Bridge, User: c.User}
+	start := vms.Start{Memory: c.Memory, Image: c.Image, DiskSize: c.Disk, Bridge: c.Bridge, User: c.User}
+	if c.CPUs != nil {
+		if *c.CPUs == 0 { // which is no number to Template
+			return "", &usageError{errors.New("--cpus 0: must be at least 1"), "new"}
+		}
+		start.CPUs = *c.CPUs
+	}
 	if err := c.findImage(&start); err != nil {
 		return "", err
 	}
