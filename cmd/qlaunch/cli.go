@@ -76,7 +76,8 @@ func help(options kong.HelpOptions, call *kong.Context) error {
 	}
 	selected := call.Selected()
 	if selected == nil {
-		return example(call.Stdout, exitCodes, "qlaunch new guestvm --disk 20GiB && qlaunch up guestvm && qlaunch ssh guestvm")
+		return example(call.Stdout, exitCodes,
+			"qlaunch new guestvm --image ~/debian.qcow2 --user debian && qlaunch up guestvm && qlaunch ssh guestvm")
 	}
 	if command, ok := reflect.TypeAssert[exampler](selected.Target.Addr()); ok {
 		return example(call.Stdout, "", command.Example())
