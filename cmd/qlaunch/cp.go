@@ -38,6 +38,9 @@ func (c *cpCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return &usageError{err, "cp"}
 	}
+	if err := noLogin(t.vm); err != nil {
+		return fmt.Errorf("%s: %w", t.vm, err)
+	}
 	for _, program := range []string{"scp", "ssh"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return fmt.Errorf("%s is not installed", program)

@@ -59,6 +59,7 @@ func commandCauses() []aCause {
 		{isA[*vms.WritableError], exitUsage, hintOf(closeHint)},
 		{isA[*definitionError], exitUsage, nil},
 		{is(vms.ErrNoHome), exitHost, fixed("export HOME=/PATH # a directory of yours")},
+		{isA[*loginError], exitUsage, hintOf((*loginError).hint)},
 		{isA[*lossError], exitUsage, hintOf((*lossError).hint)},
 		{isA[*noVMError], exitNoVM, fixed("qlaunch ls")},
 		{isA[*vms.ClashError], exitBusy, hintOf(clashHint)},

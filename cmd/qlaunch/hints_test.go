@@ -74,6 +74,7 @@ func wrongs() []struct {
 		{&noDisplayError{errors.New("There is no console")}, 1, `type = "vnc" in the definition's [display] table gives it a display at its next start`},
 		{&noViewerError{vms.VM{Display: vms.Display{Type: vms.DisplaySpice}}}, 1, "sudo apt install virt-viewer"},
 		{&noViewerError{vms.VM{Display: vms.Display{Type: vms.DisplayVNC}}}, 1, "sudo apt install tigervnc-viewer"},
+		{&loginError{"root"}, 2, `user = "root" in the definition's [ssh] table`},
 		{launcher.ErrNotRunning, 3, ""},
 		{&runsError{"web", launcher.ErrRunning}, 7, "qlaunch down web"},
 		{launcher.ErrRunning, 7, ""},

@@ -15,6 +15,7 @@ import (
 )
 
 type sshCmd struct {
+	TTY     bool     `name:"tty" short:"t" help:"Give the command a terminal, as ssh -t does."`
 	Name    string   `arg:"" vm:"" help:"A VM."`
 	Command []string `arg:"" optional:"" passthrough:"" help:"What to run in the guest, after --. Without it, a shell."`
 }
@@ -36,6 +37,13 @@ func (c *sshCmd) Run(ctx context.Context, s *session) error {
 
 // run returns only when ssh could not be started.
 func (c *sshCmd) run(ctx context.Context, s *session) error {
+	words, err := commandWords(c.Command, "ssh")
+	if err == nil {
+		err = noLogin(c.Name)
+	}
+	if err != nil {
+		return err
+	}
 	vm, err := s.managed(c.Name)
 	if err != nil {
 		return err
@@ -48,9 +56,12 @@ func (c *sshCmd) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	if c.TTY { // the first value counts
+		options = append([]sshOption{{"RequestTTY", "force"}}, options...)
+	}
 	argv := append([]string{"ssh"}, optionWords(options)...)
 	argv = append(argv, "--", sshHost(vm))
-	argv = append(argv, afterDashes(c.Command)...)
+	argv = append(argv, words...)
 	s.showCommand(argv)
 	// In ssh's place there is nothing left of ours: the terminal, the signals and the exit code are its own.
 	return fmt.Errorf("%s: %w", program, syscall.Exec(program, argv, s.sshEnviron()))
@@ -78,12 +89,34 @@ func (s *session) sshEnviron() []string {
 	}), "SHELL=/bin/sh")
 }
 
-// afterDashes is a command without the -- that sets it off.
-func afterDashes(words []string) []string {
-	if len(words) > 0 && words[0] == "--" {
-		return words[1:]
+// commandWords is what to run in a guest, without the -- that sets it off. Without one, a first word that looks like an option
+// is meant as one, of ssh's perhaps.
+func commandWords(words []string, command string) ([]string, error) {
+	switch {
+	case len(words) == 0:
+	case words[0] == "--":
+		return words[1:], nil
+	case strings.HasPrefix(words[0], "-"):
+		return nil, &usageError{fmt.Errorf("%s: not an option of qlaunch %s; a command that begins with - goes behind --", words[0], command), command}
 	}
-	return words
+	return words, nil
+}
+
+// loginError says that a user's name stands before a VM's, as in ssh's own command line.
+type loginError struct{ user string }
+
+func (e *loginError) Error() string { return "whom to log in as is in the definition" }
+
+func (e *loginError) hint() string {
+	return fmt.Sprintf("user = %q in the definition's [ssh] table", e.user)
+}
+
+// noLogin refuses a name with a user's before it.
+func noLogin(ref string) error {
+	if user, _, ok := strings.Cut(ref, "@"); ok && !strings.Contains(ref, "/") {
+		return &loginError{user}
+	}
+	return nil
 }
 
 // sshReady waits until the sshd of a VM that runs answers, and says where.
