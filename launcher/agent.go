@@ -14,7 +14,7 @@ import (
 
 // What stands between a caller and the agent in a guest.
 var (
-	ErrNoAgent    = errors.New("no guest agent runs in it")
+	ErrNoAgent    = errors.New("no guest agent has opened its channel")
 	ErrAgentTaken = errors.New("another command is talking to the guest agent")
 )
 

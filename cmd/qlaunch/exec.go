@@ -170,10 +170,22 @@ func (x *execution) failure(ctx context.Context, err error) error {
 		return fmt.Errorf("%w%s", errInterrupted, where)
 	case errors.Is(err, errTimeout):
 		return lateError(fmt.Sprintf("not done after %s%s", x.timeout, where))
+	case errors.Is(err, launcher.ErrNoAgent):
+		return &noAgentError{x.vm.Name}
 	case isA[*agent.Error](err) || where == "":
 		return err
 	}
 	return fmt.Errorf("%w%s", err, where)
+}
+
+// noAgentError says that no agent listens in a guest: none yet, or none at all.
+type noAgentError struct{ vm string }
+
+func (e *noAgentError) Error() string { return launcher.ErrNoAgent.Error() }
+func (e *noAgentError) Unwrap() error { return launcher.ErrNoAgent }
+
+func (e *noAgentError) hint() string {
+	return "qlaunch wait " + e.vm + " --for agent # needs qemu-guest-agent in the guest"
 }
 
 // pipedInput is all of a standard input that is no terminal.

@@ -86,7 +86,7 @@ func wrongs() []struct {
 		{errors.Join(launcher.ErrAgentTaken, context.DeadlineExceeded), 7, ""},
 		{&sshConfigError{"/c", "Include x", errors.New("y")}, 1, "this line at its top does the same: Include x"},
 		{errNoCopyServer, 1, "sudo apt install openssh-sftp-server # in the guest"},
-		{launcher.ErrNoAgent, 1, "sudo apt install qemu-guest-agent # in the guest"},
+		{&noAgentError{"web"}, 1, "qlaunch wait web --for agent # needs qemu-guest-agent in the guest"},
 		{errors.Join(agent.ErrSilent, context.DeadlineExceeded), 1, ""},
 		{&elsewhereError{"web", 123}, 7, "qlaunch restart web # ends that QEMU, and starts the VM in its unit"},
 		{errCalledOff, 7, ""},
