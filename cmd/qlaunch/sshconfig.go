@@ -18,7 +18,7 @@ func (sshConfCmd) Help() string {
 		"Without it, prints the entries."
 }
 
-func (sshConfCmd) Example() string { return "qlaunch ssh-config > ~/.ssh/qlaunch" }
+func (sshConfCmd) Example() string { return "qlaunch ssh-config --install" }
 
 func (c *sshConfCmd) Run(ctx context.Context, s *session) error {
 	switch {
