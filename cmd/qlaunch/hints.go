@@ -108,6 +108,9 @@ func launcherCauses() []aCause {
 		{isA[*launcher.KVMError], exitHost, nil},
 		{isA[*launcher.NoQEMUError], exitHost, hintOf(noQEMUHint)},
 		{is(launcher.ErrNoUEFI), exitHost, fixed("sudo apt install ovmf qemu-efi-aarch64")},
+		{isA[*launcher.AttributeError], exitUsage, hintOf(func(e *launcher.AttributeError) string {
+			return "sudo chattr -" + e.Letter + " " + shellLine([]string{e.Path})
+		})},
 		{is(launcher.ErrNotWritable), exitUsage, fixed(`readonly = true in that disk's table, if the guest only reads it`)},
 		{isA[*launcher.CompressedError], exitUsage, hintOf(unpackHint)},
 		{isA[*launcher.NotPrivateError], exitHost, hintOf(privateHint)},

@@ -120,6 +120,7 @@ func wrongs() []struct {
 		{&launcher.SpaceError{Dir: "/my vms"}, 5, "df -h '/my vms'"},
 		{launcher.ErrNoLinger, 5, "loginctl enable-linger"},
 		{launcher.ErrNoUEFI, 5, "sudo apt install ovmf qemu-efi-aarch64"},
+		{&launcher.AttributeError{Path: "/my vms/a.raw", Letter: "i"}, 2, "sudo chattr -i '/my vms/a.raw'"},
 		{fmt.Errorf("read-only file system: %w", launcher.ErrNotWritable), 2, "readonly = true in that disk's table, if the guest only reads it"},
 		{&launcher.CompressedError{Path: "/boot/vm linuz.xz", Program: "xz"}, 2, "xz -dc '/boot/vm linuz.xz' >'/boot/vm linuz' # and image = that in the definition's [kernel] table"},
 		{&launcher.CompressedError{Path: "/boot/vmlinuz-6.1", Program: "gzip"}, 2, "gzip -dc /boot/vmlinuz-6.1 >/boot/vmlinuz-6.1.unpacked # and image = that in the definition's [kernel] table"},
@@ -128,6 +129,7 @@ func wrongs() []struct {
 		{launcher.ErrFile, 2, ""},
 		{launcher.ErrDeviceAbsent, 2, "lsblk"},
 		{launcher.ErrNotGrown, 2, "without a size in its table, a disk keeps its own"},
+		{&launcher.DanglingError{Path: "/my vms/a.raw", Target: "/mnt/a.raw"}, 2, "rm '/my vms/a.raw' # or mount the file system that it leads to"},
 		{launcher.ErrDiskMissing, 2, `size = "20GiB" in that disk's table creates it`},
 		{launcher.ErrDiskKind, 2, ""},
 		{launcher.ErrNotQCOW2, 2, `format = "raw" in that disk's table, if it is a raw image`},
@@ -154,6 +156,7 @@ func wrongs() []struct {
 		{&launcher.DiedError{Status: "exit status 1"}, 6, ""},
 		{launcher.ErrEnded, 6, ""},
 		{&startError{context.DeadlineExceeded}, 6, ""},
+		{&launcher.DiskError{Path: "/a.raw", Err: errors.New("too many levels of symbolic links")}, 2, ""},
 
 		{&netError{"setup", host.ErrNotRoot}, 5, "sudo qlaunch net setup"},
 		{&netError{"teardown", host.ErrNotRoot}, 5, "sudo qlaunch net teardown"},
