@@ -75,6 +75,17 @@ func usable(d vms.Disk) error {
 	return &DiskError{d.Path, err}
 }
 
+// checkHeld says why a start cannot have a disk: as usable, or because somebody else has it.
+func checkHeld(vm vms.VM, d vms.Disk) error {
+	if err := cmp.Or(usable(d), unlocked(vm, d)); err != nil {
+		return err
+	}
+	if err := cmp.Or(checkLoops(d.Path, d.ReadOnly), checkClaimed(d)); err != nil {
+		return fmt.Errorf("disk %s: %w", d.Path, err)
+	}
+	return nil
+}
+
 // DiskError says that a disk of the definition is not one that a VM can be started with.
 type DiskError struct {
 	Path string

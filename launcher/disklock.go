@@ -70,6 +70,19 @@ func unlocked(vm vms.VM, d vms.Disk) error {
 	return fmt.Errorf("disk %s: %w", d.Path, e)
 }
 
+// unlockedByAll returns an *InUseError when anybody has one of QEMU's locks on a file, and takes none.
+func unlockedByAll(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil // whether it can be read is not the question
+	}
+	defer f.Close()
+	if isLocked(f, lockHas, 2*(lockUnshared-lockHas)) {
+		return &InUseError{}
+	}
+	return nil
+}
+
 // lockRefused is what QEMU and its tools say when they do not get one of their locks (raw_check_lock_bytes in
 // block/file-posix.c).
 var lockRefused = regexp.MustCompile(`Failed to get (shared )?"[a-z ]+" lock`)

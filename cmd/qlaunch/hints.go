@@ -129,6 +129,10 @@ func launcherCauses() []aCause {
 		{is(launcher.ErrExternalData), exitUsage, nil},
 		{isA[*launcher.InUseError], exitBusy, hintOf(inUseHint)},
 		{is(launcher.ErrDiskInUse), exitBusy, nil},
+		{isA[*launcher.LoopError], exitBusy, hintOf(func(e *launcher.LoopError) string {
+			return "sudo losetup --detach " + e.Device + " # once nothing of it is mounted"
+		})},
+		{isA[*launcher.ClaimedError], exitBusy, hintOf(claimedHint)},
 		{is(launcher.ErrNoMemory), exitQEMU, fixed("less memory in the definition, or what others have freed: free -h")},
 		{is(launcher.ErrLittleMemory), exitHost, fixed("free -h")},
 		{is(launcher.ErrNoSpice), exitHost, fixed("sudo apt install qemu-system-modules-spice")},
@@ -400,6 +404,14 @@ func inUseHint(e *launcher.InUseError) string {
 		return ""
 	}
 	return "qlaunch down " + shellLine([]string{e.VM})
+}
+
+// claimedHint gives a device back, or shows what the host has on it.
+func claimedHint(e *launcher.ClaimedError) string {
+	if e.Mount == "" {
+		return "lsblk " + shellLine([]string{e.Device})
+	}
+	return "sudo umount " + shellLine([]string{e.Mount})
 }
 
 // privateHint: what another made is not ours to change, and what lies in the data directory not to be moved away.
