@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +31,8 @@ var (
 	ErrNotShrunk    = errors.New("is not shrunk")
 	ErrDiskKind     = errors.New("neither a regular file nor a block device")
 	ErrNotQCOW2     = errors.New("not a qcow2 image")
+	ErrEmptyImage   = errors.New("an empty file, not a qcow2 image")
+	ErrImageSize    = errors.New("not a qcow2 image that can be used: its header says that the guest sees 8EiB or more")
 	ErrBackingFile  = errors.New("the image names a backing file, which the definition does not: it would let the image's author read that file")
 	ErrExternalData = errors.New("the image keeps its data in another file: it would let the image's author read and write that file")
 )
@@ -192,7 +195,7 @@ func checkDisk(d vms.Disk) error {
 	if d.Format != vms.QCOW2 {
 		return nil
 	}
-	return checkQCOW2(f)
+	return checkQCOW2(d.Path, f)
 }
 
 func checkKind(info fs.FileInfo) error {
@@ -210,14 +213,46 @@ func missing(d vms.Disk) error {
 	return cmp.Or(dangling(d.Path), ErrDiskMissing)
 }
 
+// FormatError says that an image is not the qcow2 that its definition says, and what it is.
+type FormatError struct {
+	Path   string
+	Format string // as qemu-img calls it
+}
+
+// Error names the format.
+func (e *FormatError) Error() string { return fmt.Sprintf("a %s image, %v", e.Format, ErrNotQCOW2) }
+
+// formatOf knows images of other programs by their first bytes (QEMU's block/vmdk.c, vdi.c, vhdx.c and vpc.c).
+func formatOf(header []byte) string {
+	for _, known := range []struct {
+		format string
+		at     int
+		magic  string
+	}{
+		{"vmdk", 0, "KDMV"}, {"vmdk", 0, "COWD"}, {"vmdk", 0, "# Disk DescriptorFile"},
+		{"vdi", 0x40, "\x7f\x10\xda\xbe"}, {"vhdx", 0, "vhdxfile"}, {"vpc", 0, "conectix"},
+	} {
+		if len(header) > known.at && bytes.HasPrefix(header[known.at:], []byte(known.magic)) {
+			return known.format
+		}
+	}
+	return ""
+}
+
 // checkQCOW2 reads an image's header (QEMU's docs/interop/qcow2.txt: magic,
-// version, the backing file's offset at byte 8, the incompatible features at
+// version, the backing file's offset at byte 8, the size at byte 24, the incompatible features at
 // byte 72 from version 3 on, of which bit 2 is "external data file").
-func checkQCOW2(r io.Reader) error {
+func checkQCOW2(path string, r io.Reader) error {
 	header := make([]byte, 80)
 	n, err := io.ReadFull(r, header)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return err
+	}
+	if n == 0 {
+		return ErrEmptyImage
+	}
+	if format := formatOf(header[:n]); format != "" {
+		return &FormatError{path, format}
 	}
 	if n < 72 || !bytes.HasPrefix(header, []byte("QFI\xfb")) {
 		return ErrNotQCOW2
@@ -228,6 +263,8 @@ func checkQCOW2(r io.Reader) error {
 		return ErrBackingFile
 	case binary.BigEndian.Uint32(header[4:]) >= 3 && binary.BigEndian.Uint64(header[72:])&externalData != 0:
 		return ErrExternalData
+	case binary.BigEndian.Uint64(header[24:]) > math.MaxInt64:
+		return ErrImageSize
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package launcher
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -204,6 +206,50 @@ func TestAnImageThatPointsToAnotherFileIsRefused(t *testing.T) {
 	}
 }
 
+// The images are made by the real qemu-img.
+func TestAnImageThatIsNotQCOW2IsNamed(t *testing.T) {
+	dir := t.TempDir()
+	for name, options := range map[string][]string{
+		"vmdk": {"-f", "vmdk"}, "descriptor": {"-f", "vmdk", "-o", "subformat=monolithicFlat"},
+		"vdi": {"-f", "vdi"}, "vhdx": {"-f", "vhdx"}, "vpc": {"-f", "vpc"},
+	} {
+		path := filepath.Join(dir, name)
+		qemuImg(t, append(append([]string{"create", "-q"}, options...), path, "1M")...)
+		want := fmt.Sprintf("disk %s: a %s image, not a qcow2 image", path, options[1])
+		err := usable(vms.Disk{Path: path, Format: vms.QCOW2})
+		if e, ok := errors.AsType[*FormatError](err); !ok || e.Path != path || e.Format != options[1] || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+		if err := usable(vms.Disk{Path: path, Format: vms.Raw}); err != nil {
+			t.Errorf("%s as raw: %v", name, err)
+		}
+		if _, err := ImageFormat(path); err == nil || err.Error() != fmt.Sprintf("a %s image, not a qcow2 image", options[1]) {
+			t.Errorf("%s for a new definition: %v", name, err)
+		}
+	}
+	empty := vms.Disk{Path: dir + "/empty", Format: vms.QCOW2}
+	makeFile(t, empty.Path, "")
+	if err := usable(empty); !errors.Is(err, ErrEmptyImage) || errors.Is(err, ErrNotQCOW2) {
+		t.Errorf("%v, want %v", err, ErrEmptyImage)
+	}
+}
+
+func TestAnImageWhoseHeaderSaysMoreThanAFileCanHaveIsRefused(t *testing.T) {
+	d := vms.Disk{Path: t.TempDir() + "/image", Format: vms.QCOW2}
+	qemuImg(t, "create", "-q", "-f", "qcow2", d.Path, "1M")
+	image, err := os.ReadFile(d.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size, want := range map[uint64]error{math.MaxInt64: nil, math.MaxInt64 + 1: ErrImageSize, math.MaxUint64: ErrImageSize} {
+		binary.BigEndian.PutUint64(image[24:], size)
+		makeFile(t, d.Path, string(image))
+		if err := usable(d); !errors.Is(err, want) {
+			t.Errorf("%d: %v, want %v", size, err, want)
+		}
+	}
+}
+
 // The real qemu-img opens no other file of the host's for an image that is let in. The bytes come before a good image's rest.
 func FuzzAnImagesHeaderIsReadWithoutHarm(f *testing.F) {
 	good := makeImage(f, "1M")
@@ -215,7 +261,7 @@ func FuzzAnImagesHeaderIsReadWithoutHarm(f *testing.F) {
 	f.Add([]byte("QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\x00", 72)))
 	f.Add([]byte("QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\xff", 72)))
 	f.Fuzz(func(t *testing.T, header []byte) {
-		if checkQCOW2(strings.NewReader(string(header))) != nil {
+		if checkQCOW2("", strings.NewReader(string(header))) != nil {
 			return
 		}
 		if len(header) < 72 || fmt.Sprintf("%x", header[8:16]) != "0000000000000000" {

@@ -2,7 +2,6 @@ package launcher
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -25,10 +24,10 @@ func ImageFormat(path string) (vms.DiskFormat, error) {
 	if err != nil {
 		return "", cause(err)
 	}
-	if !info.Mode().IsRegular() && !isBlock(info) {
-		return "", fmt.Errorf("a %s is %w", kindOf(info.Mode()), ErrDiskKind)
+	if err := checkKind(info); err != nil {
+		return "", err
 	}
-	if err := checkQCOW2(f); !errors.Is(err, ErrNotQCOW2) {
+	if err := checkQCOW2(path, f); !errors.Is(err, ErrNotQCOW2) && !errors.Is(err, ErrEmptyImage) {
 		return vms.QCOW2, err
 	}
 	if info.Size()%512 != 0 || info.Size() == 0 && !isBlock(info) {

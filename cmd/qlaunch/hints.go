@@ -124,6 +124,10 @@ func launcherCauses() []aCause {
 		})},
 		{is(launcher.ErrDiskMissing), exitUsage, fixed(`size = "20GiB" in that disk's table creates it`)},
 		{is(launcher.ErrDiskKind), exitUsage, nil},
+		{isA[*launcher.FormatError], exitUsage, hintOf(convertHint)},
+		{is(launcher.ErrEmptyImage), exitUsage, hintOf(func(e *launcher.DiskError) string {
+			return "rm " + shellLine([]string{e.Path}) + " # a size in that disk's table then makes it"
+		})},
 		{is(launcher.ErrNotQCOW2), exitUsage, fixed(`format = "raw" in that disk's table, if it is a raw image`)},
 		{is(launcher.ErrBackingFile), exitUsage, nil},
 		{is(launcher.ErrExternalData), exitUsage, nil},
@@ -404,6 +408,16 @@ func inUseHint(e *launcher.InUseError) string {
 		return ""
 	}
 	return "qlaunch down " + shellLine([]string{e.VM})
+}
+
+// convertHint makes a qcow2 image beside one of another program's.
+func convertHint(e *launcher.FormatError) string {
+	image := strings.TrimSuffix(e.Path, path.Ext(e.Path)) + ".qcow2"
+	if image == e.Path {
+		image += ".new"
+	}
+	return fmt.Sprintf("qemu-img convert -f %s -O qcow2 %s %s # and take that as the image", e.Format,
+		shellLine([]string{e.Path}), shellLine([]string{image}))
 }
 
 // claimedHint gives a device back, or shows what the host has on it.

@@ -72,10 +72,14 @@ func (c *newCmd) findImage(start *vms.Start) (err error) {
 		return err
 	}
 	start.Format, err = launcher.ImageFormat(start.Image)
-	if err != nil {
-		err = &usageError{fmt.Errorf("--image %s: %w", start.Image, err), "new"}
+	if err == nil {
+		return nil
 	}
-	return err
+	err = fmt.Errorf("--image %s: %w", start.Image, err)
+	if _, ok := errors.AsType[*launcher.FormatError](err); ok {
+		return err // which has a cure of its own
+	}
+	return &usageError{err, "new"}
 }
 
 // checkSize refuses a size that the image which is to be grown to it has already passed.
