@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +26,16 @@ func FindDevices(vm vms.VM) []string {
 
 func isBlock(info fs.FileInfo) bool {
 	return info.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice
+}
+
+// isSame tells whether two paths lead to one file, or to nodes of one device.
+func isSame(a, b fs.FileInfo) bool {
+	if os.SameFile(a, b) {
+		return true
+	}
+	one, _ := a.Sys().(*syscall.Stat_t)
+	two, _ := b.Sys().(*syscall.Stat_t)
+	return isBlock(a) && isBlock(b) && one != nil && two != nil && one.Rdev == two.Rdev
 }
 
 // isDevicePath says whether a path is in the directory of devices, where no image is made. /dev/shm is for files.

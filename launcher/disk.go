@@ -30,6 +30,7 @@ var (
 	ErrNotGrown     = errors.New("is not grown")
 	ErrNotShrunk    = errors.New("is not shrunk")
 	ErrDiskKind     = errors.New("neither a regular file nor a block device")
+	ErrDiskTwice    = errors.New("another name for disk")
 	ErrNotQCOW2     = errors.New("not a qcow2 image")
 	ErrEmptyImage   = errors.New("an empty file, not a qcow2 image")
 	ErrImageSize    = errors.New("not a qcow2 image that can be used: its header says that the guest sees 8EiB or more")
@@ -80,11 +81,29 @@ func usable(d vms.Disk) error {
 
 // checkHeld says why a start cannot have a disk: as usable, or because somebody else has it.
 func checkHeld(vm vms.VM, d vms.Disk) error {
-	if err := cmp.Or(usable(d), unlocked(vm, d)); err != nil {
+	if err := cmp.Or(usable(d), checkTwice(vm, d), unlocked(vm, d)); err != nil {
 		return err
 	}
 	if err := cmp.Or(checkLoops(d.Path, d.ReadOnly), checkClaimed(d)); err != nil {
 		return fmt.Errorf("disk %s: %w", d.Path, err)
+	}
+	return nil
+}
+
+// checkTwice finds a disk before this one that is the same file or device: a definition is refused that has one path
+// twice, but the disk may have other names.
+func checkTwice(vm vms.VM, d vms.Disk) error {
+	info, err := os.Stat(d.Path)
+	if err != nil {
+		return nil //nolint:nilerr // it is yet to be made
+	}
+	for _, other := range vm.Disks {
+		if other.Path == d.Path {
+			break
+		}
+		if has, err := os.Stat(other.Path); err == nil && isSame(has, info) {
+			return &DiskError{d.Path, fmt.Errorf("%w %s", ErrDiskTwice, other.Path)}
+		}
 	}
 	return nil
 }

@@ -250,6 +250,29 @@ func TestAnImageWhoseHeaderSaysMoreThanAFileCanHaveIsRefused(t *testing.T) {
 	}
 }
 
+func TestADiskThatADefinitionHasTwiceUnderTwoNamesIsRefused(t *testing.T) {
+	vm := testVM(t, "[[disk]]\npath = \"a\"\nformat = \"raw\"\n[[disk]]\npath = \"b\"\nformat = \"raw\"\n[[disk]]\npath = \"c\"\nformat = \"raw\"\n"+noNIC)
+	a, b, c := vm.Disks[0].Path, vm.Disks[1].Path, vm.Disks[2].Path
+	makeFile(t, a, "x")
+	makeFile(t, b, "x")
+	for _, link := range []func(string, string) error{os.Link, os.Symlink} {
+		if err := link(a, c); err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("disk %s: another name for disk %s", c, a)
+		if err := Check(vm); !errors.Is(err, ErrDiskTwice) || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+		if err := os.Remove(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	makeFile(t, c, "x")
+	if err := Check(vm); err != nil {
+		t.Error(err)
+	}
+}
+
 // The real qemu-img opens no other file of the host's for an image that is let in. The bytes come before a good image's rest.
 func FuzzAnImagesHeaderIsReadWithoutHarm(f *testing.F) {
 	good := makeImage(f, "1M")

@@ -103,6 +103,21 @@ func TestADeviceThatTheHostUsesIsNotAGuestsToWrite(t *testing.T) {
 	})
 }
 
+func TestADeviceThatADefinitionHasTwiceIsRefused(t *testing.T) {
+	device := loopDevice(t)
+	var stat unix.Stat_t
+	node := filepath.Join(filepath.Dir(device), "qlaunch-test-"+filepath.Base(device)) // the test's own directory may be nodev
+	if err := errors.Join(unix.Stat(device, &stat), unix.Mknod(node, unix.S_IFBLK|0o600, int(stat.Rdev))); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(node) })
+	vm := vms.VM{RunDir: t.TempDir(), Disks: []vms.Disk{{Path: device, Format: vms.Raw}, {Path: node, Format: vms.Raw}}}
+	want := "disk " + node + ": another name for disk " + device
+	if err := checkHeld(vm, vm.Disks[1]); !errors.Is(err, ErrDiskTwice) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
 // whereMounted runs something on a thread in whose mount namespace a device is mounted.
 func whereMounted(t *testing.T, device, dir string, do func()) {
 	t.Helper()
