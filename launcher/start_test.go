@@ -175,7 +175,7 @@ func TestASecondQEMUOfOneVMIsRefusedByTheLock(t *testing.T) {
 func TestCheckNamesWhatCannotBeUsed(t *testing.T) {
 	vm := testVM(t, "")
 	dir := filepath.Dir(vm.File)
-	if err := unix.Mkfifo(dir+"/fifo", 0o600); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o700), unix.Mkfifo(dir+"/fifo", 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
