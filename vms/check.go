@@ -28,7 +28,7 @@ func (d *decoder) check(vm VM) {
 	d.checkKernel(vm)
 	d.checkDisks(vm.Disks, vm.Machine)
 	d.checkNICs(vm.NICs)
-	d.checkSSHNIC(vm.SSH.NIC, vm.NICs)
+	d.checkSSHNIC(vm.SSH, vm.NICs)
 }
 
 func (d *decoder) checkMachine(vm VM) {

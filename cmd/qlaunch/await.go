@@ -40,7 +40,11 @@ func (s *session) await(ctx context.Context, g *guest, until goal, timeout time.
 	if until == goalAgent {
 		return netip.Addr{}, deadline(awaitAgent(waiting, g.vm), g.vm, timeout)
 	}
-	found, err := g.address(waiting, stage)
+	var found leases.Address
+	var err error
+	if until != goalSSH || !byForward(g.vm) {
+		found, err = g.address(waiting, stage)
+	}
 	address := found.IP
 	switch {
 	case err == nil && until == goalSSH:
@@ -135,6 +139,9 @@ func sshEndpoint(vm vms.VM, address netip.Addr) (netip.AddrPort, error) {
 		return netip.AddrPortFrom(address, vm.SSH.Port), nil
 	}
 	for _, nic := range vm.NICs {
+		if byForward(vm) && !vm.SSH.NIC.Takes(nic) {
+			continue
+		}
 		for _, forward := range nic.Forwards {
 			if forward.Guest == vm.SSH.Port {
 				return forward.Host, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -23,6 +24,7 @@ type guest struct {
 	queries []leases.Query   // for the NICs that can have its address, in the definition's order
 	waiters []*leases.Waiter // one for each of them
 	started bool             // by this process
+	conn    *net.TCPConn     // to its sshd, after awaitSSH
 }
 
 func (g *guest) close() {
@@ -31,6 +33,9 @@ func (g *guest) close() {
 	}
 	for _, w := range g.waiters {
 		_ = w.Close()
+	}
+	if g.conn != nil {
+		_ = g.conn.Close()
 	}
 }
 
@@ -272,7 +277,15 @@ func (s *session) serverLeases(bridge string) string {
 
 // addressed are the NICs whose address can be the guest's: the bridged ones, or the one of them that [ssh] nic names.
 func addressed(vm vms.VM) []vms.NIC {
-	return slices.DeleteFunc(bridged(vm), func(nic vms.NIC) bool { return !vm.SSH.NIC.Takes(nic) })
+	return slices.DeleteFunc(bridged(vm), func(nic vms.NIC) bool { return !hasAddress(vm, nic) })
+}
+
+// hasAddress says whether a bridged NIC's address can be the guest's. Where ssh goes by a forward, any can.
+func hasAddress(vm vms.VM, nic vms.NIC) bool { return vm.SSH.NIC.Takes(nic) || byForward(vm) }
+
+// byForward says whether [ssh] nic names a NIC of type user, by whose forward ssh goes then.
+func byForward(vm vms.VM) bool {
+	return vm.SSH.NIC != vms.AnyNIC && slices.ContainsFunc(vm.NICs, func(nic vms.NIC) bool { return nic.Type == vms.NICUser && vm.SSH.NIC.Takes(nic) })
 }
 
 // bridged are the NICs that have an address to be found.

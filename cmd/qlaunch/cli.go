@@ -66,7 +66,18 @@ func newParser(line any, s *session) (*kong.Kong, error) {
 		kong.Help(help),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Bind(s),
+		kong.KindMapper(reflect.String, kong.MapperFunc(asTyped)),
 	)
+}
+
+// asTyped takes a word byte for byte: a file's name need not be UTF-8, into which kong's own way of decoding turns it.
+func asTyped(ctx *kong.DecodeContext, target reflect.Value) error {
+	word, err := ctx.Scan.PopValue("string")
+	if err != nil {
+		return err
+	}
+	target.SetString(word.String())
+	return nil
 }
 
 // help is kong's own, with the command's example as its last words.

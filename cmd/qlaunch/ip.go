@@ -97,7 +97,7 @@ func likeliest(vm vms.VM, nics []askedNIC) (leases.Address, bool) {
 	for _, nic := range nics {
 		best, ok := leases.Best(nic.reports)
 		switch {
-		case !ok || !vm.SSH.NIC.Takes(nic.NIC):
+		case !ok || !hasAddress(vm, nic.NIC):
 		case !doubtful(best):
 			return best, true
 		case !found:

@@ -68,16 +68,12 @@ func (c *proxyCmd) run(ctx context.Context, s *session) error {
 
 // dial connects to the sshd of a VM that runs, when it answers. The error is ctx's cause when that ends.
 func (c *proxyCmd) dial(ctx context.Context, s *session, vm vms.VM) (*net.TCPConn, error) {
-	at := c.At
-	if !at.IsValid() {
-		var err error
-		if at, err = s.sshReady(ctx, vm); err != nil {
-			return nil, err
-		}
+	if !c.At.IsValid() {
+		return s.connectSSH(ctx, vm)
 	}
 	dialing, cancel := context.WithTimeout(ctx, sshPatience)
 	defer cancel()
-	conn, err := netsetup.DialSSH(dialing, at)
+	conn, err := netsetup.DialSSH(dialing, c.At)
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os/exec"
 	"slices"
@@ -121,20 +122,30 @@ func noLogin(ref string) error {
 
 // sshReady waits until the sshd of a VM that runs answers, and says where.
 func (s *session) sshReady(ctx context.Context, vm vms.VM) (netip.AddrPort, error) {
-	g, err := s.running(vm)
+	conn, err := s.connectSSH(ctx, vm)
 	if err != nil {
 		return netip.AddrPort{}, err
+	}
+	return conn.RemoteAddr().(*net.TCPAddr).AddrPort(), conn.Close()
+}
+
+// connectSSH waits until the sshd of a VM that runs answers, and gives the connection.
+func (s *session) connectSSH(ctx context.Context, vm vms.VM) (*net.TCPConn, error) {
+	g, err := s.running(vm)
+	if err != nil {
+		return nil, err
 	}
 	defer g.close()
 	if err := paused(ctx, g.vm); err != nil {
-		return netip.AddrPort{}, err
+		return nil, err
 	}
-	address, err := s.await(ctx, g, goalSSH, sshPatience, func(string) {})
-	if err != nil {
-		return netip.AddrPort{}, err
+	if _, err := s.await(ctx, g, goalSSH, sshPatience, func(string) {}); err != nil {
+		return nil, err
 	}
 	s.noticeImpostors(vm, g.process.PID)
-	return sshEndpoint(vm, address)
+	conn := g.conn
+	g.conn = nil
+	return conn, nil
 }
 
 // running takes hold of a VM that runs.
