@@ -90,15 +90,20 @@ func (s *session) trySSHEntry(ctx context.Context) error {
 }
 
 // addInclude puts the line at the top, once, and tells whether nothing that counts stands before it. A file that was there
-// gets an empty line behind it, by which removeInclude knows it from one that was made for the line.
+// gets an empty line behind it, by which removeInclude knows it from one that was made for the line. A line that stands in
+// the block of some hosts counts for those alone, and moves to the top.
 func addInclude(text []byte, line string, isThere bool) (now []byte, first bool) {
 	only := true
 	for l := range bytes.Lines(text) {
 		l = bytes.TrimSpace(l)
-		if string(l) == line {
+		keyword, _ := sshWords(string(l))
+		switch {
+		case string(l) == line:
 			return text, only
+		case keyword == "host" || keyword == "match":
+			return append([]byte(line+"\n\n"), withoutInclude(text, line)...), true
 		}
-		only = only && (len(l) == 0 || l[0] == '#')
+		only = only && keyword == ""
 	}
 	if !isThere {
 		return []byte(line + "\n"), true
@@ -114,6 +119,10 @@ func removeInclude(text []byte, line string) []byte {
 	if rest, ok := bytes.CutPrefix(text, []byte(line+"\n\n")); ok {
 		return append([]byte{}, rest...)
 	}
+	return withoutInclude(text, line)
+}
+
+func withoutInclude(text []byte, line string) []byte {
 	kept := []byte{}
 	for l := range bytes.Lines(text) {
 		if string(bytes.TrimSpace(l)) != line {

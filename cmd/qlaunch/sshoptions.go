@@ -54,7 +54,8 @@ func (s *session) sshOptions(ctx context.Context, vm vms.VM) ([]sshOption, error
 		if err != nil {
 			return nil, err
 		}
-		options = append(options, sshOption{"PubkeyAuthentication", "yes"}, sshOption{"IdentitiesOnly", "yes"}, sshOption{"IdentityFile", identity})
+		options = append(options, sshOption{"PubkeyAuthentication", "yes"},
+			sshOption{"PreferredAuthentications", "publickey,keyboard-interactive,password"}, sshOption{"IdentitiesOnly", "yes"}, sshOption{"IdentityFile", identity})
 	}
 	if user := s.sshUser(ctx, vm); user != "" {
 		options = append(options, sshOption{"User", user})
