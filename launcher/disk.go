@@ -157,8 +157,9 @@ func createDisk(ctx context.Context, vm vms.VM, d vms.Disk, verbose func([]strin
 	return errors.Join(err, os.Remove(part))
 }
 
-// partName is where a missing disk is created: beside its place, so that a link can put it there. The name is derived from
-// the VM's data directory, whose lock the caller holds: what is found under it was left by a start of this VM that was killed.
+// partName is where a missing disk is created: beside its place, so that a link can put it there. The name is derived
+// from the VM's data directory, whose lock the caller holds: what is found under it was left by a start of this VM that
+// was killed.
 func partName(vm vms.VM, d vms.Disk) string {
 	sum := sha256.Sum256([]byte(vm.DataDir + "\x00" + d.Path))
 	return filepath.Join(filepath.Dir(d.Path), fmt.Sprintf(".qlaunch-%x.part", sum[:8]))

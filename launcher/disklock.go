@@ -89,7 +89,8 @@ var lockRefused = regexp.MustCompile(`Failed to get (shared )?"[a-z ]+" lock`)
 
 func lacksLock(words string) bool { return lockRefused.MatchString(words) }
 
-// withHolder names who has a disk that was not to be had, as long as that can be seen: it was free when it was looked at.
+// withHolder names who has a disk that a start did not get, as long as that can be seen: it was free when it was
+// checked.
 func withHolder(vm vms.VM, err error) error {
 	if !errors.Is(err, ErrDiskInUse) {
 		return err

@@ -100,7 +100,8 @@ func checks(vm vms.VM) []check {
 		list = append(list, check{"qemu-img", installed(imageTool), func() error { return checkProgram(imageTool) }, nil})
 	}
 	for i, d := range vm.Disks {
-		list = append(list, check{fmt.Sprintf("disk%d", i), d.Path, func() error { return checkHeld(vm, d) }, func() error { return largerDisk(d) }})
+		list = append(list, check{fmt.Sprintf("disk%d", i), d.Path,
+			func() error { return checkHeld(vm, d) }, func() error { return largerDisk(d) }})
 	}
 	return list
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// LoopError says that a loop device of the host is on a file: what is mounted from it, a guest would write beside, and
-// vice versa.
+// LoopError says that a loop device of the host is on a file: the host may have a file system of it mounted, which a
+// guest must not write to at the same time.
 type LoopError struct{ Device string }
 
 // Error names the device.
@@ -55,8 +55,8 @@ func (e *ClaimedError) Error() string {
 	return "this host has it mounted on " + e.Mount
 }
 
-// checkClaimed asks the kernel whether the host uses a block device that the guest would write to, or a partition of it:
-// then it cannot be opened with O_EXCL (open(2)).
+// checkClaimed asks the kernel whether the host uses a block device that the guest would write to, or a partition of
+// it: then it cannot be opened with O_EXCL (open(2)).
 func checkClaimed(d vms.Disk) error {
 	info, err := os.Stat(d.Path)
 	if err != nil || !isBlock(info) || d.ReadOnly {
@@ -73,7 +73,8 @@ func checkClaimed(d vms.Disk) error {
 	return &ClaimedError{d.Path, mountPoint(stat.Rdev)}
 }
 
-// mountPoint is where a block device is mounted, or a partition of it, or a volume that is made of either; "" for nowhere.
+// mountPoint is where a block device is mounted, or a partition of it, or a volume that is made of either; "" for
+// nowhere.
 func mountPoint(device uint64) string {
 	dir := fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(device), unix.Minor(device))
 	numbers := map[string]bool{filepath.Base(dir): true}

@@ -34,9 +34,9 @@ func (e *OpenError) Error() string {
 type inode struct{ dev, ino uint64 }
 
 // notOpen returns an *OpenError when a process has one of the files open that a removal of a VM would destroy: those
-// in its data directory, and the logs where they are written. It sees the processes whose files this user may see (proc_pid_fd(5)), its own at
-// least; of the others, those that have QEMU's locks on a file of the data directory (*InUseError), and the loop devices
-// on one (*LoopError).
+// in its data directory, and the logs where they are written. It sees the processes whose files this user may see
+// (proc_pid_fd(5)), its own at least; of the others, those that have QEMU's locks on a file of the data directory
+// (*InUseError), and the loop devices on one (*LoopError).
 func notOpen(vm vms.VM) error {
 	held, err := inodes(vm.DataDir)
 	if err != nil {
