@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -70,6 +71,9 @@ func (s *session) examine(ctx context.Context, vm vms.VM, defined bool) []findin
 		findings = append(findings, findingOf("clash", "no other definition has its name or its MACs", s.store.Clash(vm), nil, false))
 	}
 	for _, f := range launcher.Examine(ctx, vm, s.root, s.showCommand) {
+		if !defined { // there is no VM whose directory this would be
+			f.Evidence = strings.ReplaceAll(f.Evidence, vm.DataDir, filepath.Dir(vm.DataDir))
+		}
 		findings = append(findings, findingOf(f.ID, f.Evidence, f.Err, f.Warning, f.Skipped))
 	}
 	pid := 0
