@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"strings"
 
 	"github.com/qlaunch/qlaunch/launcher/unit"
 	"github.com/qlaunch/qlaunch/vms"
@@ -21,16 +21,16 @@ func (disableCmd) Example() string { return "qlaunch disable guestvm" }
 
 func (c *disableCmd) Run(ctx context.Context, s *session) error {
 	names := once(c.Names)
+	for _, name := range names {
+		if err := vms.CheckName(name); err != nil {
+			return of("disable", name, &definitionError{err})
+		}
+	}
 	manager, err := s.needManager()
 	if err != nil {
-		return fmt.Errorf("disable: %w", err)
+		return of("disable", strings.Join(names, " "), err)
 	}
-	err = each(names, func(name string) error {
-		if err := vms.CheckName(name); err != nil {
-			return &definitionError{err}
-		}
-		return manager.Disable(ctx, unit.Name(name))
-	}, "disable")
+	err = each(names, func(name string) error { return manager.Disable(ctx, unit.Name(name)) }, "disable")
 	if err != nil || !c.Now {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
@@ -40,15 +41,15 @@ func (c *enableCmd) Run(ctx context.Context, s *session) error {
 }
 
 func (s *session) enableAll(ctx context.Context, names []string) error {
-	manager, err := s.needManager()
-	if err != nil {
-		return fmt.Errorf("enable: %w", err)
-	}
 	if err := each(names, func(name string) error { return s.definedByName(name) }, "enable"); err != nil {
 		return err
 	}
-	if err := s.installUnits(ctx, manager, unit.Name(names[0])); err != nil {
-		return fmt.Errorf("enable: %w", err)
+	manager, err := s.needManager()
+	if err == nil {
+		err = s.installUnits(ctx, manager, unit.Name(names[0]))
+	}
+	if err != nil {
+		return of("enable", strings.Join(names, " "), err)
 	}
 	err = each(names, func(name string) error { return manager.Enable(ctx, unit.Name(name)) }, "enable")
 	if err == nil {
@@ -57,7 +58,7 @@ func (s *session) enableAll(ctx context.Context, names []string) error {
 	return err
 }
 
-// needManager is the user manager, or an error that says how to get to one.
+// needManager is the user manager, or a [*noManagerError].
 func (s *session) needManager() (unit.Manager, error) {
 	manager, ok := s.manager()
 	if !ok {
@@ -66,10 +67,10 @@ func (s *session) needManager() (unit.Manager, error) {
 	return manager, nil
 }
 
-// noManagerError says that no user manager can be talked to, and the way to one.
+// noManagerError says that no user manager can be talked to.
 type noManagerError struct{ why string }
 
-func (e *noManagerError) Error() string { return "no user manager: " + e.why }
+func (e *noManagerError) Error() string { return e.why }
 
 // definedByName refuses what a unit could not find.
 func (s *session) definedByName(name string) error {

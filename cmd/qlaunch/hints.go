@@ -88,7 +88,7 @@ func commandCauses() []aCause {
 		{is(agent.ErrSilent), exitFailed, nil},
 		{isA[*elsewhereError], exitBusy, hintOf((*elsewhereError).hint)},
 		{is(errCalledOff), exitBusy, nil},
-		{isA[*noManagerError], exitHost, nil},
+		{isA[*noManagerError], exitHost, fixed(managerCure)},
 		{isA[*breakerError], exitHost, hintOf((*breakerError).hint)},
 		{isA[*oldManagerError], exitHost, hintOf((*oldManagerError).hint)},
 		{isA[*unitError], exitFailed, hintOf((*unitError).hint)},

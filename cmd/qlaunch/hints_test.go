@@ -90,7 +90,7 @@ func wrongs() []struct {
 		{errors.Join(agent.ErrSilent, context.DeadlineExceeded), 1, ""},
 		{&elsewhereError{"web", 123}, 7, "qlaunch restart web # ends that QEMU, and starts the VM in its unit"},
 		{errCalledOff, 7, ""},
-		{&noManagerError{"XDG_RUNTIME_DIR is not set"}, 5, ""},
+		{&noManagerError{"no user manager listens in /run/user/1"}, 5, "loginctl enable-linger # or a login by ssh, or by machinectl shell"},
 		{&breakerError{wrong(netsetup.ErrNoNewPrivs, netsetup.Error{}), unit.Breaker{File: "/a.conf", Directive: "NoNewPrivileges="}}, 5,
 			"without that line, and after systemctl --user daemon-reload, the bridge helper works"},
 		{&oldManagerError{&netsetup.NoneFits{Reasons: []error{wrong(netsetup.ErrACLUnreadable, netsetup.Error{Group: "kvm", LogInAgain: true})}}, "kvm", 1000}, 5,

@@ -66,18 +66,20 @@ func (s *session) service(ctx context.Context, ref string) *service {
 func (s *session) noManager(name string) {
 	for _, file := range []string{unit.TemplateFile, filepath.Join("default.target.wants", unit.Name(name))} {
 		if _, err := os.Lstat(filepath.Join(s.unitDir(), file)); err == nil {
-			s.notice("%s: not as a service: %s", name, s.whyNoManager())
+			s.notice("%s: not as a service: %s: %s", name, s.whyNoManager(), managerCure)
 			return
 		}
 	}
 }
 
+// managerCure is what starts a user manager.
+const managerCure = "loginctl enable-linger # or a login by ssh, or by machinectl shell"
+
 func (s *session) whyNoManager() string {
-	const cure = "log in, by ssh or machinectl shell, or run loginctl enable-linger"
 	if s.store.Dirs.Session == "" {
-		return "no runtime directory of yours, as under su and cron: " + cure
+		return "no user manager: no runtime directory of yours, as under su and cron"
 	}
-	return "no user manager listens in " + s.store.Dirs.Session + ": " + cure
+	return "no user manager listens in " + s.store.Dirs.Session
 }
 
 // sameDirs tells a user manager that would look for VMs where this process does from one that would not.
