@@ -45,7 +45,7 @@ func ParseSize(text string) (Size, error) {
 		return 0, errors.New("is more than 64 bits can count")
 	}
 	if product == 0 {
-		return 0, errors.New("must be more than nothing")
+		return 0, errors.New("must be greater than zero")
 	}
 	return Size(product), nil
 }

@@ -49,7 +49,7 @@ func TestASizeThatIsNone(t *testing.T) {
 		"0x10MiB":               unit,
 		"１GiB":                  unit,
 		"2GiB ":                 unit,
-		"0GiB":                  "must be more than nothing",
+		"0GiB":                  "must be greater than zero",
 		"18446744073709551616B": "is more than 64 bits can count",
 		"16384PiB":              "is more than 64 bits can count",
 	} {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"encoding"
 	"fmt"
 	"io"
 	"reflect"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/qlaunch/qlaunch/vms"
 )
 
 // commandLine is all that can be typed.
@@ -67,6 +70,7 @@ func newParser(line any, s *session) (*kong.Kong, error) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Bind(s),
 		kong.KindMapper(reflect.String, kong.MapperFunc(asTyped)),
+		quoted[vms.Size](), quoted[vms.Duration](),
 	)
 }
 
@@ -78,6 +82,20 @@ func asTyped(ctx *kong.DecodeContext, target reflect.Value) error {
 	}
 	target.SetString(word.String())
 	return nil
+}
+
+// quoted has the error about a flag's value say the value too, which kong leaves out for types that read themselves.
+func quoted[T any]() kong.Option {
+	return kong.TypeMapper(reflect.TypeFor[T](), kong.MapperFunc(func(line *kong.DecodeContext, target reflect.Value) error {
+		var text string
+		if err := line.Scan.PopValueInto("text", &text); err != nil {
+			return err
+		}
+		if err := target.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
+			return fmt.Errorf("%q: %w", text, err)
+		}
+		return nil
+	}))
 }
 
 // help is kong's own, with the command's example as its last words.
