@@ -55,6 +55,8 @@ func wrongs() []struct {
 		{&takenError{name: "web"}, 7, "qlaunch ip web --explain"},
 		{&lossError{"web", []string{"/data/disk0.qcow2"}}, 2, "qlaunch rm web --yes"},
 		{&noVMError{"web", "/vms/web.toml"}, 4, "qlaunch ls"},
+		{&noVMError{"./web.toml", "/vms/web.toml"}, 4, ""},
+		{&existsError{"web", "/vms/web.toml"}, 1, "qlaunch edit web"},
 		{&vms.ClashError{What: "mac 52:54:00:12:34:56"}, 7, "without a mac in its definition, each VM gets one of its own"},
 		{&vms.ClashError{What: "the name web"}, 7, "a VM has the name of its file"},
 		{errInterrupted, 130, ""},

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -60,8 +61,19 @@ func (c *newCmd) write(s *session) (string, error) {
 	if err := c.checkSize(vm); err != nil {
 		return "", err
 	}
-	return path, create(path, text)
+	err = create(path, text)
+	if errors.Is(err, fs.ErrExist) {
+		return "", &existsError{c.Name, path}
+	}
+	return path, err
 }
+
+// existsError says that there is a definition of that name.
+type existsError struct{ name, file string }
+
+func (e *existsError) Error() string { return e.file + " exists" }
+
+func (e *existsError) hint() string { return "qlaunch edit " + e.name }
 
 // findImage completes what is asked for by what the image itself says: where and what it is.
 func (c *newCmd) findImage(start *vms.Start) (err error) {

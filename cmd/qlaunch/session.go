@@ -257,6 +257,14 @@ type noVMError struct{ ref, file string }
 
 func (e *noVMError) Error() string { return fmt.Sprintf("no VM %q: %s does not exist", e.ref, e.file) }
 
+// hint lists the VMs there are, unless a file was named.
+func (e *noVMError) hint() string {
+	if vms.IsPath(e.ref) {
+		return ""
+	}
+	return "qlaunch ls"
+}
+
 // definitionError says that a word is no VM's name, or a file no definition.
 type definitionError struct{ err error }
 
