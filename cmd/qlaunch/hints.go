@@ -87,6 +87,7 @@ func commandCauses() []aCause {
 		{isA[*launcher.PausedError], exitFailed, hintOf(func(e *launcher.PausedError) string { return "qlaunch resume " + e.VM })},
 		{isA[*noAgentError], exitFailed, hintOf((*noAgentError).hint)},
 		{is(agent.ErrSilent), exitFailed, nil},
+		{is(agent.ErrNoProgram), exitNoProgram, nil},
 		{isA[*elsewhereError], exitBusy, hintOf((*elsewhereError).hint)},
 		{is(errCalledOff), exitBusy, nil},
 		{isA[*noManagerError], exitHost, fixed(managerCure)},

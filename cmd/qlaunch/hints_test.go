@@ -90,6 +90,8 @@ func wrongs() []struct {
 		{errNoCopyServer, 1, "sudo apt install openssh-sftp-server # in the guest"},
 		{&noAgentError{"web"}, 1, "qlaunch wait web --for agent # needs qemu-guest-agent in the guest"},
 		{errors.Join(agent.ErrSilent, context.DeadlineExceeded), 1, ""},
+		{&agent.Error{Command: "guest-exec", Class: "GenericError", Desc: "Failed to execute child process “x” (No such file or directory)"}, 127, ""},
+		{&agent.Error{Command: "guest-exec", Class: "GenericError", Desc: "Failed to execute child process “x” (Permission denied)"}, 1, ""},
 		{&elsewhereError{"web", 123}, 7, "qlaunch restart web # ends that QEMU, and starts the VM in its unit"},
 		{errCalledOff, 7, ""},
 		{&noManagerError{"no user manager listens in /run/user/1"}, 5, "loginctl enable-linger # or a login by ssh, or by machinectl shell"},
