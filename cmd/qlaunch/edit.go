@@ -86,7 +86,7 @@ func (s *session) newEdit(ref string) (*edit, error) {
 		return nil, &definitionError{err}
 	}
 	// No VM has a name like this one, and an editor sees what it is.
-	f, err := os.CreateTemp(filepath.Dir(e.target), "."+name+".edit-*.toml")
+	f, err := os.CreateTemp(filepath.Dir(e.target), draftsOf(name))
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +96,25 @@ func (s *session) newEdit(ref string) (*edit, error) {
 		return nil, errors.Join(err, os.Remove(e.draft))
 	}
 	return e, nil
+}
+
+// draftsOf is the pattern of the names that a VM's drafts have.
+func draftsOf(name string) string { return "." + name + ".edit-*.toml" }
+
+// removeDrafts removes what edits of a definition have left beside it.
+func removeDrafts(name, file string) error {
+	target, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(target)
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		if is, _ := filepath.Match(draftsOf(name), entry.Name()); is {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, entry.Name())))
+		}
+	}
+	return err
 }
 
 // round lets the user edit once. Without an error all is done, and the draft gone.

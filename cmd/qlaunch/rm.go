@@ -22,7 +22,7 @@ type rmCmd struct {
 }
 
 func (rmCmd) Help() string {
-	return "Removes the definition and the VM's own directories with all that is in them, and asks before disks are lost. Disks elsewhere stay. A VM that runs is refused."
+	return "Removes the definition, drafts of it that edit has left, and the VM's own directories with all that is in them, and asks before disks are lost. Disks elsewhere stay. A VM that runs is refused."
 }
 
 func (rmCmd) Example() string { return "qlaunch down guestvm && qlaunch rm guestvm --yes" }
@@ -68,6 +68,9 @@ func (s *session) remove(name string, vm vms.VM) error {
 		return err
 	}
 	if err := unit.Forget(s.unitDir(), vm.Name); err != nil {
+		return err
+	}
+	if err := removeDrafts(vm.Name, vm.File); err != nil {
 		return err
 	}
 	return os.Remove(vm.File)
