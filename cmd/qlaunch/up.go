@@ -15,7 +15,7 @@ import (
 type upCmd struct {
 	Names   []string     `arg:"" optional:"" vm:"" name:"name" help:"VMs, each by its name or by the path of its TOML file."`
 	All     bool         `short:"a" help:"Every VM that is defined, in place of names."`
-	Wait    goal         `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
+	Wait    goal         `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs (none or running), the address is known (ip), or sshd answers (ssh)."`
 	Timeout vms.Duration `default:"60s" help:"How long to wait for that. The VM keeps running."`
 	Linger  bool         `name:"require-linger" help:"Start nothing unless you linger, so that no logout ends it."`
 	Direct  bool         `help:"Start it outside of systemd, also where it could be a service."`
