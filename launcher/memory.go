@@ -31,7 +31,7 @@ func examineMemory(vm vms.VM, root string) Finding {
 	f := Finding{ID: "memory"}
 	if p, err := findAnywhere(vm); err == nil {
 		p.Close()
-		f.Skipped, f.Evidence = true, "it has its memory, for it runs"
+		f.Skipped, f.Evidence = true, "already running"
 		return f
 	}
 	left, where, err := memoryLeft(root)

@@ -85,7 +85,7 @@ skipped bridge-forward: not needed: no physical port
 ok nat: nft tables ip, inet and bridge qlaunch
 ok routes: none collides
 ok mtu: qlbr0 has 1500
-ok mac: nobody else has been seen with it
+ok mac: no other port uses this MAC
 skipped port: no guest that runs
 skipped networkmanager: it does not run here
 `

@@ -79,7 +79,7 @@ func (p *planner) file(name, state, why string, then ...string) {
 func (p *planner) directories(dir string) {
 	for _, d := range directories() {
 		if d == dir || strings.HasPrefix(dir, d+"/") {
-			p.item(KindDirectory, d, ModeState(0o755, "root", "root"), "a place for what follows")
+			p.item(KindDirectory, d, ModeState(0o755, "root", "root"), "directory for the file below")
 		}
 	}
 }

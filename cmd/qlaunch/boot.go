@@ -132,7 +132,7 @@ func (s *session) start(ctx context.Context, vm vms.VM) (*guest, error) {
 
 // startReady starts a VM that is as ready left it.
 func (s *session) startReady(ctx context.Context, vm vms.VM, helper string) (*guest, error) {
-	s.timeline.reach("all that it needs is there")
+	s.timeline.reach("checks passed")
 	if err := launcher.MakeDirs(vm); err != nil { // those of this environment: the VM may have run elsewhere before
 		return nil, err
 	}

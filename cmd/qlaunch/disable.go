@@ -14,7 +14,7 @@ type disableCmd struct {
 }
 
 func (disableCmd) Help() string {
-	return "Takes back what enable did for VMs: they start when you say so. The definitions need not be there any more."
+	return "VMs then start only on request. Works even if the definition was deleted."
 }
 
 func (disableCmd) Example() string { return "qlaunch disable guestvm" }

@@ -11,8 +11,6 @@ type netCmd struct {
 	Ls       netLsCmd       `cmd:"" aliases:"list" help:"List the bridges, and say which of them a VM of yours may use."`
 }
 
-func (netCmd) Help() string { return "The host's side of the VMs' network." }
-
 func (netCmd) Example() string { return "qlaunch net ls" }
 
 // A netError is why a command about the host's network failed. Who has to be root for it repeats that command.

@@ -9,7 +9,7 @@ import (
 )
 
 type netTeardownCmd struct {
-	Force  bool `short:"f" help:"Also while VMs use the bridge: they lose their network."`
+	Force  bool `short:"f" help:"Tear down even if VMs are attached; they lose their network."`
 	DryRun bool `help:"Print what would be done, change nothing."`
 }
 

@@ -15,10 +15,10 @@ type newCmd struct {
 	Name   string   `arg:"" help:"The VM's name: lower-case letters, digits and hyphens."`
 	Memory vms.Size `placeholder:"SIZE" help:"Memory, with its unit."`
 	CPUs   *int     `name:"cpus" placeholder:"N" help:"Processors."`
-	Disk   vms.Size `placeholder:"SIZE" help:"Size of a disk that is made at the first start; with --image, which that image is grown to."`
+	Disk   vms.Size `placeholder:"SIZE" help:"Disk size; created at the first start. With --image: grow that image to this size."`
 	Image  string   `placeholder:"PATH" help:"A disk image that exists: qcow2 or raw, as its header says."`
 	Bridge string   `placeholder:"NAME" help:"The host's bridge. Default: the first that is up and allowed."`
-	User   string   `placeholder:"NAME" help:"Whom ssh logs in as."`
+	User   string   `placeholder:"NAME" help:"User to log in as with ssh."`
 }
 
 func (newCmd) Help() string {
