@@ -28,7 +28,7 @@ test: packages preflight
 
 # On whole Debian machines, booted with systemd in containers, and set-up hurt at every one of its system calls: needs root.
 test-host: packages
-	$(GO) test -tags host -count=1 -timeout 40m ./test/host
+	$(GO) test -tags host -count=1 -timeout 60m ./test/host
 	$(GO) test -count=1 -timeout 40m -run 'Killed|Full' ./netsetup/host -every=1
 
 # What it costs, beside QEMU by hand and libvirt, which it installs. No test; the times are this machine's.

@@ -41,7 +41,11 @@ func await(ctx context.Context, e *Env, g *guest, until Goal, timeout time.Durat
 	if until == GoalAgent {
 		return netip.Addr{}, deadline(awaitAgent(waiting, g.vm), g.vm, timeout)
 	}
-	found, err := g.address(waiting, stage)
+	var found lease.Address
+	var err error
+	if until != GoalSSH || !byForward(g.vm) {
+		found, err = g.address(waiting, stage)
+	}
 	address := found.IP
 	switch {
 	case err == nil && until == GoalSSH:
@@ -136,6 +140,9 @@ func sshEndpoint(vm vms.VM, address netip.Addr) (netip.AddrPort, error) {
 		return netip.AddrPortFrom(address, vm.SSH.Port), nil
 	}
 	for _, nic := range vm.NICs {
+		if byForward(vm) && !vm.SSH.NIC.Takes(nic) {
+			continue
+		}
 		for _, forward := range nic.Forwards {
 			if forward.Guest == vm.SSH.Port {
 				return forward.Host, nil

@@ -16,14 +16,14 @@ import (
 // awaitSSH waits until the guest's sshd answers, at an address of the guest or at the host's end of a forward, and
 // gives that address. The address found first need not be the one that sshd answers at: a guest may ask for one in
 // its initramfs and for another once it has booted. So every address that the sources report meanwhile is tried
-// beside it.
+// beside it. The guest keeps the connection that was answered, for whoever goes on with it.
 func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, error) {
 	if !first.IsValid() {
 		at, err := sshEndpoint(g.vm, first)
-		if err != nil {
-			return first, err
+		if err == nil {
+			g.conn, err = netsetup.GreetSSH(ctx, at)
 		}
-		return first, netsetup.WaitSSH(ctx, at)
+		return first, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -35,10 +35,11 @@ func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, err
 		})
 	}
 	t.all.Wait()
-	answered, ok := t.best()
-	if !ok {
+	answered, conn := t.best()
+	if conn == nil {
 		return first, t.err
 	}
+	g.conn = conn
 	return answered, g.notTaken(answered)
 }
 
@@ -81,8 +82,8 @@ type sshTrial struct {
 
 // An sshAttempt is the wait at one address, of the guest's n-th NIC that may have one.
 type sshAttempt struct {
-	nic      int
-	answered bool
+	nic  int
+	conn *net.TCPConn // nil: there is no answer
 }
 
 func newSSHTrial(vm vms.VM, stop context.CancelFunc) *sshTrial {
@@ -112,12 +113,12 @@ func (t *sshTrial) try(ctx context.Context, nic int, address netip.Addr) {
 		t.first = a
 	}
 	t.all.Go(func() {
-		err := netsetup.WaitSSH(ctx, netip.AddrPortFrom(address, t.vm.SSH.Port))
+		conn, err := netsetup.GreetSSH(ctx, netip.AddrPortFrom(address, t.vm.SSH.Port))
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		switch {
 		case err == nil:
-			a.answered = true
+			a.conn = conn
 			t.end()
 		case a == t.first:
 			t.err = err
@@ -132,7 +133,7 @@ const sshSettles = time.Second
 // end ends the trial after an answer: at once, unless the address of an earlier NIC is still tried. That NIC's
 // address is preferred.
 func (t *sshTrial) end() {
-	if best, ok := t.earliest(); ok && best.answered {
+	if best := t.earliest(); best.conn != nil {
 		t.stop()
 		return
 	}
@@ -140,23 +141,33 @@ func (t *sshTrial) end() {
 }
 
 // earliest is the attempt at an address of the earliest NIC, one that has an answer where it has several.
-func (t *sshTrial) earliest() (best *sshAttempt, ok bool) {
+func (t *sshTrial) earliest() *sshAttempt {
+	var best *sshAttempt
 	for _, a := range t.tried {
-		if best == nil || a.nic < best.nic || a.nic == best.nic && a.answered {
+		if best == nil || a.nic < best.nic || a.nic == best.nic && a.conn != nil {
 			best = a
 		}
 	}
-	return best, best != nil
+	return best
 }
 
-// best is the address of the earliest NIC that answered.
-func (t *sshTrial) best() (best netip.Addr, ok bool) {
+// best is the address of the earliest NIC that answered, with its connection, which the caller closes; nil: none did.
+func (t *sshTrial) best() (netip.Addr, *net.TCPConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	var at netip.Addr
 	for address, a := range t.tried {
-		if a.answered && (!ok || a.nic < t.tried[best].nic) {
-			best, ok = address, true
+		if a.conn != nil && (!at.IsValid() || a.nic < t.tried[at].nic) {
+			at = address
 		}
 	}
-	return best, ok
+	for address, a := range t.tried {
+		if a.conn != nil && address != at {
+			_ = a.conn.Close()
+		}
+	}
+	if !at.IsValid() {
+		return at, nil
+	}
+	return at, t.tried[at].conn
 }

@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -22,8 +23,14 @@ func TestSSHIsTriedAtAnAddressThatComesLater(t *testing.T) {
 	trial.try(ctx, 0, first)
 	trial.tryAll(ctx, 0, []lease.Address{{IP: first}, {IP: second}, {IP: netip.MustParseAddr("::1")}})
 	trial.all.Wait()
-	if answered, _ := trial.best(); answered != second {
-		t.Errorf("%v answered, and the error is %v", answered, trial.err)
+	answered, conn := trial.best()
+	if answered != second {
+		t.Fatalf("%v answered, and the error is %v", answered, trial.err)
+	}
+	defer conn.Close()
+	greeting := make([]byte, 8)
+	if _, err := io.ReadFull(conn, greeting); err != nil || string(greeting) != "SSH-2.0-" {
+		t.Errorf("the connection has %q, %v", greeting, err)
 	}
 	if trial.tried[netip.MustParseAddr("::1")] != nil {
 		t.Error("IPv6 is tried beside IPv4")
@@ -46,9 +53,11 @@ func TestTheFirstNICThatSSHAnswersAtIsTheVMs(t *testing.T) {
 		}
 		trial.all.Wait()
 		stop()
-		if answered, _ := trial.best(); answered != want {
-			t.Errorf("%v answered, want %v", answered, want)
+		answered, conn := trial.best()
+		if answered != want {
+			t.Fatalf("%v answered, want %v", answered, want)
 		}
+		_ = conn.Close()
 	}
 }
 

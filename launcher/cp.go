@@ -28,6 +28,9 @@ func Copy(ctx context.Context, e *Env, r CopyRequest) (code int, err error) {
 	if err != nil {
 		return 0, &PathsError{err}
 	}
+	if err := checkNoLogin(t.vm); err != nil {
+		return 0, fmt.Errorf("%s: %w", t.vm, err)
+	}
 	for _, program := range []string{"scp", "ssh"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return 0, fmt.Errorf("%s is not installed", program)

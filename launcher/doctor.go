@@ -3,7 +3,9 @@ package launcher
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/netsetup"
@@ -51,6 +53,9 @@ func Doctor(ctx context.Context, e *Env, name string) ([]Finding, error) {
 func examine(ctx context.Context, e *Env, vm vms.VM, defined bool) []Finding {
 	var findings []Finding
 	for _, f := range qemu.Examine(ctx, vm, e.Root, e.command) {
+		if !defined { // there is no VM whose directory this would be
+			f.Evidence = strings.ReplaceAll(f.Evidence, vm.DataDir, filepath.Dir(vm.DataDir))
+		}
 		findings = append(findings, findingOf(f.ID, f.Evidence, f.Err, f.Warning, f.Skipped))
 	}
 	pid := 0

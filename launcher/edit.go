@@ -42,7 +42,7 @@ func Edit(e *Env, ref string) (*Draft, error) {
 		return nil, &DefinitionError{err}
 	}
 	// No VM has a name like this one, and an editor sees what it is.
-	f, err := os.CreateTemp(filepath.Dir(d.target), "."+name+".edit-*.toml")
+	f, err := os.CreateTemp(filepath.Dir(d.target), draftsOf(name))
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +52,25 @@ func Edit(e *Env, ref string) (*Draft, error) {
 		return nil, errors.Join(err, os.Remove(d.Path))
 	}
 	return d, nil
+}
+
+// draftsOf is the pattern of the names of a VM's drafts.
+func draftsOf(name string) string { return "." + name + ".edit-*.toml" }
+
+// removeDrafts removes what edits of a definition have left beside it.
+func removeDrafts(name, file string) error {
+	target, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(target)
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		if is, _ := filepath.Match(draftsOf(name), entry.Name()); is {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, entry.Name())))
+		}
+	}
+	return err
 }
 
 // Apply puts the draft in the definition's place, whole or not at all, when there is no mistake in it. A notice says

@@ -51,11 +51,11 @@ func forEach(names []string, do func(name string) error) error {
 // The error is a [*NoManagerError] where no manager can be reached, and NameErrors for what is wrong with some of the
 // VMs.
 func Enable(ctx context.Context, e *Env, names []string) error {
-	manager, err := needManager(e)
-	if err != nil {
+	if err := forEach(names, func(name string) error { return definedByName(e, name) }); err != nil {
 		return err
 	}
-	if err := forEach(names, func(name string) error { return definedByName(e, name) }); err != nil {
+	manager, err := needManager(e)
+	if err != nil {
 		return err
 	}
 	if err := installUnits(ctx, e, manager, systemd.Name(names[0])); err != nil {
@@ -70,19 +70,19 @@ func Enable(ctx context.Context, e *Env, names []string) error {
 
 // Disable undoes Enable. The definitions need not be there any more. Its errors are those of Enable.
 func Disable(ctx context.Context, e *Env, names []string) error {
+	for _, name := range names {
+		if err := vms.CheckName(name); err != nil {
+			return NameErrors{{name, &DefinitionError{err}}}
+		}
+	}
 	manager, err := needManager(e)
 	if err != nil {
 		return err
 	}
-	return forEach(names, func(name string) error {
-		if err := vms.CheckName(name); err != nil {
-			return &DefinitionError{err}
-		}
-		return manager.Disable(ctx, systemd.Name(name))
-	})
+	return forEach(names, func(name string) error { return manager.Disable(ctx, systemd.Name(name)) })
 }
 
-// needManager is the user manager, or an error that says how to reach one.
+// needManager is the user manager, or a [*NoManagerError].
 func needManager(e *Env) (systemd.Manager, error) {
 	manager, ok := userManager(e)
 	if !ok {
@@ -92,9 +92,9 @@ func needManager(e *Env) (systemd.Manager, error) {
 }
 
 // NoManagerError says that no user manager can be reached.
-type NoManagerError struct{ Why string } // with the way to one
+type NoManagerError struct{ Why string }
 
-func (e *NoManagerError) Error() string { return "no user manager: " + e.Why }
+func (e *NoManagerError) Error() string { return e.Why }
 
 // definedByName refuses a VM that a unit would not find.
 func definedByName(e *Env, name string) error {

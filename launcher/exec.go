@@ -122,25 +122,30 @@ func (x *execution) follow(ctx context.Context, a *qemu.Agent) (exit agent.Exit,
 			exit, err = a.Exit(ctx, x.pid)
 			return err
 		})
-		if err != nil || exit.Done || pause >= longPause {
-			err = errors.Join(err, a.Close())
-			a = nil
-		}
 		if err != nil || exit.Done {
-			return exit, err
+			return exit, errors.Join(err, a.Close())
 		}
-		if err := rest(ctx, pause); err != nil {
-			if a != nil {
-				err = errors.Join(err, a.Close())
-			}
+		if a, err = x.pause(ctx, a, pause); err != nil {
 			return exit, err
-		}
-		if a == nil {
-			if a, err = x.open(ctx); err != nil {
-				return exit, err
-			}
 		}
 	}
+}
+
+// pause returns the agent's channel after a pause. In a long one other commands have it. After an error it is closed.
+func (x *execution) pause(ctx context.Context, a *qemu.Agent, pause time.Duration) (*qemu.Agent, error) {
+	if pause < longPause {
+		if err := rest(ctx, pause); err != nil {
+			return nil, errors.Join(err, a.Close())
+		}
+		return a, nil
+	}
+	if err := a.Close(); err != nil {
+		return nil, err
+	}
+	if err := rest(ctx, pause); err != nil {
+		return nil, err
+	}
+	return x.open(ctx)
 }
 
 // rest returns after a pause, or ctx's cause when that ends.
@@ -166,8 +171,18 @@ func (x *execution) failure(ctx context.Context, err error) error {
 		return fmt.Errorf("%w%s", ErrInterrupted, where)
 	case errors.Is(err, errExecTimeout):
 		return TimeoutError(fmt.Sprintf("not done after %s%s", x.timeout, where))
+	case errors.Is(err, qemu.ErrNoAgent):
+		return &NoAgentError{x.vm.Name}
 	case isA[*agent.Error](err) || where == "":
 		return err
 	}
 	return fmt.Errorf("%w%s", err, where)
 }
+
+// NoAgentError says that no agent listens in a guest: none yet, or none at all. It is qemu.ErrNoAgent.
+type NoAgentError struct{ Name string } // the VM's
+
+func (e *NoAgentError) Error() string { return qemu.ErrNoAgent.Error() }
+
+// Unwrap gives qemu.ErrNoAgent.
+func (e *NoAgentError) Unwrap() error { return qemu.ErrNoAgent }

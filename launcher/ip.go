@@ -108,7 +108,7 @@ func likeliest(vm vms.VM, nics []askedNIC) (lease.Address, bool) {
 	for _, nic := range nics {
 		best, ok := lease.Best(nic.reports)
 		switch {
-		case !ok || !vm.SSH.NIC.Takes(nic.NIC):
+		case !ok || !hasAddress(vm, nic.NIC):
 		case !doubtful(best):
 			return best, true
 		case !found:
@@ -157,8 +157,16 @@ func noticeDoubt(e *Env, name string, a lease.Address) {
 	case a.Holder != "":
 		e.notice("%s: %s was last seen at %s, which is not its NIC's MAC", name, a.IP, a.Holder)
 	case stale(a):
-		e.notice("%s: %s is an address from before this start, and not confirmed", name, a.IP)
+		e.notice("%s: %s is %s", name, a.IP, Unconfirmed(a))
 	}
+}
+
+// Unconfirmed says what is not known of an address from before the start, as the end of a sentence about it.
+func Unconfirmed(a lease.Address) string {
+	if !a.IsLease() {
+		return a.Doubt()
+	}
+	return "an address " + a.Doubt() + ", and not confirmed"
 }
 
 // noticeDuplicateMACs says which NICs of a VM that runs share their MAC with another: the address that is known for one

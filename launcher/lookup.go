@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/vms"
@@ -50,7 +51,10 @@ func started(e *Env, ref string) (vms.VM, error) {
 	}
 	vm, err := e.Store.Started(at.Name, at.RunDir)
 	if err == nil && qemu.IsRunning(vm) {
-		return vm, nil
+		if at.File == e.Store.Path(at.Name) { // a name stands for whatever runs by it
+			return vm, nil
+		}
+		return vm, checkOrigin(at)
 	}
 	vm, err = Load(e, ref)
 	if err != nil && isA[*qemu.OrphanError](qemu.NoOrphan(at)) {
@@ -103,6 +107,28 @@ func origin(e *Env, ref string) string {
 	}
 	return ref
 }
+
+// checkOrigin gives an *OtherFileError where the QEMU of a VM's name was started from another definition than the VM's,
+// which still exists.
+func checkOrigin(vm vms.VM) error {
+	from := vms.Origin(vm.RunDir)
+	there, err := os.Stat(from)
+	if from == "" || from == vm.File || err != nil {
+		return nil //nolint:nilerr // the definition has been moved, perhaps to where this one is
+	}
+	if here, err := os.Stat(vm.File); err == nil && os.SameFile(here, there) {
+		return nil
+	}
+	return &OtherFileError{vm.Name, from}
+}
+
+// OtherFileError says that a VM of the same name runs, from another definition.
+type OtherFileError struct {
+	Name string
+	File string // the definition that it was started from
+}
+
+func (e *OtherFileError) Error() string { return fmt.Sprintf("a VM of that name runs from %s", e.File) }
 
 // bareVM is a VM of which only the name and the files are known.
 func bareVM(e *Env, name string) vms.VM {

@@ -3,6 +3,7 @@ package launcher
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -16,8 +17,9 @@ type NewRequest struct {
 	Start vms.Start // what the definition begins with; an image is taken relative to the current directory
 }
 
-// New writes a definition, and gives its path. One that is there already is left as it is, and is an error. A request
-// that makes no definition is a [*RequestError], a disk that is smaller than its image a [*SizeError].
+// New writes a definition, and gives its path. The format of an image is taken from its header. A definition that exists
+// is left as it is, and is an [*ExistsError]. A request that makes no definition is a [*RequestError], an image that
+// cannot be used an [*ImageError], a disk that is smaller than its image a [*SizeError].
 func New(e *Env, r NewRequest) (path string, err error) {
 	if err := vms.CheckName(r.Name); err != nil {
 		return "", &DefinitionError{err}
@@ -25,6 +27,9 @@ func New(e *Env, r NewRequest) (path string, err error) {
 	if r.Start.Image != "" {
 		if r.Start.Image, err = filepath.Abs(r.Start.Image); err != nil {
 			return "", err
+		}
+		if r.Start.Format, err = qemu.ImageFormat(r.Start.Image); err != nil {
+			return "", wrongImage(r.Start.Image, err)
 		}
 	}
 	path = e.Store.Path(r.Name)
@@ -36,7 +41,36 @@ func New(e *Env, r NewRequest) (path string, err error) {
 	if err := checkSize(r.Start, vm); err != nil {
 		return "", err
 	}
-	return path, create(path, text)
+	err = create(path, text)
+	if errors.Is(err, fs.ErrExist) {
+		return "", &ExistsError{r.Name, path}
+	}
+	return path, err
+}
+
+// ExistsError says that a VM has a definition already.
+type ExistsError struct{ Name, File string }
+
+func (e *ExistsError) Error() string { return e.File + " exists" }
+
+// ImageError says that an image cannot be used.
+type ImageError struct {
+	Path string
+	Err  error // a *qemu.FormatError, for one that is neither qcow2 nor raw, has a cure of its own
+}
+
+func (e *ImageError) Error() string { return fmt.Sprintf("image %s: %v", e.Path, e.Err) }
+
+// Unwrap gives the reason.
+func (e *ImageError) Unwrap() error { return e.Err }
+
+// wrongImage is the error about an image whose format cannot be told: a [*RequestError] unless it has a cure of its own.
+func wrongImage(path string, err error) error {
+	image := &ImageError{path, err}
+	if isA[*qemu.FormatError](err) {
+		return image
+	}
+	return &RequestError{image}
 }
 
 // SizeError says that an image is larger than the disk that it is to become. It is qemu.ErrNotShrunk.
@@ -64,7 +98,7 @@ func checkSize(start vms.Start, vm vms.VM) error {
 	}
 	size, err := qemu.DiskSize(vm.Disks[0])
 	if err != nil {
-		return fmt.Errorf("image %s: %w", vm.Disks[0].Path, err)
+		return &ImageError{vm.Disks[0].Path, err}
 	}
 	if size > start.DiskSize {
 		return &SizeError{Want: start.DiskSize, Has: size}

@@ -3,6 +3,7 @@ package launcher
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher/qemu"
@@ -48,6 +49,7 @@ func Restart(ctx context.Context, e *Env, r RestartRequest) (UpResult, error) {
 // down in between.
 func restartVM(ctx context.Context, e *Env, s start, old vms.VM, way shutdown) (*guest, error) {
 	ref := origin(e, s.ref)
+	e = withDataOf(e, old)
 	vm, err := Load(e, ref)
 	if err != nil {
 		return nil, err
@@ -74,6 +76,16 @@ func restartVM(ctx context.Context, e *Env, s start, old vms.VM, way shutdown) (
 		g, err = startChecked(ctx, e, s, vm, helper)
 	}
 	return g, errors.Join(err, lock.Release())
+}
+
+// withDataOf gives an Env with the data and state directories that a VM was started with: an environment that says
+// something else of them by now must not give the guest empty disks.
+func withDataOf(e *Env, started vms.VM) *Env {
+	own := *e
+	if data := filepath.Dir(started.DataDir); filepath.Base(data) == filepath.Base(e.Store.Dirs.Config) {
+		own.Store.Dirs.Data, own.Store.Dirs.State = filepath.Dir(data), filepath.Dir(started.StateDir)
+	}
+	return &own
 }
 
 // unitRestart is a VM on its way from one QEMU to the next.

@@ -25,8 +25,8 @@ type RemoveRequest struct {
 // removeDeadline is how long another command at work on the VM is waited for.
 const removeDeadline = 10 * time.Second
 
-// Remove removes a VM: its definition, and its own directories with everything in them. Disks elsewhere stay. A VM that
-// runs is refused with a [*RunsError].
+// Remove removes a VM: its definition, drafts of it that edits have left, and its own directories with everything in
+// them. Disks elsewhere stay. A VM that runs is refused with a [*RunsError].
 func Remove(ctx context.Context, e *Env, r RemoveRequest) error {
 	vm, err := removable(e, r.Name)
 	if err == nil {
@@ -74,6 +74,9 @@ func removeLocked(e *Env, name string, vm vms.VM) error {
 		return err
 	}
 	if err := systemd.Forget(unitDir(e), vm.Name); err != nil {
+		return err
+	}
+	if err := removeDrafts(vm.Name, vm.File); err != nil {
 		return err
 	}
 	return os.Remove(vm.File)

@@ -69,18 +69,20 @@ func serviceOf(ctx context.Context, e *Env, ref string) *service {
 func noticeNoManager(e *Env, name string) {
 	for _, file := range []string{systemd.TemplateFile, filepath.Join("default.target.wants", systemd.Name(name))} {
 		if _, err := os.Lstat(filepath.Join(unitDir(e), file)); err == nil {
-			e.notice("%s: not as a service: %s", name, whyNoManager(e))
+			e.notice("%s: not as a service: %s: %s", name, whyNoManager(e), ManagerCure)
 			return
 		}
 	}
 }
 
+// ManagerCure is a command that starts a user manager, for the hint to a [*NoManagerError].
+const ManagerCure = "loginctl enable-linger # or a login by ssh, or by machinectl shell"
+
 func whyNoManager(e *Env) string {
-	const cure = "log in, by ssh or machinectl shell, or run loginctl enable-linger"
 	if e.Store.Dirs.Session == "" {
-		return "no runtime directory of yours, as under su and cron: " + cure
+		return "no user manager: no runtime directory of yours, as under su and cron"
 	}
-	return "no user manager listens in " + e.Store.Dirs.Session + ": " + cure
+	return "no user manager listens in " + e.Store.Dirs.Session
 }
 
 // sameDirs refuses a user manager that would look for VMs in other directories than this process.

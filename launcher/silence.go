@@ -21,10 +21,13 @@ func addCause(ctx context.Context, e *Env, g *guest, err error) error {
 	return err
 }
 
-// whySilent finds why a guest that runs has no address, or nil: first on its console, then at its port and its
-// bridge, and last at the server that should have given it one.
+// whySilent finds why a guest that runs has no address, or nil: first at its processors and on its console, then at its
+// port and its bridge, and last at the server that should have given it one.
 func whySilent(ctx context.Context, e *Env, vm vms.VM, pid int, q lease.Query, stage lease.Stage,
 	reports []lease.Report) error {
+	if err := checkPaused(ctx, vm); err != nil {
+		return err
+	}
 	stuck := qemu.ConsoleEnd(vm)
 	if stuck != nil && !errors.Is(stuck, qemu.ErrNoOutput) {
 		return stuck
@@ -44,4 +47,13 @@ func whySilent(ctx context.Context, e *Env, vm vms.VM, pid int, q lease.Query, s
 		return netsetup.Unanswered(ctx, query)
 	}
 	return nil
+}
+
+// checkPaused gives a *qemu.PausedError where a VM's processors stand still.
+func checkPaused(ctx context.Context, vm vms.VM) error {
+	status, err := qemu.Ask(ctx, vm)
+	if err != nil || status.State != qemu.Paused {
+		return nil //nolint:nilerr // the caller has other causes to look at
+	}
+	return &qemu.PausedError{VM: vm.Name, Reason: status.Reason}
 }

@@ -3,6 +3,7 @@ package launcher
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"os/exec"
 	"slices"
@@ -23,6 +24,7 @@ type Program struct {
 type SSHRequest struct {
 	Name    string
 	Command []string // what to run in the guest; none is a shell
+	TTY     bool     // the command gets a terminal, as by ssh -t
 }
 
 // sshPatience is how long a guest may take to get an address and start its sshd.
@@ -32,6 +34,9 @@ const sshPatience = 30 * time.Second
 // lead there: the terminal, the signals and the exit code are left to it. The session ends when the VM ends, with
 // 255.
 func SSH(ctx context.Context, e *Env, r SSHRequest) (Program, error) {
+	if err := checkNoLogin(r.Name); err != nil {
+		return Program{}, err
+	}
 	vm, err := current(e, r.Name)
 	if err != nil {
 		return Program{}, err
@@ -43,6 +48,9 @@ func SSH(ctx context.Context, e *Env, r SSHRequest) (Program, error) {
 	options, err := sessionOptions(ctx, e, vm)
 	if err != nil {
 		return Program{}, err
+	}
+	if r.TTY { // the first value counts
+		options = append([]sshOption{{"RequestTTY", "force"}}, options...)
 	}
 	argv := append([]string{"ssh"}, optionWords(options)...)
 	argv = append(argv, "--", sshHost(vm))
@@ -72,17 +80,43 @@ func sshEnviron(e *Env) []string {
 	}), "SHELL=/bin/sh")
 }
 
+// LoginError says that a user's name stands before a VM's, as in ssh's own command line.
+type LoginError struct{ User string }
+
+func (e *LoginError) Error() string { return "whom to log in as is in the definition" }
+
+// checkNoLogin refuses a name with a user's before it.
+func checkNoLogin(ref string) error {
+	if user, _, ok := strings.Cut(ref, "@"); ok && !strings.Contains(ref, "/") {
+		return &LoginError{user}
+	}
+	return nil
+}
+
 // sshReady waits until the sshd of a VM that runs answers, and gives its address.
 func sshReady(ctx context.Context, e *Env, vm vms.VM) (netip.AddrPort, error) {
+	conn, err := connectSSH(ctx, e, vm)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return conn.RemoteAddr().(*net.TCPAddr).AddrPort(), conn.Close()
+}
+
+// connectSSH waits until the sshd of a VM that runs answers, and gives the connection.
+func connectSSH(ctx context.Context, e *Env, vm vms.VM) (*net.TCPConn, error) {
 	g, err := hold(e, vm)
 	if err != nil {
-		return netip.AddrPort{}, err
+		return nil, err
 	}
 	defer g.close()
-	address, err := await(ctx, e, g, GoalSSH, sshPatience, orNobody(nil))
-	if err != nil {
-		return netip.AddrPort{}, err
+	if err := checkPaused(ctx, g.vm); err != nil {
+		return nil, err
+	}
+	if _, err := await(ctx, e, g, GoalSSH, sshPatience, orNobody(nil)); err != nil {
+		return nil, err
 	}
 	noticeDuplicateMACs(e, vm, g.process.PID)
-	return sshEndpoint(vm, address)
+	conn := g.conn
+	g.conn = nil
+	return conn, nil
 }

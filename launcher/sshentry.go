@@ -65,7 +65,7 @@ func keepSSHEntry(ctx context.Context, e *Env, vm vms.VM, include sshInclude) (c
 		return false, err
 	}
 	file := filepath.Join(vm.DataDir, sshEntryFile)
-	if now, err := os.ReadFile(file); err == nil && string(now) == entry {
+	if now, err := vms.ReadFile(file); err == nil && string(now) == entry {
 		return false, nil
 	}
 	return true, writeSSHEntry(file, entry)
@@ -142,6 +142,6 @@ func (i sshInclude) claimedBy(name string) string {
 
 // hasInclude tells whether the user's configuration has the line.
 func hasInclude(i sshInclude) bool {
-	text, err := os.ReadFile(i.file)
-	return err == nil && slices.Contains(strings.Split(string(text), "\n"), i.line())
+	text, err := vms.ReadFile(i.file)
+	return err == nil && slices.ContainsFunc(strings.Split(string(text), "\n"), func(line string) bool { return strings.TrimSpace(line) == i.line() })
 }

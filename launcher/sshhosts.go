@@ -20,9 +20,13 @@ type sshConfig struct {
 
 // claims tells whether a file, or one that it includes, has an entry of its own for a host: a Host or Match line with a
 // pattern that matches the name and is not all wildcards. A file that is not there or cannot be read has none.
-func (c sshConfig) claims(file, host string) bool { return c.claimsAt(file, host, 0) }
+func (c sshConfig) claims(file, host string) bool {
+	return c.claimsAt(file, filepath.Dir(file), host, 0)
+}
 
-func (c sshConfig) claimsAt(file, host string, depth int) bool {
+// claimsAt is claims for a file at a depth of inclusion. Relative paths start from one directory at every depth, ~/.ssh
+// or /etc/ssh.
+func (c sshConfig) claimsAt(file, base, host string, depth int) bool {
 	text, err := vms.ReadFile(file)
 	if err != nil || depth > sshIncludeDepth {
 		return false
@@ -34,13 +38,13 @@ func (c sshConfig) claimsAt(file, host string, depth int) bool {
 			if matchesHost(words, host) {
 				return true
 			}
-		case "match":
-			if matchesHost(hostCriteria(words), host) {
+		case "match": // of which ssh takes the patterns in any case, unlike those of a Host line
+			if matchesHost(strings.Fields(strings.ToLower(strings.Join(hostCriteria(words), " "))), host) {
 				return true
 			}
 		case "include":
-			claimed := func(f string) bool { return c.claimsAt(f, host, depth+1) }
-			if slices.ContainsFunc(c.included(words, filepath.Dir(file)), claimed) {
+			claimed := func(f string) bool { return c.claimsAt(f, base, host, depth+1) }
+			if slices.ContainsFunc(c.included(words, base), claimed) {
 				return true
 			}
 		}
@@ -107,7 +111,7 @@ func hostCriteria(words []string) []string {
 	var patterns []string
 	for i, word := range words {
 		switch name, value, joined := strings.Cut(word, "="); {
-		case name != "host" && name != "originalhost":
+		case !strings.EqualFold(name, "host") && !strings.EqualFold(name, "originalhost"):
 		case joined:
 			patterns = append(patterns, strings.Split(value, ",")...)
 		case i+1 < len(words):
@@ -121,7 +125,7 @@ func hostCriteria(words []string) []string {
 func matchesHost(patterns []string, host string) bool {
 	matched := false
 	for _, pattern := range patterns {
-		pattern, negated := strings.CutPrefix(strings.ToLower(pattern), "!")
+		pattern, negated := strings.CutPrefix(pattern, "!")
 		quoted := strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`).Replace(pattern)
 		if ok, err := path.Match(quoted, host); err != nil || !ok {
 			continue

@@ -94,15 +94,20 @@ func trySSHEntry(ctx context.Context, e *Env) error {
 }
 
 // addInclude puts the line at the top, once, and tells whether it is the first line that counts. In a file that
-// existed an empty line follows it, by which removeInclude tells that file from one that was made for the line.
+// existed an empty line follows it, by which removeInclude tells that file from one that was made for the line. A line
+// in the block of some hosts counts for those alone, and moves to the top.
 func addInclude(text []byte, line string, isThere bool) (now []byte, first bool) {
 	only := true
 	for l := range bytes.Lines(text) {
 		l = bytes.TrimSpace(l)
-		if string(l) == line {
+		keyword, _ := sshWords(string(l))
+		switch {
+		case string(l) == line:
 			return text, only
+		case keyword == "host" || keyword == "match":
+			return append([]byte(line+"\n\n"), withoutInclude(text, line)...), true
 		}
-		only = only && (len(l) == 0 || l[0] == '#')
+		only = only && keyword == ""
 	}
 	if !isThere {
 		return []byte(line + "\n"), true
@@ -119,6 +124,10 @@ func removeInclude(text []byte, line string) []byte {
 	if rest, ok := bytes.CutPrefix(text, []byte(line+"\n\n")); ok {
 		return append([]byte{}, rest...)
 	}
+	return withoutInclude(text, line)
+}
+
+func withoutInclude(text []byte, line string) []byte {
 	kept := []byte{}
 	for l := range bytes.Lines(text) {
 		if string(bytes.TrimSpace(l)) != line {

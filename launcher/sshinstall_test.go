@@ -26,8 +26,12 @@ func TestAnIncludeThatIsTakenBackLeavesEveryByte(t *testing.T) {
 	if back := removeInclude(with, line); back != nil {
 		t.Errorf("no file came back as %q", back)
 	}
-	moved := "Host a\n" + line + "\n  User b\n"
-	if now, first := addInclude([]byte(moved), line, true); first || string(now) != moved {
+	later := "User b\n" + line + "\nHost a\n"
+	if now, first := addInclude([]byte(later), line, true); first || string(now) != later {
+		t.Errorf("%q, %v", now, first)
+	}
+	moved := "Host a\n" + line + "\n  User b\n" // it counts for nobody but a
+	if now, first := addInclude([]byte(moved), line, true); !first || string(now) != line+"\n\nHost a\n  User b\n" {
 		t.Errorf("%q, %v", now, first)
 	}
 	if back := removeInclude([]byte(moved), line); string(back) != "Host a\n  User b\n" {
@@ -97,15 +101,21 @@ func TestAnEntryOfTheUsersOwnIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("more.conf", "Host included\n")
+	write("more.conf", "Host included\nInclude sub/deep\n")
+	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write("sub/deep", "Include sub/deeper\n")
+	write("sub/deeper", "Host nested\n")
 	write("loop.conf", "Include loop.conf\n")
 	write("ours", "Host ours\n")
-	write("config", "Include ours\nInclude *.conf\n# Host no\nHost=one \"two three\" 'four'\n\thost Five* !five-b\nHost * *.* ?*\nHost !six *\n"+
-		"Match originalhost seven,eight exec \"Host nine\"\nMatch host=ten\nMatch exec \"true host x\"\nUser host\nHost un[1]\n")
+	write("config", "Include ours\nInclude *.conf\n# Host no\nHost=one \"two three\" 'four'\n\thost five* !five-b\nHost * *.* ?*\nHost !six *\n"+
+		"Match originalhost seven,eight exec \"Host nine\"\nMatch host=ten\nMatch exec \"true host x\"\nUser host\nHost un[1]\nMatch Host ELEVEN\nHost TWELVE\n")
 	config := sshConfig{home: "/nowhere", ours: "ours"}
 	for name, want := range map[string]bool{
 		"one": true, "two three": true, "four": true, "five-a": true, "five-b": false, "six": false, "seven": true, "eight": true,
 		"nine": false, "ten": true, "included": true, "ours": false, "web": false, "no": false, "un1": false,
+		"nested": true, "eleven": true, "twelve": false, "TWELVE": true,
 	} {
 		if got := config.claims(filepath.Join(dir, "config"), name); got != want {
 			t.Errorf("%s: %v", name, got)

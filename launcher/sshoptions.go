@@ -57,8 +57,9 @@ func sshOptions(ctx context.Context, e *Env, vm vms.VM) ([]sshOption, error) {
 		if err != nil {
 			return nil, err
 		}
-		options = append(options, sshOption{"PubkeyAuthentication", "yes"}, sshOption{"IdentitiesOnly", "yes"},
-			sshOption{"IdentityFile", identity})
+		options = append(options, sshOption{"PubkeyAuthentication", "yes"},
+			sshOption{"PreferredAuthentications", "publickey,keyboard-interactive,password"},
+			sshOption{"IdentitiesOnly", "yes"}, sshOption{"IdentityFile", identity})
 	}
 	if user := sshUser(ctx, e, vm); user != "" {
 		options = append(options, sshOption{"User", user})

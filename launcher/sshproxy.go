@@ -63,22 +63,26 @@ func withSSHConn(ctx context.Context, e *Env, name string, at netip.AddrPort,
 	defer process.Close()
 	ctx, done := process.Context(ctx)
 	defer done()
-	if !at.IsValid() {
-		if at, err = sshReady(ctx, e, vm); err != nil {
-			return err
-		}
-	}
-	dialing, cancel := context.WithTimeout(ctx, sshPatience)
-	defer cancel()
-	conn, err := netsetup.DialSSH(dialing, at)
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
+	conn, err := dialSSH(ctx, e, vm, at)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	return use(ctx, vm, process, conn)
+}
+
+// dialSSH connects to the sshd of a VM that runs, when it answers. The error is ctx's cause when that ends.
+func dialSSH(ctx context.Context, e *Env, vm vms.VM, at netip.AddrPort) (*net.TCPConn, error) {
+	if !at.IsValid() {
+		return connectSSH(ctx, e, vm)
+	}
+	dialing, cancel := context.WithTimeout(ctx, sshPatience)
+	defer cancel()
+	conn, err := netsetup.DialSSH(dialing, at)
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return conn, err
 }
 
 func pass(ctx context.Context, e *Env, r PassRequest, vm vms.VM, process *qemu.Process, conn *net.TCPConn) error {

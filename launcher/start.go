@@ -32,6 +32,7 @@ type guest struct {
 	queries []lease.Query   // for the NICs that can have its address, in the definition's order
 	waiters []*lease.Waiter // one for each of them
 	started bool            // by this process
+	conn    *net.TCPConn    // to its sshd, after awaitSSH
 }
 
 func (g *guest) close() {
@@ -40,6 +41,9 @@ func (g *guest) close() {
 	}
 	for _, w := range g.waiters {
 		_ = w.Close()
+	}
+	if g.conn != nil {
+		_ = g.conn.Close()
 	}
 }
 
@@ -99,6 +103,9 @@ func attach(e *Env, s start, vm vms.VM) (*guest, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		startedAs, err = vm, nil // QEMU was started by hand, with the line that argv printed
 	}
+	if err == nil {
+		err = checkOrigin(vm)
+	}
 	if err != nil {
 		process.Close()
 		return nil, err
@@ -117,7 +124,7 @@ func mayStart(vm vms.VM, qemus func() ([]qemu.QEMU, error)) error {
 
 // startChecked starts a VM that is as checkStart left it.
 func startChecked(ctx context.Context, e *Env, s start, vm vms.VM, helper string) (*guest, error) {
-	s.reached("all that it needs is there")
+	s.reached("checks passed")
 	if err := qemu.MakeDirs(vm); err != nil { // those of this environment: the VM may have run elsewhere before
 		return nil, err
 	}
@@ -273,7 +280,17 @@ func serverLeases(e *Env, bridge string) string {
 
 // addressed are the NICs whose address can be the guest's: the bridged ones, or the one of them that [ssh] nic names.
 func addressed(vm vms.VM) []vms.NIC {
-	return slices.DeleteFunc(bridged(vm), func(nic vms.NIC) bool { return !vm.SSH.NIC.Takes(nic) })
+	return slices.DeleteFunc(bridged(vm), func(nic vms.NIC) bool { return !hasAddress(vm, nic) })
+}
+
+// hasAddress tells whether a bridged NIC's address can be the guest's. Where ssh uses a forward, any can.
+func hasAddress(vm vms.VM, nic vms.NIC) bool { return vm.SSH.NIC.Takes(nic) || byForward(vm) }
+
+// byForward tells whether [ssh] nic names a NIC of type user, whose forward ssh uses then.
+func byForward(vm vms.VM) bool {
+	return vm.SSH.NIC != vms.AnyNIC && slices.ContainsFunc(vm.NICs, func(nic vms.NIC) bool {
+		return nic.Type == vms.NICUser && vm.SSH.NIC.Takes(nic)
+	})
 }
 
 // macsOn are the MACs of a VM's NICs on a bridge.

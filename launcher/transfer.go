@@ -88,13 +88,14 @@ func (t transfer) line(options []sshOption, host string, flags []string) []strin
 // those that it asked for, and there knows only the backslash as a quote (fnmatch(3)).
 func shellPath(path, kept string) string {
 	var b strings.Builder
-	for i, r := range path {
+	for i := range len(path) { // bytes: a name need not be UTF-8
+		r := path[i]
 		plain := r >= 0x80 || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' ||
-			strings.ContainsRune("_-./,:=+@%", r)
-		if !plain && (!strings.ContainsRune(kept, r) || r == '~' && i > 0) {
+			strings.IndexByte("_-./,:=+@%", r) >= 0
+		if !plain && (strings.IndexByte(kept, r) < 0 || r == '~' && i > 0) {
 			b.WriteByte('\\')
 		}
-		b.WriteRune(r)
+		b.WriteByte(r)
 	}
 	return b.String()
 }

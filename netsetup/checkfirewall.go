@@ -13,7 +13,7 @@ import (
 // needsRoot is the evidence of what only root can see.
 const needsRoot = "needs root: sudo qlaunch doctor"
 
-// checkForwarding: guests on a network of the host's own get out through it only if the kernel forwards.
+// checkForwarding: guests on a network of the host's own get out through it only if the kernel forwards. The host reaches them all the same.
 func checkForwarding(_ context.Context, q CheckQuery, r *Report) Result {
 	const file = "/proc/sys/net/ipv4/ip_forward"
 	value := strings.TrimSpace(string(readSome(q.at(file), 16)))
@@ -27,7 +27,7 @@ func checkForwarding(_ context.Context, q CheckQuery, r *Report) Result {
 	case value == "":
 		return skipped(file + ": not readable")
 	}
-	return fail(r.wrong(ErrForwardingOff, "net.ipv4.ip_forward = "+oneLine(value)))
+	return warn(r.wrong(ErrForwardingOff, "net.ipv4.ip_forward = "+oneLine(value)))
 }
 
 // checkNetfilter shows whether frames between guests of one bridge pass the FORWARD chains too. It is neither right nor wrong.

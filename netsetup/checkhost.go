@@ -83,7 +83,7 @@ func checkMACs(_ context.Context, q CheckQuery, r *Report) Result {
 	case r.Bridge.Name == "":
 		return skipped("no bridge")
 	case len(q.MACs) == 0:
-		return skipped("no MAC that nobody may have now")
+		return skipped("no VM given, so no MAC to check")
 	case q.PID != 0 && len(own) == 0:
 		return skipped(fmt.Sprintf("the taps of pid %d: not readable", q.PID))
 	}
@@ -96,7 +96,7 @@ func checkMACs(_ context.Context, q CheckQuery, r *Report) Result {
 			return warn(r.wrong(ErrMACTaken, seenNotOn(mac, port, own)))
 		}
 	}
-	return ok("nobody else has been seen with it")
+	return ok("no other port uses this MAC")
 }
 
 // checkNetworkManager asks for its state of the bridge: it leaves alone what it does not manage and what it has found

@@ -88,9 +88,9 @@ func (s Step) Undo() string {
 	name, owner, _ := strings.Cut(s.Name, "/")
 	switch {
 	case s.Kind == KindShared:
-		return "take that line out of " + s.Name
+		return "remove the include line from " + s.Name
 	case s.Kind == KindFilter:
-		return "remove of iptables' table filter what is empty and was not there"
+		return "remove the empty chains that setup created in iptables' filter table"
 	case s.Kind == KindMode, s.Kind == KindSysctl:
 		return fmt.Sprintf("set %s back to %s", s.Name, s.From)
 	case s.From != "":

@@ -81,11 +81,11 @@ ok input-policy: no policy drops what guests ask the DHCP server
 ok forwarding: net.ipv4.ip_forward = 1
 ok forward-policy: no policy drops what guests send
 ok bridge-netfilter: br_netfilter is not loaded
-skipped bridge-forward: no answer from another network passes the FORWARD chain
+skipped bridge-forward: not needed: no physical port
 ok nat: nft tables ip, inet and bridge qlaunch
 ok routes: none collides
 ok mtu: qlbr0 has 1500
-ok mac: nobody else has been seen with it
+ok mac: no other port uses this MAC
 skipped port: no guest that runs
 skipped networkmanager: it does not run here
 `
@@ -134,7 +134,7 @@ func TestTheExaminationFindsWhatIsMissing(t *testing.T) {
 				"  0: 00000000000000000000000000000000:0035 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n")
 		}, "warn listeners: tcp port 53: taken on every address of the host: by a process of user root"},
 		{"forwarding off", func(root string) { write(t, root+"/proc/sys/net/ipv4/ip_forward", "0\n") },
-			`fail forwarding: bridge "qlbr0": forwarding is off, guests reach this host alone: net.ipv4.ip_forward = 0`},
+			`warn forwarding: bridge "qlbr0": forwarding is off, guests reach this host alone: net.ipv4.ip_forward = 0`},
 		{"br_netfilter", func(root string) { write(t, root+"/proc/sys/net/bridge/bridge-nf-call-iptables", "1\n") },
 			`ok bridge-netfilter: bridge-nf-call-iptables = 1: guests reach one another through the FORWARD chain`},
 		{"Docker's policy", func(root string) {

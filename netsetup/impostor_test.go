@@ -29,7 +29,7 @@ func TestAMACOnAnotherPortThanItsOwnIsAnImpostors(t *testing.T) {
 	mac := net.HardwareAddr{0x52, 0x54, 0, 0x53, 0x52, 0xb1}
 	frame := slices.Concat(bytes.Repeat([]byte{0xff}, 6), mac, make([]byte, 48))
 
-	const good, taken = "ok: nobody else has been seen with it", `bridge "br0": a guest's MAC is another's: 52:54:00:53:52:b1 was seen on `
+	const good, taken = "ok: no other port uses this MAC", `bridge "br0": a guest's MAC is another's: 52:54:00:53:52:b1 was seen on `
 	check := func(when, ofNone, ofThis, impostor string) {
 		t.Helper()
 		for pid, want := range map[int]string{0: ofNone, os.Getpid(): ofThis, 1 << 30: "skipped: the taps of pid 1073741824: not readable"} {

@@ -51,7 +51,7 @@ func checkNames(names []Name) error {
 		case !hostName.MatchString(n.Name):
 			err = fmt.Errorf("name %q: %w: must be of at most 63 lower-case letters, digits and '-'", n.Name, ErrRequest)
 		case slices.ContainsFunc(takenNames(), func(taken string) bool { return matches(taken, n.Name) }):
-			err = fmt.Errorf("name %q: %w: it means the host, or what no guest is", n.Name, ErrRequest)
+			err = fmt.Errorf("name %q: %w: reserved: programs use this name for the host or for a service", n.Name, ErrRequest)
 		case err != nil || len(mac) != 6 || mac[0]&1 != 0 || n.MAC != mac.String():
 			err = fmt.Errorf("name %q: %w: %q must be the MAC of a NIC, as in 52:54:00:53:52:b1", n.Name, ErrRequest, n.MAC)
 		case slices.ContainsFunc(names[:i], func(o Name) bool { return o.Name == n.Name || o.MAC == n.MAC }):

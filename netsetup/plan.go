@@ -79,7 +79,7 @@ func (p *planner) file(name, state, why string, then ...string) {
 func (p *planner) directories(dir string) {
 	for _, d := range directories() {
 		if d == dir || strings.HasPrefix(dir, d+"/") {
-			p.item(KindDirectory, d, ModeState(0o755, "root", "root"), "a place for what follows")
+			p.item(KindDirectory, d, ModeState(0o755, "root", "root"), "directory for the file below")
 		}
 	}
 }
@@ -223,11 +223,10 @@ func (p *planner) network() {
 // addrs are the bridge's IPv4 addresses: ours, and those that somebody gave it beside the one of an earlier setup.
 func (p *planner) addrs() []netip.Prefix {
 	addrs := []netip.Prefix{p.want.Subnet}
-	if b, ok := p.have.bridge(p.want.Bridge); ok {
-		for _, a := range b.Addrs {
-			if a.Addr().Is4() && a != p.want.Subnet && a != p.have.Previous.Subnet {
-				addrs = append(addrs, a)
-			}
+	b, _ := p.have.bridge(p.want.Bridge) // one that is not there has none
+	for _, a := range b.Addrs {
+		if a.Addr().Is4() && a != p.want.Subnet && a != p.have.Previous.Subnet {
+			addrs = append(addrs, a)
 		}
 	}
 	return addrs

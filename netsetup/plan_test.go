@@ -271,7 +271,7 @@ func TestWhatSetupRefuses(t *testing.T) {
 		{"isolation of libvirt's guests", Request{Isolate: &yes}, with(debian(), libvirt), ErrRequest,
 			`bridge "virbr0": refused: it is not qlaunch's, and its subnet, its rules and its names are left to whoever made it`},
 		{"a name that means the host", Request{Names: []Name{{"localhost4", "52:54:00:00:00:0b"}}}, debian(), ErrRequest,
-			`name "localhost4": refused: it means the host, or what no guest is`},
+			`name "localhost4": refused: reserved: programs use this name for the host or for a service`},
 		{"a name that would be configuration", Request{Names: []Name{{"web\ndhcp-script=/x", "52:54:00:00:00:0b"}}}, debian(), ErrRequest,
 			`name "web\ndhcp-script=/x": refused: must be of at most 63 lower-case letters, digits and '-'`},
 		{"a name for no MAC", Request{Names: []Name{{"web", "01:00:5e:00:00:01"}}}, debian(), ErrRequest,

@@ -2,6 +2,7 @@ package netsetup
 
 import (
 	"errors"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"strings"
@@ -282,6 +283,7 @@ func TestTheModeOfTheACLLetsTheGroupRead(t *testing.T) {
 		"0600 root:kvm":  "0640 root:kvm",
 		"0610 root:kvm":  "0650 root:kvm",
 		"0602 root:kvm":  "0642 root:kvm",
+		"0601 root:root": "0641 root:kvm",
 		"0620 adm:kvm":   "0660 adm:kvm",
 		"not to be read": "not to be read",
 		"":               "",
@@ -314,5 +316,38 @@ func TestTheBridgesOtherAddressesStay(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"10.77.0.1/16", "192.168.200.1/24"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAnACLOfAnotherGroupIsReadOrRefused(t *testing.T) {
+	for bits, refused := range map[fs.FileMode]bool{0o600: true, 0o601: true, 0o602: true, 0o633: true, 0o640: false, 0o604: false, 0o644: false} {
+		h := debian()
+		h.States[Item{KindShared, DefaultACL}] = FileState(bits, "root", "libvirt", []byte("allow br0\n"))
+		_, err := Settle(Request{}, h)
+		if errors.Is(err, ErrACLUnreadable) != refused || err != nil && !refused {
+			t.Errorf("%04o: %v", bits, err)
+		}
+	}
+}
+
+func TestOurFileInTheACLStaysAnotherGroups(t *testing.T) {
+	for now, want := range map[string]string{"0640 root:libvirt": "0640 root:libvirt", "0600 root:root": "0640 root:kvm", "": "0640 root:kvm"} {
+		h := debian()
+		if now != "" {
+			h.States[Item{KindFile, ACLInclude}] = now + "\nallow br9\n"
+		}
+		wanted, err := Settle(Request{}, h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, s := range Plan(wanted, h) {
+			if s.Item == (Item{KindFile, ACLInclude}) {
+				got, _, _ = strings.Cut(s.To, "\n")
+			}
+		}
+		if got != want {
+			t.Errorf("%q becomes %q, want %q", now, got, want)
+		}
 	}
 }

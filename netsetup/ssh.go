@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A NoSSHError says that no ssh server answered before the wait was given up.
@@ -32,16 +34,27 @@ func (e *NoSSHError) Unwrap() error { return e.Err }
 // sooner. A lease is known here before the guest has taken its address on, so that the first packet often finds
 // nobody, and the kernel would not send another for a second (RFC 6298, section 2).
 func WaitSSH(ctx context.Context, at netip.AddrPort) error {
+	conn, err := GreetSSH(ctx, at)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// GreetSSH is [WaitSSH] for whoever goes on to talk to the server: it gives the connection, as [DialSSH] makes them, with the
+// greeting still to be read. A server that sees connections come and go without a login holds that against the host from
+// some number on (PerSourcePenalties in sshd_config(5), OpenSSH 9.8).
+func GreetSSH(ctx context.Context, at netip.AddrPort) (*net.TCPConn, error) {
 	const shortest, longest = 10 * time.Millisecond, 500 * time.Millisecond
 	pause, patience := shortest, firstConnect
 	for ; ; pause, patience = min(2*pause, longest), min(2*patience, greetDeadline) {
-		err := greetSSH(ctx, at, patience)
+		conn, err := greetSSH(ctx, at, patience)
 		if err == nil {
-			return nil
+			return conn, nil
 		}
 		select {
 		case <-ctx.Done():
-			return &NoSSHError{At: at, Met: met(err), Err: context.Cause(ctx)}
+			return nil, &NoSSHError{At: at, Met: met(err), Err: context.Cause(ctx)}
 		case <-time.After(pause):
 		}
 	}
@@ -54,23 +67,61 @@ const (
 )
 
 // greetSSH is one attempt, to be connected within its patience: a server that has accepted has the whole deadline.
-func greetSSH(ctx context.Context, at netip.AddrPort, patience time.Duration) error {
+func greetSSH(ctx context.Context, at netip.AddrPort, patience time.Duration) (*net.TCPConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, greetDeadline)
 	defer cancel()
-	conn, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", at.String())
+	dialing, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := DialSSH(dialing, at)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
-	greeting := make([]byte, 4)
-	if _, err := io.ReadFull(conn, greeting); err != nil {
-		return err
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	greeting, err := peek(conn, len(sshGreeting))
+	if err == nil && string(greeting) != sshGreeting {
+		err = fmt.Errorf("answers %q, which is not ssh's greeting", greeting)
 	}
-	if string(greeting) != "SSH-" {
-		return fmt.Errorf("answers %q, which is not ssh's greeting", greeting)
+	if err == nil && !stop() {
+		err = context.Cause(ctx)
 	}
-	return nil
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// sshGreeting is what an ssh server's first line begins with.
+const sshGreeting = "SSH-"
+
+// peek waits for the first bytes of a connection, and leaves them to be read (recv(2), MSG_PEEK; socket(7), SO_RCVLOWAT).
+func peek(conn *net.TCPConn, size int) ([]byte, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var n int
+	var met error
+	text := make([]byte, size)
+	lowWater := func(bytes int) {
+		_ = raw.Control(func(fd uintptr) {
+			met = errors.Join(met, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes))
+		})
+	}
+	lowWater(size)
+	err = raw.Read(func(fd uintptr) bool {
+		var recv error
+		n, _, recv = unix.Recvfrom(int(fd), text, unix.MSG_PEEK)
+		if errors.Is(recv, unix.EAGAIN) {
+			return false
+		}
+		met = errors.Join(met, recv)
+		return true
+	})
+	lowWater(1)
+	if err = errors.Join(err, met); err == nil && n < size {
+		err = io.ErrUnexpectedEOF
+	}
+	return text[:max(n, 0)], err // -1 beside an error
 }
 
 // met is what an attempt met, in the kernel's words without those around them.

@@ -45,10 +45,22 @@ func TestWaitSSHEndsWithItsContextAndSaysWhatItMet(t *testing.T) {
 			_ = conn.Close()
 		}
 	}()
+	resetter := listenTCP(t)
+	go func() {
+		for {
+			conn, err := resetter.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			_ = conn.Close()
+		}
+	}()
 	over := errors.New("over")
 	for want, l := range map[string]net.Listener{
 		"connection refused":                          closed,
 		`answers "220 ", which is not ssh's greeting`: talker,
+		"connection reset by peer":                    resetter,
 	} {
 		at := netip.MustParseAddrPort(l.Addr().String())
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, over)

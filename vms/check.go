@@ -28,13 +28,12 @@ func (d *decoder) check(vm VM) {
 	d.checkKernel(vm)
 	d.checkDisks(vm.Disks, vm.Machine)
 	d.checkNICs(vm.NICs)
-	d.checkSSHNIC(vm.SSH.NIC, vm.NICs)
+	d.checkSSHNIC(vm.SSH, vm.NICs)
 }
 
 func (d *decoder) checkMachine(vm VM) {
 	m := vm.Memory
 	switch {
-	case d.bad["memory"]:
 	case m < leastMemory || m > mostMemory:
 		d.fail("memory", "memory = %q: must be from %v to %v", m, leastMemory, mostMemory)
 	case m%MiB != 0:
@@ -89,7 +88,6 @@ func (d *decoder) checkDisks(disks []Disk, machine string) {
 func (d *decoder) checkDisk(disk Disk, path, machine string) {
 	size := path + ".size"
 	switch {
-	case d.bad[size]:
 	case disk.Size > mostDisk:
 		d.fail(size, "disk.size = %q: must be at most %v", disk.Size, mostDisk)
 	case disk.Size%sector != 0:

@@ -101,9 +101,8 @@ func (d *decoder) list(value any, into reflect.Value, path string) {
 	plainTexts := into.Type().Elem().Kind() == reflect.String
 	for i, element := range elements {
 		at := join(path, strconv.Itoa(i))
-		if element == "" && !plainTexts { // there is no default to put in a list
+		if element == "" && !plainTexts { // value takes it for none, and there is no default to put in a list
 			d.fail(at, "%s = \"\": must not be empty", plain(at))
-			continue
 		}
 		d.value(element, into.Index(i), "", at)
 	}

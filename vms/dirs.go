@@ -1,6 +1,7 @@
 package vms
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ type Surroundings struct {
 }
 
 // FindDirs finds the user's directories. A relative path in an XDG variable is
-// ignored, as the specification asks.
+// ignored, as the specification asks. Without a home, those that would lie there are empty.
 //
 // The runtime directory is chosen here and nowhere else: XDG_RUNTIME_DIR where it
 // is as the specification wants it (an absolute path of a directory that is the user's own and
@@ -36,17 +37,23 @@ type Surroundings struct {
 // temporary directory, which may not be there yet, or not be the user's: who uses it
 // checks that. None of this decides whether a VM runs.
 func FindDirs(s Surroundings) Dirs {
-	base := func(variable, fallback string) string {
-		if dir := s.Getenv(variable); filepath.IsAbs(dir) {
+	base := func(variable, below string) string {
+		switch dir := s.Getenv(variable); {
+		case filepath.IsAbs(dir):
 			return filepath.Join(dir, "qlaunch")
+		case s.Home == "":
+			return ""
 		}
-		return fallback
+		return filepath.Join(s.Home, below, "qlaunch")
 	}
 	d := Dirs{
-		Config:  filepath.Join(base("XDG_CONFIG_HOME", filepath.Join(s.Home, ".config", "qlaunch")), "vms"),
-		Data:    base("XDG_DATA_HOME", filepath.Join(s.Home, ".local", "share", "qlaunch")),
-		State:   base("XDG_STATE_HOME", filepath.Join(s.Home, ".local", "state", "qlaunch")),
-		Runtime: filepath.Join(s.Tmp, fmt.Sprintf("qlaunch-%d", s.UID)),
+		Config:  base("XDG_CONFIG_HOME", ".config"),
+		Data:    base("XDG_DATA_HOME", ".local/share"),
+		State:   base("XDG_STATE_HOME", ".local/state"),
+		Runtime: filepath.Join(temporary(s.Tmp), fmt.Sprintf("qlaunch-%d", s.UID)),
+	}
+	if d.Config != "" {
+		d.Config = filepath.Join(d.Config, subdirectory)
 	}
 	for _, dir := range []string{s.Getenv("XDG_RUNTIME_DIR"), filepath.Join(s.Users, strconv.Itoa(s.UID))} {
 		if isPrivate(dir, s.UID) {
@@ -56,6 +63,25 @@ func FindDirs(s Surroundings) Dirs {
 		}
 	}
 	return d
+}
+
+// Check says whether each directory is known.
+func (d Dirs) Check() error {
+	if d.Config == "" || d.Data == "" || d.State == "" {
+		return ErrNoHome
+	}
+	return nil
+}
+
+// ErrNoHome says that the user has no home directory, nor XDG variables that name all that would lie there.
+var ErrNoHome = errors.New("no home directory: HOME is not set to an absolute path, and passwd has none for this user")
+
+// temporary is the system's temporary directory: TMPDIR where that is one, else /tmp (file-hierarchy(7)).
+func temporary(dir string) string {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() && filepath.IsAbs(dir) {
+		return dir
+	}
+	return "/tmp"
 }
 
 // isPrivate tells whether a path leads to a directory that only a user can enter.

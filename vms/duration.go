@@ -15,7 +15,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	case err != nil:
 		return errors.New(`must be a number and a unit, such as "90s" or "2m"`)
 	case t <= 0:
-		return errors.New("must be more than nothing")
+		return errors.New("must be greater than zero")
 	case t > 24*time.Hour:
 		return errors.New("must be at most 24h")
 	}

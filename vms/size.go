@@ -45,28 +45,20 @@ func ParseSize(text string) (Size, error) {
 		return 0, errors.New("is more than 64 bits can count")
 	}
 	if product == 0 {
-		return 0, errors.New("must be more than nothing")
+		return 0, errors.New("must be greater than zero")
 	}
 	return Size(product), nil
 }
 
-// String is the size in the largest power-of-two unit that leaves no rest.
+// String is the size in the unit that leaves no rest and the smallest number: mostly that in which it was written.
 func (s Size) String() string {
-	switch {
-	case s == 0:
-		return "0B"
-	case s%PiB == 0:
-		return fmt.Sprintf("%dPiB", s/PiB)
-	case s%TiB == 0:
-		return fmt.Sprintf("%dTiB", s/TiB)
-	case s%GiB == 0:
-		return fmt.Sprintf("%dGiB", s/GiB)
-	case s%MiB == 0:
-		return fmt.Sprintf("%dMiB", s/MiB)
-	case s%KiB == 0:
-		return fmt.Sprintf("%dKiB", s/KiB)
+	number, unit := s, "B"
+	for name, size := range sizeUnits() {
+		if s%size == 0 && s/size < number {
+			number, unit = s/size, name
+		}
 	}
-	return fmt.Sprintf("%dB", uint64(s))
+	return fmt.Sprintf("%d%s", uint64(number), unit)
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler with [ParseSize].

@@ -52,7 +52,7 @@ func (s Store) Env(name, file string) Env {
 		Name:      name,
 		File:      file,
 		Home:      s.Home,
-		DataDir:   filepath.Join(s.Dirs.Data, "vms", name),
+		DataDir:   filepath.Join(s.Dirs.Data, subdirectory, name),
 		StateDir:  filepath.Join(s.Dirs.State, name),
 		RunDir:    filepath.Join(s.Dirs.Runtime, name),
 		Arch:      s.Arch,
@@ -75,11 +75,14 @@ func (s Store) Load(ref string) (VM, error) {
 	return s.load(name, file)
 }
 
+// IsPath tells the path of a definition from a VM's name.
+func IsPath(ref string) bool { return strings.Contains(ref, "/") || strings.HasSuffix(ref, suffix) }
+
 // Locate is the name and the file that a user's word for a VM leads to, whether
 // or not there is such a file.
 func (s Store) Locate(ref string) (name, file string, err error) {
 	name, file = ref, s.Path(ref)
-	if strings.Contains(ref, "/") || strings.HasSuffix(ref, suffix) {
+	if IsPath(ref) {
 		name = strings.TrimSuffix(filepath.Base(ref), suffix)
 		if file, err = filepath.Abs(ref); err != nil {
 			return "", "", err

@@ -61,6 +61,7 @@ func TestDirsFollowTheXDGSpecification(t *testing.T) {
 }
 
 func TestARuntimeDirectoryThatIsNotTheUsersOwnIsNotUsed(t *testing.T) {
+	tmp := t.TempDir()
 	uid := os.Getuid()
 	dir := t.TempDir()
 	users := filepath.Join(dir, "users")
@@ -73,7 +74,7 @@ func TestARuntimeDirectoryThatIsNotTheUsersOwnIsNotUsed(t *testing.T) {
 	put(t, filepath.Join(dir, "file"), "")
 	chosen := func(runtime string) string {
 		env := map[string]string{"XDG_RUNTIME_DIR": runtime}
-		d := FindDirs(Surroundings{Getenv: func(name string) string { return env[name] }, Home: "/home/u", UID: uid, Tmp: "/t", Users: users})
+		d := FindDirs(Surroundings{Getenv: func(name string) string { return env[name] }, Home: "/home/u", UID: uid, Tmp: tmp, Users: users})
 		if d.Session != "" && d.Runtime != filepath.Join(d.Session, "qlaunch") {
 			t.Errorf("%q: run directories in %s, and not in %s", runtime, d.Runtime, d.Session)
 		}
@@ -88,7 +89,7 @@ func TestARuntimeDirectoryThatIsNotTheUsersOwnIsNotUsed(t *testing.T) {
 	}
 	unusable := []string{"", "relative", ".", dir + "/nosuch", dir + "/file", dir + "/open", dir + "/group", dir + "/shut", others}
 	for _, runtime := range unusable {
-		if got, want := chosen(runtime), fmt.Sprintf("/t/qlaunch-%d", uid); got != want {
+		if got, want := chosen(runtime), filepath.Join(tmp, fmt.Sprintf("qlaunch-%d", uid)); got != want {
 			t.Errorf("without logind, %q: got %s, want %s", runtime, got, want)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 type Start struct {
 	Memory   Size
 	CPUs     int
-	Image    string     // absolute path of a disk that is there, or will be
-	Format   DiskFormat // of the image; by its name when empty: raw for .raw, else qcow2
+	Image    string     // absolute path of a disk that is there
+	Format   DiskFormat // of the image; qcow2 when empty
 	DiskSize Size       // of a disk that is to be created
 	Bridge   string
 	User     string // for ssh
@@ -44,7 +44,7 @@ func Template(name string, start Start) []byte {
 	} else {
 		line(false, "path", `"~/vms/debian.qcow2"`, "a disk that you have; left out: one of the VM's own")
 	}
-	line(true, "format", quote(string(start.format())), "qcow2 or raw; it is never guessed")
+	line(true, "format", quote(string(cmp.Or(start.Format, QCOW2))), "qcow2 or raw; a start never guesses it")
 	if start.Image == "" || start.DiskSize > 0 {
 		line(true, "size", quote(cmp.Or(start.DiskSize, 20*GiB).String()), "made with this size, or grown to it")
 	}
@@ -57,14 +57,6 @@ func Template(name string, start Start) []byte {
 	line(start.User != "", "user", quote(cmp.Or(start.User, "debian")), "whom qlaunch ssh logs in as")
 	line(false, "identity", `"~/.ssh/id_ed25519"`, "left out: ssh's own choice")
 	return []byte(b.String())
-}
-
-// format is the image's format as its user or its name says.
-func (s Start) format() DiskFormat {
-	if s.Format == "" && strings.HasSuffix(s.Image, ".raw") {
-		return Raw
-	}
-	return cmp.Or(s.Format, QCOW2)
 }
 
 // quote is a text as a basic string of TOML, whatever is in it.

@@ -17,7 +17,7 @@ func TestATemplateIsAVM(t *testing.T) {
 			vm.Disks = []Disk{{Path: data + "/disk0.qcow2", Size: 20 * GiB, Format: QCOW2, Bus: BusVirtio}}
 		}},
 		{"with all given", Start{
-			Memory: 512 * MiB, CPUs: 8, Image: `/i/a "b" \c.raw`, DiskSize: 3 * GiB, Bridge: "br0", User: "ann",
+			Memory: 512 * MiB, CPUs: 8, Image: `/i/a "b" \c.raw`, Format: Raw, DiskSize: 3 * GiB, Bridge: "br0", User: "ann",
 		}, func(vm *VM) {
 			vm.Memory, vm.CPUs, vm.SSH.User, vm.NICs[0].Bridge = 512*MiB, 8, "ann", "br0"
 			vm.Disks = []Disk{{Path: `/i/a "b" \c.raw`, Size: 3 * GiB, Format: Raw, Bus: BusVirtio}}

@@ -9,7 +9,7 @@ import (
 
 type argvCmd struct {
 	Name   string `arg:"" vm:"" help:"A VM."`
-	Output string `short:"o" enum:"shell,json" default:"shell" help:"The form: ${enum}."`
+	Output string `short:"o" enum:"shell,json" default:"shell" help:"Output format: ${enum}."`
 }
 
 func (argvCmd) Help() string {

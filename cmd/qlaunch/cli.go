@@ -1,11 +1,14 @@
 package main
 
 import (
+	"encoding"
 	"fmt"
 	"io"
 	"reflect"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/qlaunch/qlaunch/vms"
 )
 
 // commandLine is all that can be typed.
@@ -19,9 +22,9 @@ type commandLine struct {
 	Resume   resumeCmd       `cmd:"" help:"Let paused guests go on."`
 	Reset    resetCmd        `cmd:"" help:"Press the reset button."`
 	Enable   enableCmd       `cmd:"" help:"Make VMs start at boot."`
-	Disable  disableCmd      `cmd:"" help:"Take that back."`
+	Disable  disableCmd      `cmd:"" help:"Do not start VMs at boot."`
 	Ls       lsCmd           `cmd:"" aliases:"list" help:"List the VMs."`
-	Status   statusCmd       `cmd:"" help:"Tell what a VM does."`
+	Status   statusCmd       `cmd:"" help:"Show a VM's state."`
 	IP       ipCmd           `cmd:"" name:"ip" help:"Print a VM's address."`
 	SSH      sshCmd          `cmd:"" name:"ssh" aliases:"shell" help:"Run ssh to a VM."`
 	SSHConf  sshConfCmd      `cmd:"" name:"ssh-config" help:"Print entries for ~/.ssh/config."`
@@ -31,18 +34,18 @@ type commandLine struct {
 	Cp       cpCmd           `cmd:"" help:"Copy files to or from a VM."`
 	Console  consoleCmd      `cmd:"" help:"Connect the terminal to a VM's serial console."`
 	Logs     logsCmd         `cmd:"" help:"Print what the guest wrote to its console."`
-	Wait     waitCmd         `cmd:"" help:"Wait until a VM runs, has an address, answers ssh or by its agent, or has stopped."`
+	Wait     waitCmd         `cmd:"" help:"Wait until a VM runs, has an address, is reachable by ssh or guest agent, or has stopped."`
 	Argv     argvCmd         `cmd:"" help:"Print the command line of a VM's QEMU."`
 	Screen   screenCmd       `cmd:"" name:"screenshot" help:"Write what a VM's display shows to a PNG file."`
 	View     viewCmd         `cmd:"" help:"Look at a VM's display in a window."`
-	QMP      qmpCmd          `cmd:"" name:"qmp" help:"Give a VM's QEMU one command."`
+	QMP      qmpCmd          `cmd:"" name:"qmp" help:"Send one QMP command to a VM."`
 	New      newCmd          `cmd:"" help:"Write the definition of a new VM."`
-	Edit     editCmd         `cmd:"" help:"Edit a definition, and check it before it counts."`
+	Edit     editCmd         `cmd:"" help:"Edit a definition; it is checked before it is saved."`
 	Validate validateCmd     `cmd:"" help:"Check definitions."`
 	Rm       rmCmd           `cmd:"" aliases:"delete" help:"Remove a VM: its definition, its disks, its logs."`
 
-	Doctor doctorCmd `cmd:"" help:"Say what of all that a VM needs is there, and how to get the rest."`
-	Net    netCmd    `cmd:"" help:"Set up the host's network, undo that, list its bridges."`
+	Doctor doctorCmd `cmd:"" help:"Check that this host can run a VM, and print a fix for each problem."`
+	Net    netCmd    `cmd:"" help:"Set up, remove and list bridges on this host."`
 
 	UnitStart unitStartCmd `cmd:"" hidden:"" help:"Start a VM as what a systemd unit runs."`
 	UnitStop  unitStopCmd  `cmd:"" hidden:"" help:"Shut down the VM of a systemd unit."`
@@ -66,7 +69,33 @@ func newParser(line any, s *session) (*kong.Kong, error) {
 		kong.Help(help),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Bind(s),
+		kong.KindMapper(reflect.String, kong.MapperFunc(asTyped)),
+		quoted[vms.Size](), quoted[vms.Duration](),
 	)
+}
+
+// asTyped takes a word byte for byte: a file's name need not be UTF-8, into which kong's own way of decoding turns it.
+func asTyped(ctx *kong.DecodeContext, target reflect.Value) error {
+	word, err := ctx.Scan.PopValue("string")
+	if err != nil {
+		return err
+	}
+	target.SetString(word.String())
+	return nil
+}
+
+// quoted has the error about a flag's value say the value too, which kong leaves out for types that read themselves.
+func quoted[T any]() kong.Option {
+	return kong.TypeMapper(reflect.TypeFor[T](), kong.MapperFunc(func(line *kong.DecodeContext, target reflect.Value) error {
+		var text string
+		if err := line.Scan.PopValueInto("text", &text); err != nil {
+			return err
+		}
+		if err := target.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
+			return fmt.Errorf("%q: %w", text, err)
+		}
+		return nil
+	}))
 }
 
 // help is kong's own, with the command's example as its last words.
@@ -77,7 +106,7 @@ func help(options kong.HelpOptions, call *kong.Context) error {
 	selected := call.Selected()
 	if selected == nil {
 		return example(call.Stdout, exitCodes,
-			"qlaunch new guestvm --disk 20GiB && qlaunch up guestvm && qlaunch ssh guestvm")
+			"qlaunch new guestvm --image ~/debian.qcow2 --user debian && qlaunch up guestvm && qlaunch ssh guestvm")
 	}
 	if command, ok := reflect.TypeAssert[exampler](selected.Target.Addr()); ok {
 		return example(call.Stdout, "", command.Example())

@@ -17,11 +17,12 @@ type completionCmd struct {
 }
 
 func (completionCmd) Help() string {
-	return "The script asks qlaunch itself for the words, so the names of VMs are always those that are there."
+	return "The script asks qlaunch itself for the words, so the names of VMs are always those that are there. " +
+		"The example's line in ~/.bashrc loads it into each shell."
 }
 
 func (completionCmd) Example() string {
-	return "qlaunch completion bash > ~/.local/share/bash-completion/completions/qlaunch"
+	return "source <(qlaunch completion bash)"
 }
 
 var (

@@ -20,13 +20,13 @@ import (
 
 type consoleCmd struct {
 	Name    string       `arg:"" vm:"" help:"A VM."`
-	Timeout vms.Duration `default:"60s" help:"Without a terminal: how long the guest may take to read what is next of its input."`
+	Timeout vms.Duration `default:"60s" help:"Without a terminal: how long to wait for the guest to read pending input."`
 }
 
 func (consoleCmd) Help() string {
 	return "Connects the terminal to the guest's serial console. Ctrl-] leaves; all other keys are the guest's. " +
 		"There is one client at a time: a second one is refused. What the guest writes reaches the terminal as it is. " +
-		"Where standard input is no terminal, it is sent to the guest, and its end is the end."
+		"Where standard input is no terminal, it is sent to the guest, and the command exits at end of input."
 }
 
 func (consoleCmd) Example() string { return "qlaunch console guestvm" }

@@ -12,7 +12,7 @@ type disableCmd struct {
 }
 
 func (disableCmd) Help() string {
-	return "Takes back what enable did for VMs: they start when you say so. The definitions need not be there any more."
+	return "VMs then start only on request. Works even if the definition was deleted."
 }
 
 func (disableCmd) Example() string { return "qlaunch disable guestvm" }
@@ -20,7 +20,7 @@ func (disableCmd) Example() string { return "qlaunch disable guestvm" }
 func (c *disableCmd) Run(ctx context.Context, s *session) error {
 	names := once(c.Names)
 	if err := launcher.Disable(ctx, s.env, names); err != nil {
-		return perName("disable", err)
+		return perName("disable", names, err)
 	}
 	if !c.Now {
 		return nil

@@ -11,13 +11,13 @@ import (
 )
 
 type doctorCmd struct {
-	Name   string `arg:"" optional:"" vm:"" help:"A VM; without one, what a VM needs that is all defaults."`
-	Output string `short:"o" enum:"table,json" default:"table" help:"The form: ${enum}."`
+	Name   string `arg:"" optional:"" vm:"" help:"A VM. Default: checks for a VM with default settings."`
+	Output string `short:"o" enum:"table,json" default:"table" help:"Output format: ${enum}."`
 }
 
 func (doctorCmd) Help() string {
-	return "Each check that up makes, and those that it has no time for. What fails, or may not be meant, has its cure below it. " +
-		"Exit code 0: all that the VM needs is there. 5: it is not. Only root sees the firewall."
+	return "Each check that up makes, and those that it has no time for. Each failure or warning is followed by its fix. " +
+		"Exit code 0: all that the VM needs is there. 5: it is not. The firewall is checked only when run as root."
 }
 
 func (doctorCmd) Example() string { return "qlaunch doctor guestvm" }

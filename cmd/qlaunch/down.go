@@ -16,7 +16,7 @@ type downCmd struct {
 
 func (downCmd) Help() string {
 	return "Tells the guest's agent, if one answers, to shut down; 5 s later presses the power button, and again after 5 s; and when the time is over ends QEMU: by QMP quit, then SIGTERM, then SIGKILL. " +
-		"Says so when asking was not enough. A VM that does not run is no error. By force it waits for no other command."
+		"A guest that is paused runs for that. Says so when asking was not enough. A VM that does not run is no error. With --force it does not wait for other commands on the VM."
 }
 
 func (downCmd) Example() string { return "qlaunch down guestvm --timeout 30s" }

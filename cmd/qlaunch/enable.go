@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
@@ -24,7 +24,7 @@ func (enableCmd) Example() string { return "qlaunch enable guestvm --now" }
 func (c *enableCmd) Run(ctx context.Context, s *session) error {
 	names := once(c.Names)
 	if err := launcher.Enable(ctx, s.env, names); err != nil {
-		return perName("enable", err)
+		return perName("enable", names, err)
 	}
 	if !c.Now {
 		return nil
@@ -36,10 +36,10 @@ func (c *enableCmd) Run(ctx context.Context, s *session) error {
 }
 
 // perName is the error of a command that was given several names: one for each that failed, or one for all.
-func perName(what string, err error) error {
+func perName(what string, names []string, err error) error {
 	several, ok := errors.AsType[launcher.NameErrors](err)
 	if !ok {
-		return fmt.Errorf("%s: %w", what, err)
+		return of(what, strings.Join(names, " "), err)
 	}
 	var failed failures
 	for _, one := range several {

@@ -40,7 +40,7 @@ func typeExample(all map[string]string) map[string]func(*testscript.TestScript, 
 			}
 			ts.Setenv(typed, ts.Getenv(typed)+" "+args[0])
 			ts.Logf("$ %s", all[args[0]])
-			ts.Check(ts.Exec("sh", "-c", all[args[0]]))
+			ts.Check(ts.Exec("bash", "-c", all[args[0]]))
 		},
 		"examples-left": func(ts *testscript.TestScript, _ bool, args []string) {
 			done := append(strings.Fields(ts.Getenv(typed)), args...)

@@ -31,7 +31,10 @@ func (c *execCmd) Run(ctx context.Context, s *session) error {
 }
 
 func (c *execCmd) run(ctx context.Context, s *session) error {
-	words := afterDashes(c.Command)
+	words, err := commandWords(c.Command, "exec")
+	if err != nil {
+		return err
+	}
 	if len(words) == 0 {
 		return &usageError{errors.New("no program is named"), "exec"}
 	}

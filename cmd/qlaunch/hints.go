@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -60,8 +61,13 @@ func commandCauses() []aCause {
 		{isA[vms.Errors], exitUsage, nil},
 		{isA[*vms.WritableError], exitUsage, hintOf(closeHint)},
 		{isA[*launcher.DefinitionError], exitUsage, nil},
+		{is(vms.ErrNoHome), exitHost, fixed("export HOME=/PATH # a directory of yours")},
+		{isA[*launcher.LoginError], exitUsage, hintOf(func(e *launcher.LoginError) string {
+			return fmt.Sprintf("user = %q in the definition's [ssh] table", e.User)
+		})},
 		{isA[*lossError], exitUsage, hintOf((*lossError).hint)},
-		{isA[*launcher.NoVMError], exitNoVM, fixed("qlaunch ls")},
+		{isA[*launcher.NoVMError], exitNoVM, hintOf(noVMHint)},
+		{isA[*launcher.ExistsError], exitFailed, hintOf(func(e *launcher.ExistsError) string { return "qlaunch edit " + e.Name })},
 		{isA[*vms.ClashError], exitBusy, hintOf(clashHint)},
 		{is(launcher.ErrInterrupted), exitInterrupted, nil},
 		{is(context.Canceled), exitInterrupted, nil},
@@ -73,7 +79,9 @@ func commandCauses() []aCause {
 		{isA[*launcher.NoViewerError], exitFailed, hintOf(viewerHint)},
 		{is(qemu.ErrNotRunning), exitNotRunning, nil},
 		{isA[*launcher.RunsError], exitBusy, hintOf(func(e *launcher.RunsError) string { return "qlaunch down " + e.Name })},
+		{isA[*launcher.OtherFileError], exitBusy, hintOf(func(e *launcher.OtherFileError) string { return "qlaunch down " + e.Name })},
 		{is(qemu.ErrBusy), exitBusy, nil},
+		{isA[*qemu.StrangerError], exitBusy, hintOf(func(e *qemu.StrangerError) string { return "qlaunch down " + e.Name })},
 		{is(qemu.ErrRunning), exitBusy, nil},
 		{isA[*qemu.OpenError], exitBusy, nil},
 		{isA[*qemu.MACError], exitBusy, nil},
@@ -82,11 +90,15 @@ func commandCauses() []aCause {
 		{is(qemu.ErrAgentTaken), exitBusy, nil},
 		{isA[*launcher.SSHConfigError], exitFailed, hintOf(func(e *launcher.SSHConfigError) string { return "this line at its top does the same: " + e.Line })},
 		{is(launcher.ErrNoCopyServer), exitFailed, fixed("sudo apt install openssh-sftp-server # in the guest")},
-		{is(qemu.ErrNoAgent), exitFailed, fixed("sudo apt install qemu-guest-agent # in the guest")},
+		{isA[*qemu.PausedError], exitFailed, hintOf(func(e *qemu.PausedError) string { return "qlaunch resume " + e.VM })},
+		{isA[*launcher.NoAgentError], exitFailed, hintOf(func(e *launcher.NoAgentError) string {
+			return "qlaunch wait " + e.Name + " --for agent # needs qemu-guest-agent in the guest"
+		})},
 		{is(agent.ErrSilent), exitFailed, nil},
+		{is(agent.ErrNoProgram), exitNoProgram, nil},
 		{isA[*launcher.ElsewhereError], exitBusy, hintOf(elsewhereHint)},
 		{is(launcher.ErrCalledOff), exitBusy, nil},
-		{isA[*launcher.NoManagerError], exitHost, nil},
+		{isA[*launcher.NoManagerError], exitHost, fixed(launcher.ManagerCure)},
 		{isA[*launcher.BreakerError], exitHost,
 			fixed("without that line, and after systemctl --user daemon-reload, the bridge helper works")},
 		{isA[*launcher.OldManagerError], exitHost, hintOf(oldManagerHint)},
@@ -109,20 +121,35 @@ func launcherCauses() []aCause {
 		{isA[*qemu.KVMError], exitHost, nil},
 		{isA[*qemu.NoQEMUError], exitHost, hintOf(noQEMUHint)},
 		{is(qemu.ErrNoUEFI), exitHost, fixed("sudo apt install ovmf qemu-efi-aarch64")},
+		{isA[*qemu.AttributeError], exitUsage, hintOf(func(e *qemu.AttributeError) string {
+			return "sudo chattr -" + e.Letter + " " + shellLine([]string{e.Path})
+		})},
 		{is(qemu.ErrNotWritable), exitUsage, fixed(`readonly = true in that disk's table, if the guest only reads it`)},
 		{isA[*qemu.CompressedError], exitUsage, hintOf(unpackHint)},
+		{isA[*qemu.NotPrivateError], exitHost, hintOf(privateHint)},
+		{isA[*qemu.RunDirError], exitHost, fixed(ownRunDir)},
 		{isA[*qemu.DeniedError], exitUsage, hintOf(permitHint)},
 		{is(qemu.ErrFile), exitUsage, nil},
 		{is(qemu.ErrDeviceAbsent), exitUsage, fixed("lsblk")},
 		{is(qemu.ErrNotGrown), exitUsage, fixed("without a size in its table, a disk keeps its own")},
+		{isA[*qemu.DanglingError], exitUsage, hintOf(func(e *qemu.DanglingError) string {
+			return "rm " + shellLine([]string{e.Path}) + " # or mount the file system that it leads to"
+		})},
 		{is(qemu.ErrDiskMissing), exitUsage, fixed(`size = "20GiB" in that disk's table creates it`)},
 		{is(qemu.ErrDiskKind), exitUsage, nil},
+		{isA[*qemu.FormatError], exitUsage, hintOf(convertHint)},
+		{is(qemu.ErrEmptyImage), exitUsage, hintOf(func(e *qemu.DiskError) string {
+			return "rm " + shellLine([]string{e.Path}) + " # a size in that disk's table then makes it"
+		})},
 		{is(qemu.ErrNotQCOW2), exitUsage, fixed(`format = "raw" in that disk's table, if it is a raw image`)},
 		{is(qemu.ErrBackingFile), exitUsage, nil},
 		{is(qemu.ErrExternalData), exitUsage, nil},
-		{isA[*qemu.NotPrivateError], exitHost, hintOf(privateHint)},
 		{isA[*qemu.InUseError], exitBusy, hintOf(inUseHint)},
 		{is(qemu.ErrDiskInUse), exitBusy, nil},
+		{isA[*qemu.LoopError], exitBusy, hintOf(func(e *qemu.LoopError) string {
+			return "sudo losetup --detach " + e.Device + " # once nothing of it is mounted"
+		})},
+		{isA[*qemu.ClaimedError], exitBusy, hintOf(claimedHint)},
 		{is(qemu.ErrNoMemory), exitQEMU, fixed("less memory in the definition, or what others have freed: free -h")},
 		{is(qemu.ErrLittleMemory), exitHost, fixed("free -h")},
 		{is(qemu.ErrNoSpice), exitHost, fixed("sudo apt install qemu-system-modules-spice")},
@@ -130,6 +157,7 @@ func launcherCauses() []aCause {
 		{isA[*qemu.DiedError], exitQEMU, nil},
 		{is(qemu.ErrEnded), exitQEMU, nil},
 		{isA[*launcher.StartError], exitQEMU, nil},
+		{isA[*qemu.DiskError], exitUsage, nil}, // all else that can be wrong with one
 	}
 }
 
@@ -145,7 +173,7 @@ func silenceCauses() []aCause {
 // setupCauses are those that net setup and net teardown can fail by, beside those of a bridged NIC.
 func setupCauses() []aCause {
 	return []aCause{
-		{is(host.ErrNotRoot), exitHost, fixed("sudo qlaunch net setup # --dry-run shows what it would do")},
+		{is(host.ErrNotRoot), exitHost, hintOf((*netError).hint)},
 		{is(host.ErrBusy), exitBusy, nil},
 		{isA[*host.InUseError], exitBusy, fixed("sudo qlaunch net teardown --force # they lose their network")},
 		{isA[*netsetup.NoProgramError], exitHost, fixed("sudo apt install dnsmasq-base nftables")},
@@ -165,7 +193,7 @@ func setupCauses() []aCause {
 
 // hostCauses are those that a bridged NIC can fail by.
 func hostCauses() []aCause {
-	return ofHost([]hostCause{
+	return bridgeCauses([]hostCause{
 		{netsetup.ErrNoBridge, setUp},
 		{netsetup.ErrNotBridge, nil},
 		{netsetup.ErrBridgeDown, bridgeDownHint},
@@ -198,7 +226,7 @@ func hostCauses() []aCause {
 
 // networkCauses are those by which a guest has a NIC, and not all that it needs behind it: doctor finds them.
 func networkCauses() []aCause {
-	return ofHost([]hostCause{
+	return bridgeCauses([]hostCause{
 		{netsetup.ErrNoAddress, bringBack},
 		{netsetup.ErrAllAllowed, func(e *netsetup.Error) string { return "sudoedit " + e.File }},
 		{netsetup.ErrUplink, func(e *netsetup.Error) string { return "ip link show master " + shellLine([]string{e.Bridge}) }},
@@ -260,7 +288,7 @@ type hostCause struct {
 	hint  func(*netsetup.Error) string
 }
 
-func ofHost(rows []hostCause) []aCause {
+func bridgeCauses(rows []hostCause) []aCause {
 	var causes []aCause
 	for _, r := range rows {
 		c := aCause{is: is(r.cause), code: exitHost}
@@ -404,6 +432,24 @@ func inUseHint(e *qemu.InUseError) string {
 	return "qlaunch down " + shellLine([]string{e.VM})
 }
 
+// convertHint makes a qcow2 image beside one of another program's.
+func convertHint(e *qemu.FormatError) string {
+	image := strings.TrimSuffix(e.Path, path.Ext(e.Path)) + ".qcow2"
+	if image == e.Path {
+		image += ".new"
+	}
+	return fmt.Sprintf("qemu-img convert -f %s -O qcow2 %s %s # and take that as the image", e.Format,
+		shellLine([]string{e.Path}), shellLine([]string{image}))
+}
+
+// claimedHint gives a device back, or shows what the host has on it.
+func claimedHint(e *qemu.ClaimedError) string {
+	if e.Mount == "" {
+		return "lsblk " + shellLine([]string{e.Device})
+	}
+	return "sudo umount " + shellLine([]string{e.Mount})
+}
+
 // privateHint: what another made is not ours to change, and what lies in the data directory not to be moved away.
 func privateHint(e *qemu.NotPrivateError) string {
 	switch {
@@ -411,11 +457,18 @@ func privateHint(e *qemu.NotPrivateError) string {
 		return "chmod 700 " + shellLine([]string{e.Dir})
 	case e.Run && e.Own:
 		return "rm " + shellLine([]string{e.Dir})
+	case e.Run && e.UID != 0 && os.Getuid() == 0:
+		return fmt.Sprintf("sudo -u '#%d' -H qlaunch ls # as the user whose VMs these are", e.UID)
 	case e.Run:
-		return "install -d -m 700 ~/.cache/run && export XDG_RUNTIME_DIR=~/.cache/run"
+		return ownRunDir
+	case e.Own:
+		return "a disk elsewhere is named by path in its [[disk]] table, and XDG_DATA_HOME moves all that there is"
 	}
 	return ""
 }
+
+// ownRunDir makes a run directory where the system has none for this user.
+const ownRunDir = "install -d -m 700 ~/.cache/run && export XDG_RUNTIME_DIR=~/.cache/run"
 
 // kvmHint: QEMU writes to the device too.
 func kvmHint(e *qemu.KVMError) string {
@@ -489,6 +542,14 @@ func lateHint(e *launcher.DeadlineError) string {
 		return fmt.Sprintf("has it booted? qlaunch logs %s", e.Name)
 	}
 	return fmt.Sprintf("does a DHCP server answer on the bridge? qlaunch ip %s --explain", e.Name)
+}
+
+// noVMHint lists the VMs there are, unless a file was named.
+func noVMHint(e *launcher.NoVMError) string {
+	if vms.IsPath(e.Ref) {
+		return ""
+	}
+	return "qlaunch ls"
 }
 
 func monitorHint(e *launcher.MonitorError) string {

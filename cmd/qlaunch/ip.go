@@ -15,7 +15,7 @@ type ipCmd struct {
 	Name    string `arg:"" vm:"" help:"A VM."`
 	All     bool   `help:"Print every address that is known, the likeliest first, also of the other NICs."`
 	Explain bool   `help:"Show every source: where, readable or not, whether it knows the NIC, how old, and what it says."`
-	Output  string `short:"o" enum:"text,json" default:"text" help:"The form: ${enum}."`
+	Output  string `short:"o" enum:"text,json" default:"text" help:"Output format: ${enum}."`
 }
 
 func (ipCmd) Help() string {
@@ -71,7 +71,7 @@ func sinceWhen(a lease.Address) string {
 	case a.Live:
 		return "in use since this start"
 	case a.Freshness == lease.Older:
-		return "from before this start, and not confirmed"
+		return launcher.Unconfirmed(a)
 	}
 	return "which may be from before this start"
 }

@@ -10,7 +10,7 @@ import (
 type logsCmd struct {
 	Name   string `arg:"" vm:"" help:"A VM."`
 	QEMU   bool   `name:"qemu" help:"QEMU's own messages in place of the guest's console."`
-	Follow bool   `short:"f" help:"Go on with what is written from now on, until the VM has stopped."`
+	Follow bool   `short:"f" help:"Keep printing new output until the VM stops."`
 }
 
 func (logsCmd) Help() string {

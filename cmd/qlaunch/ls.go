@@ -11,7 +11,7 @@ import (
 )
 
 type lsCmd struct {
-	Output string `short:"o" enum:"table,json,name" default:"table" help:"The form: ${enum}."`
+	Output string `short:"o" enum:"table,json,name" default:"table" help:"Output format: ${enum}."`
 }
 
 func (lsCmd) Help() string {

@@ -10,7 +10,7 @@ import (
 )
 
 type netLsCmd struct {
-	Output string `short:"o" enum:"table,json" default:"table" help:"The form: ${enum}."`
+	Output string `short:"o" enum:"table,json" default:"table" help:"Output format: ${enum}."`
 }
 
 func (netLsCmd) Help() string {

@@ -15,17 +15,17 @@ import (
 type netSetupCmd struct {
 	Bridge     string   `help:"The bridge. Default: that of the last setup, else one that has DHCP already, libvirt's first, else qlbr0, which is made."`
 	Subnet     string   `placeholder:"CIDR" help:"The subnet of a bridge of our own, or the host's address in it. Default: the first free /24."`
-	User       []string `placeholder:"NAME" help:"Users who are to use it: they join the group kvm."`
+	User       []string `placeholder:"NAME" help:"Add users to group kvm so that they may use the bridge."`
 	Isolate    *bool    `negatable:"" help:"Guests cannot reach one another."`
 	HostAccess *bool    `negatable:"" help:"Guests reach every service of the host. Default: DHCP, DNS and ping alone."`
 	Inbound    *bool    `negatable:"" help:"Other networks of the host may open connections to guests. Default: only the host itself may."`
-	Name       []string `placeholder:"GUEST=MAC" help:"Names in the guests' DNS that are kept for a MAC, all of them; 'none' gives back those of the last setup."`
+	Name       []string `placeholder:"GUEST=MAC" help:"Reserve a DNS name for a MAC. Replaces the earlier list; 'none' clears it."`
 	DryRun     bool     `help:"Print the plan in full, change nothing. Needs no root."`
 }
 
 func (netSetupCmd) Help() string {
 	return "Makes the host ready for VMs with a NIC on a bridge: the bridge with DHCP, DNS and NAT, unless one is there; forwarding; " +
-		"leave for the bridge helper; and units that bring it back at each boot. Does what is missing, and says when nothing is. " +
+		"permission for the bridge helper; and units that bring it back at each boot. Does what is missing, and says when nothing is. " +
 		"A step that fails takes back those before it. `net teardown` undoes it all."
 }
 
@@ -42,7 +42,7 @@ func (c *netSetupCmd) Run(ctx context.Context, s *session) error {
 		err = setUpHost(ctx, s, ask)
 	}
 	if err != nil {
-		return fmt.Errorf("net setup: %w", orInterrupted(err))
+		return &netError{"setup", orInterrupted(err)}
 	}
 	return nil
 }

@@ -9,29 +9,39 @@ import (
 )
 
 type netTeardownCmd struct {
-	Force bool `short:"f" help:"Also while VMs use the bridge: they lose their network."`
+	Force  bool `short:"f" help:"Tear down even if VMs are attached; they lose their network."`
+	DryRun bool `help:"Print what would be done, change nothing."`
 }
 
 func (netTeardownCmd) Help() string {
 	return "Puts back what `net setup` found, byte for byte, wherever it is still as setup left it; what has changed since is left, and named."
 }
 
-func (netTeardownCmd) Example() string { return "qlaunch net teardown" }
+func (netTeardownCmd) Example() string { return "sudo qlaunch net teardown" }
 
 func (c *netTeardownCmd) Run(ctx context.Context, s *session) error {
-	err := host.Teardown(ctx, c.Force, func(steps []netsetup.Step, left []netsetup.Left) {
-		if len(steps)+len(left) == 0 {
-			fmt.Fprintln(s.stdout, "nothing to do: nothing is set up")
+	if c.DryRun {
+		steps, left, err := host.PlanTeardown(ctx)
+		if err != nil {
+			return &netError{"teardown --dry-run", orInterrupted(err)}
 		}
-		for i, step := range steps {
-			fmt.Fprintln(s.stdout, clean(fmt.Sprintf("%2d. %s", i+1, step.Reverse().Undo())))
-		}
-		for _, item := range left {
-			s.notice("%s %s", item.Item, item.Why)
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("net teardown: %w", orInterrupted(err))
+		s.showTeardown(steps, left)
+		return nil
+	}
+	if err := host.Teardown(ctx, c.Force, s.showTeardown); err != nil {
+		return &netError{"teardown", orInterrupted(err)}
 	}
 	return nil
+}
+
+func (s *session) showTeardown(steps []netsetup.Step, left []netsetup.Left) {
+	if len(steps)+len(left) == 0 {
+		fmt.Fprintln(s.stdout, "nothing to do: nothing is set up")
+	}
+	for i, step := range steps {
+		fmt.Fprintln(s.stdout, clean(fmt.Sprintf("%2d. %s", i+1, step.Reverse().Undo())))
+	}
+	for _, item := range left {
+		s.notice("%s %s", item.Item, item.Why)
+	}
 }

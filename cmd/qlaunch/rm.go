@@ -16,7 +16,7 @@ type rmCmd struct {
 }
 
 func (rmCmd) Help() string {
-	return "Removes the definition and the VM's own directories with all that is in them, and asks before disks are lost. Disks elsewhere stay. A VM that runs is refused."
+	return "Removes the definition, drafts of it that edit has left, and the VM's own directories with all that is in them, and asks before disks are lost. Disks elsewhere stay. A VM that runs is refused."
 }
 
 func (rmCmd) Example() string { return "qlaunch down guestvm && qlaunch rm guestvm --yes" }

@@ -298,6 +298,7 @@ var masks = []struct{ pattern, word string }{
 	{`\bshow-user \S+`, "show-user USER"},
 	{`\bkill -CONT \d+`, "kill -CONT PID"},
 	{`(\.edit-)\d+`, "${1}N"},
+	{`(\.qlaunch-)[0-9a-f]{16}`, "${1}HASH"},
 	{`\d+[KMGTP]iB free`, "FREE free"},
 	{`the host has \d+[KMGTP]?i?B available and \d+[KMGTP]?i?B of swap`, "the host has MEMORY"},
 	{`the control group \S+ has \d+[KMGTP]?i?B left`, "the host has MEMORY"},

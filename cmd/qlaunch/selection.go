@@ -9,7 +9,7 @@ import (
 // running is the VMs of a command that is for those that run.
 type running struct {
 	Names []string `arg:"" optional:"" vm:"" name:"name" help:"VMs."`
-	All   bool     `short:"a" help:"Every VM that runs, in place of names."`
+	All   bool     `short:"a" help:"All running VMs."`
 }
 
 // names are the VMs that were asked for by the words of a command line.

@@ -36,16 +36,25 @@ type session struct {
 func (s *session) main(ctx context.Context, argv []string) int {
 	flush := s.guard()
 	defer flush()
+	if slices.Equal(argv, []string{"--version"}) { // as of any other program
+		argv = []string{"version"}
+	}
 	call, verbose, err := s.parse(argv)
 	if group := groupAlone(err, argv); group != nil {
 		return s.report(group.PrintUsage(false))
 	}
 	if err != nil {
-		return s.report(&usageError{err, commandOf(err)})
+		// For a value that looks like a flag kong advises to join the two, but no value of ours begins so.
+		text, _, _ := strings.Cut(err.Error(), "; perhaps try ")
+		return s.report(&usageError{errors.New(text), commandOf(err)})
 	}
 	s.verbose = verbose
-	if err := s.notBySudo(wordsOf(call.Selected()), argv); err != nil {
+	command := wordsOf(call.Selected())
+	if err := s.notBySudo(command, argv); err != nil {
 		return s.report(err)
+	}
+	if err := s.env.Store.Dirs.Check(); err != nil && !ofHost(command) {
+		return s.report(fmt.Errorf("%s: %w", command, err))
 	}
 	call.BindTo(ctx, (*context.Context)(nil))
 	return s.report(call.Run())

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/qlaunch/qlaunch/launcher"
 )
 
 type sshCmd struct {
+	TTY     bool     `name:"tty" short:"t" help:"Give the command a terminal, as ssh -t does."`
 	Name    string   `arg:"" vm:"" help:"A VM."`
 	Command []string `arg:"" optional:"" passthrough:"" help:"What to run in the guest, after --. Without it, a shell."`
 }
@@ -22,11 +24,20 @@ func (sshCmd) Help() string {
 func (sshCmd) Example() string { return "qlaunch ssh guestvm -- uname -a" }
 
 func (c *sshCmd) Run(ctx context.Context, s *session) error {
-	ssh, err := launcher.SSH(ctx, s.env, launcher.SSHRequest{Name: c.Name, Command: afterDashes(c.Command)})
-	if err == nil {
-		err = s.become(ssh)
+	return fmt.Errorf("ssh %s: %w", c.Name, c.run(ctx, s))
+}
+
+// run returns only when ssh could not be started.
+func (c *sshCmd) run(ctx context.Context, s *session) error {
+	words, err := commandWords(c.Command, "ssh")
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("ssh %s: %w", c.Name, err)
+	ssh, err := launcher.SSH(ctx, s.env, launcher.SSHRequest{Name: c.Name, Command: words, TTY: c.TTY})
+	if err != nil {
+		return err
+	}
+	return s.become(ssh)
 }
 
 // become puts another program into this one's place, which leaves it the terminal, the signals and the exit code. It
@@ -36,10 +47,16 @@ func (s *session) become(p launcher.Program) error {
 	return fmt.Errorf("%s: %w", p.Path, syscall.Exec(p.Path, p.Argv, p.Environ))
 }
 
-// afterDashes is a command without the -- that sets it off.
-func afterDashes(words []string) []string {
-	if len(words) > 0 && words[0] == "--" {
-		return words[1:]
+// commandWords is what to run in a guest, without the -- that sets it off. Without one, a first word that looks like an
+// option is meant as one, of ssh's perhaps.
+func commandWords(words []string, command string) ([]string, error) {
+	switch {
+	case len(words) == 0:
+	case words[0] == "--":
+		return words[1:], nil
+	case strings.HasPrefix(words[0], "-"):
+		return nil, &usageError{fmt.Errorf(
+			"%s: not an option of qlaunch %s; a command that begins with - goes behind --", words[0], command), command}
 	}
-	return words
+	return words, nil
 }

@@ -11,16 +11,16 @@ import (
 type sshConfCmd struct {
 	Names     []string `arg:"" optional:"" vm:"" name:"name" help:"VMs. Without any: all."`
 	Install   bool     `xor:"install" help:"Put one Include at the top of ~/.ssh/config, for all VMs, also those that are made later."`
-	Uninstall bool     `xor:"install" help:"Take that line back."`
+	Uninstall bool     `xor:"install" help:"Remove that line."`
 }
 
 func (sshConfCmd) Help() string {
 	return "With --install, ssh, scp, sftp, rsync and editors know the VMs by NAME and by qlaunch-NAME, whatever their addresses are at each connection: " +
-		"each start writes its VM's entry, and your configuration includes them all. A name that your configuration has an entry for stays that one's. " +
+		"each start writes its VM's entry, and your configuration includes them all. A name that your configuration has an entry for is left to your own entry. " +
 		"Without it, prints the entries."
 }
 
-func (sshConfCmd) Example() string { return "qlaunch ssh-config > ~/.ssh/qlaunch" }
+func (sshConfCmd) Example() string { return "qlaunch ssh-config --install" }
 
 func (c *sshConfCmd) Run(ctx context.Context, s *session) error {
 	switch {

@@ -12,7 +12,7 @@ import (
 
 type statusCmd struct {
 	Name   string `arg:"" vm:"" help:"A VM."`
-	Output string `short:"o" enum:"text,json" default:"text" help:"The form: ${enum}."`
+	Output string `short:"o" enum:"text,json" default:"text" help:"Output format: ${enum}."`
 }
 
 func (statusCmd) Help() string {

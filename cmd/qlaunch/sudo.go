@@ -23,9 +23,17 @@ func (s *session) notBySudo(command string, argv []string) error {
 	if caller := getenv(s.env.Environ, "SUDO_UID"); s.env.Store.UID != 0 || caller == "" || caller == "0" {
 		return nil
 	}
-	switch first, _, _ := strings.Cut(command, " "); first {
-	case "net", "doctor", "completion", "version":
+	if command == "doctor" || ofHost(command) {
 		return nil
 	}
 	return &sudoError{command, append([]string{"qlaunch"}, argv...)}
+}
+
+// ofHost tells the commands that have nothing to do with a user's VMs.
+func ofHost(command string) bool {
+	switch first, _, _ := strings.Cut(command, " "); first {
+	case "net", "completion", "version":
+		return true
+	}
+	return false
 }

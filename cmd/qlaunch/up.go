@@ -13,12 +13,12 @@ import (
 
 type upCmd struct {
 	Names   []string      `arg:"" optional:"" vm:"" name:"name" help:"VMs, each by its name or by the path of its TOML file."`
-	All     bool          `short:"a" help:"Every VM that is defined, in place of names."`
-	Wait    launcher.Goal `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs, the address is known, or sshd answers: ${enum}."`
+	All     bool          `short:"a" help:"All defined VMs."`
+	Wait    launcher.Goal `enum:"none,running,ip,ssh" default:"ip" help:"Return when QEMU runs (none or running), the address is known (ip), or sshd answers (ssh)."`
 	Timeout vms.Duration  `default:"60s" help:"How long to wait for that. The VM keeps running."`
 	Linger  bool          `name:"require-linger" help:"Start nothing unless you linger, so that no logout ends it."`
-	Direct  bool          `help:"Start it outside of systemd, also where it could be a service."`
-	Timings bool          `help:"Say on standard error when the start reached what."`
+	Direct  bool          `help:"Start without systemd, even if a user unit is available."`
+	Timings bool          `help:"Print a timeline of the start on standard error."`
 	DryRun  bool          `help:"Check all that a start needs, print QEMU's command line, start nothing."`
 }
 

@@ -11,7 +11,7 @@ import (
 type waitCmd struct {
 	Name    string        `arg:"" vm:"" help:"A VM."`
 	For     launcher.Goal `enum:"running,ip,ssh,agent,stopped" required:"" help:"What to wait for: ${enum}."`
-	Timeout vms.Duration  `default:"60s" help:"How long."`
+	Timeout vms.Duration  `default:"60s" help:"How long, at most 24h."`
 }
 
 func (waitCmd) Help() string {

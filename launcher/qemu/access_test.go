@@ -3,6 +3,7 @@ package qemu
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/qlaunch/qlaunch/vms"
 )
+
+// stranger is a user whom no file belongs to that a test has not given him.
+const stranger = 64321
 
 // asStranger runs something on a thread that is of a user without privileges where this one is root, who may do all.
 func asStranger(t *testing.T, do func()) {
@@ -23,7 +27,6 @@ func asStranger(t *testing.T, do func()) {
 	done := make(chan unix.Errno)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		const stranger = 64321
 		_, _, err := unix.RawSyscall(unix.SYS_SETRESUID, stranger, stranger, stranger)
 		if err == 0 {
 			do()
@@ -80,13 +83,8 @@ func TestWhatDeniesAFileIsNamed(t *testing.T) {
 }
 
 func TestADiskThatCannotBeWrittenIsForReadingOnly(t *testing.T) {
-	vm := testVM(t, "[[disk]]\npath = \"d\"\nformat = \"raw\"\n"+noNIC)
-	d := vm.Disks[0]
-	makeFile(t, d.Path, "x")
-	closed(t, d.Path, 0o444)
-	closed(t, filepath.Dir(d.Path), 0o755)
-	closed(t, filepath.Dir(filepath.Dir(d.Path)), 0o755)
-	want := "disk " + d.Path + ": permission denied: file " + d.Path + " belongs to " + userName(os.Geteuid()) + ", mode 0444: the guest could not write to it"
+	d := vms.Disk{Path: "/etc/passwd", Format: vms.Raw} // root's, for all to read
+	want := "disk /etc/passwd: permission denied: file /etc/passwd belongs to root, mode 0644: the guest could not write to it"
 	asStranger(t, func() {
 		if err := usable(d); !errors.Is(err, ErrNotWritable) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
@@ -98,9 +96,54 @@ func TestADiskThatCannotBeWrittenIsForReadingOnly(t *testing.T) {
 	})
 }
 
+func TestTheUsersOwnDiskIsMadeWritableByItsMode(t *testing.T) {
+	d := vms.Disk{Path: t.TempDir() + "/d", Format: vms.Raw}
+	makeFile(t, d.Path, "x")
+	closed(t, filepath.Dir(d.Path), 0o755)
+	closed(t, filepath.Dir(filepath.Dir(d.Path)), 0o755)
+	closed(t, d.Path, 0o444)
+	if os.Geteuid() == 0 {
+		if err := os.Chown(d.Path, stranger, stranger); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asStranger(t, func() {
+		denied, _ := errors.AsType[*DeniedError](usable(d))
+		if denied == nil || !denied.Own || denied.Path != d.Path || errors.Is(usable(d), ErrNotWritable) {
+			t.Errorf("%v", usable(d))
+		}
+	})
+}
+
+// Attributes can be set by root alone, on a file system that has them.
+func TestAnAttributeThatKeepsTheGuestFromWritingIsNamed(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can set the attributes of a file")
+	}
+	for _, letter := range []string{"i", "a"} {
+		d := vms.Disk{Path: t.TempDir() + "/d", Format: vms.Raw}
+		makeFile(t, d.Path, "x")
+		if out, err := exec.Command("chattr", "+"+letter, d.Path).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		err := usable(d)
+		d.ReadOnly = true
+		if err := usable(d); err != nil {
+			t.Errorf("for reading: %v", err)
+		}
+		if out, err := exec.Command("chattr", "-"+letter, d.Path).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		want := "disk " + d.Path + ": it has the attribute +" + letter + " (chattr(1)): the guest could not write to it"
+		if _, ok := errors.AsType[*AttributeError](err); !ok || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
+
 func TestADeviceThatIsAbsentIsNotMade(t *testing.T) {
 	d := vms.Disk{Path: "/dev/nosuch/volume", Size: vms.GiB, Format: vms.Raw}
-	for _, err := range []error{usable(d), makeDisk(t.Context(), d, quiet)} {
+	for _, err := range []error{usable(d), makeDisk(t.Context(), vms.VM{}, d, quiet)} {
 		if !errors.Is(err, ErrDeviceAbsent) {
 			t.Errorf("%v, want %v", err, ErrDeviceAbsent)
 		}

@@ -14,7 +14,7 @@ import (
 
 // What stands between a caller and the agent in a guest.
 var (
-	ErrNoAgent    = errors.New("no guest agent runs in it")
+	ErrNoAgent    = errors.New("no guest agent has opened its channel")
 	ErrAgentTaken = errors.New("another command is talking to the guest agent")
 )
 
@@ -35,19 +35,19 @@ func AgentListens(ctx context.Context, vm vms.VM) error {
 		return err
 	}
 	defer m.Close()
+	status, err := m.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if !status.Running {
+		return fmt.Errorf("%w: %w", agent.ErrSilent, &PausedError{VM: vm.Name})
+	}
 	open, err := m.ChardevOpen(ctx, agentChardev)
 	if err != nil {
 		return err
 	}
 	if !open {
 		return ErrNoAgent
-	}
-	status, err := m.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if !status.Running {
-		return fmt.Errorf("%w: the guest is paused", agent.ErrSilent)
 	}
 	return nil
 }

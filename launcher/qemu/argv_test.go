@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,4 +84,52 @@ func filesFor(name string, vm vms.VM) Files {
 		}
 	}
 	return f
+}
+
+func TestADiskOnADeviceIsOpenedAsOne(t *testing.T) {
+	vm := testVM(t, noNIC+"[[disk]]\npath = \"/dev/vg/root\"\nformat = \"raw\"\n[[disk]]\npath = \"d\"\nformat = \"raw\"\n")
+	line := strings.Join(Args(vm, Files{Devices: []string{"/dev/vg/root"}}), "\n")
+	for _, want := range []string{`"driver":"host_device","filename":"/dev/vg/root"`, `"driver":"file","filename":"` + vm.Disks[1].Path + `"`} {
+		if !strings.Contains(line, want) {
+			t.Errorf("no %s in\n%s", want, line)
+		}
+	}
+}
+
+func TestTheBIOSWritesToTheSerialPortOfAPCWithoutADisplay(t *testing.T) {
+	pc := testVM(t, noNIC)
+	for name, change := range map[string]func(*vms.VM){
+		"microvm": func(vm *vms.VM) { vm.Machine = "microvm" },
+		"arm":     func(vm *vms.VM) { vm.Arch = "aarch64" },
+		"uefi":    func(vm *vms.VM) { vm.Firmware = vms.UEFI },
+		"kernel":  func(vm *vms.VM) { vm.Kernel.Image = "k" },
+		"display": func(vm *vms.VM) { vm.Display.Type = vms.DisplayVNC },
+	} {
+		other := pc
+		change(&other)
+		if (&args{vm: other}).biosOnSerial() {
+			t.Errorf("%s: it does", name)
+		}
+	}
+	if !(&args{vm: pc}).biosOnSerial() {
+		t.Error("it does not")
+	}
+}
+
+func TestABackendSaysNoMoreThanItKnows(t *testing.T) {
+	a := &args{}
+	if got, want := a.tapNetdev(vms.NIC{Bridge: "br0"}, "net0", TapFDs{}), `{"type":"bridge","id":"net0","br":"br0"}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	one := vms.NIC{Forwards: []vms.Forward{{Host: netip.MustParseAddrPort("127.0.0.1:2222"), Guest: 22}}}
+	if got, want := userNetdev(one, "net0"), `{"type":"user","id":"net0","hostfwd":[{"str":"tcp:127.0.0.1:2222-:22"}]}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestWhereTheLogsLie(t *testing.T) {
+	vm := vms.VM{StateDir: "/state/web"}
+	if MessageLog(vm) != "/state/web/qemu.log" || ConsoleLog(vm) != "/state/web/console.log" {
+		t.Errorf("%s, %s", MessageLog(vm), ConsoleLog(vm))
+	}
 }

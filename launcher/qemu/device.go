@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +28,16 @@ func isBlock(info fs.FileInfo) bool {
 	return info.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice
 }
 
+// isSame tells whether two paths lead to one file, or to nodes of one device.
+func isSame(a, b fs.FileInfo) bool {
+	if os.SameFile(a, b) {
+		return true
+	}
+	one, _ := a.Sys().(*syscall.Stat_t)
+	two, _ := b.Sys().(*syscall.Stat_t)
+	return isBlock(a) && isBlock(b) && one != nil && two != nil && one.Rdev == two.Rdev
+}
+
 // isDevicePath says whether a path is in the directory of devices, where no image is made. /dev/shm is for files.
 func isDevicePath(path string) bool {
 	return strings.HasPrefix(path, "/dev/") && !strings.HasPrefix(path, "/dev/shm/")
@@ -41,10 +52,13 @@ func access(d vms.Disk) string {
 }
 
 // checkWritable says why a guest could not write to a disk that is not read-only: a file of another user's, a file system
-// or a device that is read-only.
+// or a device that is read-only, an attribute of the file.
 func checkWritable(d vms.Disk, f *os.File, info fs.FileInfo) error {
 	if d.ReadOnly {
 		return nil
+	}
+	if err := checkAttributes(d.Path, f); err != nil {
+		return err
 	}
 	err := permitted(d.Path, access(d))
 	if err == nil && isBlock(info) {
@@ -55,8 +69,34 @@ func checkWritable(d vms.Disk, f *os.File, info fs.FileInfo) error {
 	if err == nil {
 		return nil
 	}
-	if e, ok := errors.AsType[*DeniedError](err); ok && isBlock(info) {
-		return e // readonly is no cure for a device that is the guest's disk
+	if e, ok := errors.AsType[*DeniedError](err); ok && (isBlock(info) || e.Own) {
+		return e // readonly is no cure for a device that is the guest's disk, or a mode that the user can change
 	}
 	return fmt.Errorf("%w: %w", err, ErrNotWritable)
+}
+
+// AttributeError says that a file has an attribute of chattr(1) by which it cannot be written to as a disk is.
+type AttributeError struct {
+	Path   string
+	Letter string // "i" for immutable, "a" for append only
+}
+
+// Error names the attribute.
+func (e *AttributeError) Error() string {
+	return fmt.Sprintf("it has the attribute +%s (chattr(1)): %v", e.Letter, ErrNotWritable)
+}
+
+// checkAttributes asks for what access(2) does not tell, or tells as "operation not permitted".
+func checkAttributes(path string, f *os.File) error {
+	var st unix.Statx_t
+	if unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, 0, &st) != nil {
+		return nil //nolint:nilerr // not all file systems have attributes
+	}
+	switch {
+	case st.Attributes&unix.STATX_ATTR_IMMUTABLE != 0:
+		return &AttributeError{path, "i"}
+	case st.Attributes&unix.STATX_ATTR_APPEND != 0:
+		return &AttributeError{path, "a"}
+	}
+	return nil
 }

@@ -45,8 +45,30 @@ func madeIn(dir string) error {
 	case err == nil:
 		err = permitted(at, "w")
 	}
+	for up := dir; err == nil && up != at; up = filepath.Dir(up) {
+		if err = dangling(up); err != nil {
+			err = fmt.Errorf("%s: %w", up, err)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("write into %s: %w", dir, cause(err))
 	}
 	return nil
+}
+
+// DanglingError says that a path is a symbolic link that leads nowhere: to a file system that is not mounted, perhaps.
+type DanglingError struct{ Path, Target string }
+
+// Error names where it leads, which may be relative to the link.
+func (e *DanglingError) Error() string {
+	return fmt.Sprintf("a symbolic link to %s, which does not exist", e.Target)
+}
+
+// dangling gives a *DanglingError for a path at which nothing can be opened, and which is a link all the same.
+func dangling(path string) error {
+	target, err := os.Readlink(path)
+	if err != nil {
+		return nil //nolint:nilerr // no link
+	}
+	return &DanglingError{path, target}
 }

@@ -2,9 +2,11 @@ package qemu
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -59,13 +61,46 @@ func unlocked(vm vms.VM, d vms.Disk) error {
 	}
 	e := &InUseError{}
 	e.PID, e.VM = diskHolder(d.Path)
-	if p, err := Find(vm); err == nil {
+	if p, err := findAnywhere(vm); err == nil {
 		defer p.Close()
 		if e.PID == p.PID {
 			return nil
 		}
 	}
 	return fmt.Errorf("disk %s: %w", d.Path, e)
+}
+
+// unlockedByAll returns an *InUseError when anybody has one of QEMU's locks on a file, and takes none.
+func unlockedByAll(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil // whether it can be read is not the question
+	}
+	defer f.Close()
+	if isLocked(f, lockHas, 2*(lockUnshared-lockHas)) {
+		return &InUseError{}
+	}
+	return nil
+}
+
+// lockRefused is what QEMU and its tools say when they do not get one of their locks (raw_check_lock_bytes in
+// block/file-posix.c).
+var lockRefused = regexp.MustCompile(`Failed to get (shared )?"[a-z ]+" lock`)
+
+func lacksLock(words string) bool { return lockRefused.MatchString(words) }
+
+// withHolder names who has a disk that a start did not get, as long as that can be seen: it was free when it was
+// checked.
+func withHolder(vm vms.VM, err error) error {
+	if !errors.Is(err, ErrDiskInUse) {
+		return err
+	}
+	for _, d := range vm.Disks {
+		if held := unlocked(vm, d); held != nil {
+			return held
+		}
+	}
+	return err
 }
 
 func isLocked(f *os.File, start, length int64) bool {

@@ -93,8 +93,8 @@ func TestADiskThatAnotherHasOpenIsNotGrown(t *testing.T) {
 	if err := Check(vm); !errors.Is(err, ErrDiskInUse) || err.Error() != "disk "+d.Path+": "+want.Error() {
 		t.Errorf("%v, want %v", err, want)
 	}
-	if err := MakeDisks(t.Context(), vm, quiet); !errors.Is(err, ErrDiskInUse) {
-		t.Errorf("%v, want %v", err, ErrDiskInUse)
+	if err := MakeDisks(t.Context(), vm, quiet); !errors.Is(err, ErrDiskInUse) || err.Error() != "disk "+d.Path+": "+want.Error() {
+		t.Errorf("%v, want %v", err, want)
 	}
 	if size, err := DiskSize(d); err != nil || size != vms.MiB {
 		t.Errorf("%v, %v", size, err)

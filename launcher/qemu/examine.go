@@ -100,9 +100,18 @@ func checks(vm vms.VM) []check {
 		list = append(list, check{"qemu-img", installed(imageTool), func() error { return checkProgram(imageTool) }, nil})
 	}
 	for i, d := range vm.Disks {
-		list = append(list, check{fmt.Sprintf("disk%d", i), d.Path, func() error { return cmp.Or(usable(d), unlocked(vm, d)) }, func() error { return largerDisk(d) }})
+		list = append(list, check{fmt.Sprintf("disk%d", i), diskEvidence(d),
+			func() error { return checkHeld(vm, d) }, func() error { return largerDisk(d) }})
 	}
 	return list
+}
+
+// diskEvidence is what a disk that can be used is.
+func diskEvidence(d vms.Disk) string {
+	if d.Size > 0 && errors.Is(checkDisk(d), ErrDiskMissing) {
+		return fmt.Sprintf("%s is not there: a start makes it, with %v", d.Path, d.Size)
+	}
+	return d.Path
 }
 
 // installed is where a program is found, or its name.

@@ -68,7 +68,7 @@ ok qemu-version: QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)
 ok directories: %s, its state and its run directory can be written
 ok kernel: %s/k
 ok qemu-img: %s
-ok disk0: %s
+ok disk0: %s is not there: a start makes it, with 1MiB
 ok memory: the host has 4GiB available and 0B of swap
 ok disk-space: %s
 ok vhost-net: /dev/vhost-net opens
@@ -91,7 +91,7 @@ skipped qemu-version: no QEMU
 ok directories: %s, its state and its run directory can be written
 fail kernel: kernel image %s/none: cannot be used: no such file or directory
 ok qemu-img: %s
-ok disk0: %s
+ok disk0: %s is not there: a start makes it, with 2PiB
 skipped memory: no such file or directory
 warn disk-space: %s
 warn vhost-net: /dev/vhost-net: no such file or directory: QEMU itself moves the network's packets, which is slower

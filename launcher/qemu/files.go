@@ -23,6 +23,7 @@ type NotPrivateError struct {
 	Mode bool   // its mode is all that is wrong
 	Own  bool   // it is the user's own, and no directory
 	Run  bool   // it is a run directory, or what all those of the user lie in
+	UID  int    // whose it is, where that is not this user
 }
 
 // Error names the directory, the rule, and what is there.
@@ -52,12 +53,25 @@ func makeDir(dir string) error {
 	return checkPrivate(dir)
 }
 
-// ofRunDir is an error of a run directory's check.
+// RunDirError says that a run directory cannot be made.
+type RunDirError struct{ Err error }
+
+// Error gives the cause.
+func (e *RunDirError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *RunDirError) Unwrap() error { return e.Err }
+
+// ofRunDir is an error of a run directory, or of the one that those of the user lie in: a *NotPrivateError or a *RunDirError.
 func ofRunDir(err error) error {
 	if private, ok := errors.AsType[*NotPrivateError](err); ok {
 		private.Run = true
+		return err
 	}
-	return err
+	if errors.Is(err, errRemoved) {
+		return err
+	}
+	return &RunDirError{err}
 }
 
 func checkPrivate(dir string) error {
@@ -74,7 +88,7 @@ func checkPrivate(dir string) error {
 	case !info.IsDir():
 		e.Why, e.Own = "it is a "+kindOf(info.Mode()), ok && int(stat.Uid) == os.Getuid()
 	case !ok || int(stat.Uid) != os.Getuid():
-		e.Why = fmt.Sprintf("it belongs to uid %d", stat.Uid)
+		e.Why, e.UID = fmt.Sprintf("it belongs to uid %d", stat.Uid), int(stat.Uid)
 	case info.Mode().Perm()&0o077 != 0:
 		e.Why, e.Mode = fmt.Sprintf("its mode is %04o", info.Mode().Perm()), true
 	default:

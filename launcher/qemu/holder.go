@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -61,12 +62,16 @@ func AtWork(vm vms.VM) (Holder, bool) {
 	return h, true
 }
 
-// sign writes who holds a lock into its file: this process, and what it does, if that is told apart.
+// sign writes who holds a lock into its file: this process, and what it does, if that is told apart. A disk without room
+// for that leaves the lock as good as it is: down and rm have to work there above all.
 func sign(f *os.File, command Command) error {
 	if err := f.Truncate(0); err != nil {
 		return err
 	}
 	_, err := f.WriteAt(fmt.Appendln(nil, strings.TrimSpace(fmt.Sprint(os.Getpid(), " ", command))), 0)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return nil
+	}
 	return err
 }
 

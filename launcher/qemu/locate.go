@@ -37,6 +37,15 @@ func Locate(vm vms.VM, qemus func() ([]QEMU, error)) (vms.VM, error) {
 	return vm, CheckRunDir(vm.RunDir)
 }
 
+// findAnywhere is Find for a VM whose QEMU may have another run directory than the environment of this process gives it.
+func findAnywhere(vm vms.VM) (*Process, error) {
+	at, err := Locate(vm, func() ([]QEMU, error) { return nil, nil })
+	if err != nil {
+		return nil, err
+	}
+	return Find(at)
+}
+
 // CheckRunDir refuses a run directory that is not, or does not lie in, a directory that is the user's alone: whoever
 // made it could have put there what this user's commands believe, or connect to. The error is a *NotPrivateError. What is not there is no danger.
 func CheckRunDir(dir string) error {

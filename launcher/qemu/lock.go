@@ -20,7 +20,10 @@ var ErrBusy = errors.New("another command is at work on this VM")
 // Lock is a VM's lock, held: it keeps two commands from changing one VM at the
 // same time. The kernel drops it with the process that holds it (fcntl(2), open
 // file description locks).
-type Lock struct{ file *os.File }
+type Lock struct {
+	file       *os.File
+	definition *os.File // see holdDefinition; nil: it is not held
+}
 
 // lockFile lies beside what the lock protects, so that commands with different environments exclude each other.
 func lockFile(vm vms.VM) string { return filepath.Join(vm.DataDir, lockName) }
@@ -73,16 +76,41 @@ func (l *Lock) ready(ctx context.Context, vm vms.VM, command Command) (*Lock, er
 	if err := sign(l.file, command); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", l.file.Name(), err), l.file.Close())
 	}
-	if err := settle(ctx, vm); err != nil {
+	err := settle(ctx, vm)
+	if err == nil && command.Starts() {
+		l.definition, err = holdDefinition(ctx, vm)
+	}
+	if err != nil {
 		return nil, errors.Join(err, l.Release())
 	}
 	return l, nil
+}
+
+// holdDefinition locks the definition of a VM that is to be started, until ctx ends. Two starts with different data
+// directories have no other file in common, and would not see each other's QEMU before it is there. Where there is no file, or
+// its file system has no locks, there is nothing to hold. The lock is flock(2)'s, which takes a file that is open for reading.
+func holdDefinition(ctx context.Context, vm vms.VM) (*os.File, error) {
+	f, err := os.OpenFile(vm.File, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil //nolint:nilerr,nilnil // the definition is read again after this, and says so
+	}
+	isHeld := func() bool { return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) }
+	if !isHeld() {
+		return f, nil
+	}
+	if err := waitFree(ctx, vm.File, unix.IN_CLOSE|unix.IN_DELETE_SELF, isHeld); err != nil {
+		return nil, errors.Join(&busyError{cause: err}, f.Close())
+	}
+	return f, nil
 }
 
 // Release gives the lock back. What the file says ends before the lock does, so
 // that it is never said of the next to hold it; the lock before the file is
 // closed, so that it is free when those who wait for it hear of that.
 func (l *Lock) Release() error {
+	if l.definition != nil {
+		_ = l.definition.Close()
+	}
 	return errors.Join(
 		l.file.Truncate(0),
 		unix.FcntlFlock(l.file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK}),
@@ -107,7 +135,7 @@ func tryLock(path string) (*Lock, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
 	}
-	return &Lock{f}, nil
+	return &Lock{file: f}, nil
 }
 
 func sameFile(f *os.File, path string) bool {
@@ -121,27 +149,35 @@ func sameFile(f *os.File, path string) bool {
 // the watch comes before each look, so that no end is missed, and a look
 // neither takes the lock nor makes such an event, so that those who wait do not wake each other.
 func waitUnlocked(ctx context.Context, path string) error {
+	return waitFree(ctx, path, unix.IN_CLOSE_WRITE|unix.IN_DELETE_SELF, func() bool {
+		_, held := writeLock(path)
+		return held
+	})
+}
+
+// waitFree waits until a file is not held any more, which is asked after each of the events of inotify(7).
+func waitFree(ctx context.Context, path string, events uint32, isHeld func() bool) error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return fmt.Errorf("inotify: %w", err)
 	}
-	events := os.NewFile(uintptr(fd), "inotify")
-	defer events.Close()
-	stop := context.AfterFunc(ctx, func() { _ = events.SetReadDeadline(time.Unix(1, 0)) })
+	queue := os.NewFile(uintptr(fd), "inotify")
+	defer queue.Close()
+	stop := context.AfterFunc(ctx, func() { _ = queue.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	for pause := time.Duration(0); ; {
 		// Each time: the file may be another by now.
-		_, err := unix.InotifyAddWatch(fd, path, unix.IN_CLOSE_WRITE|unix.IN_DELETE_SELF)
+		_, err := unix.InotifyAddWatch(fd, path, events)
 		if errors.Is(err, unix.ENOENT) {
 			return nil // the file is gone, and so is the lock
 		}
 		if err != nil {
 			return fmt.Errorf("watch %s: %w", path, err)
 		}
-		if _, held := writeLock(path); !held {
+		if !isHeld() {
 			return nil
 		}
-		if pause, err = nextLook(ctx, events, pause); err != nil {
+		if pause, err = nextLook(ctx, queue, pause); err != nil {
 			return err
 		}
 	}

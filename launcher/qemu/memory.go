@@ -29,9 +29,9 @@ func refusesMemory(words string) bool { return strings.Contains(words, "cannot s
 // is a guess, hence a warning: the guest takes its memory as it uses it, and others may free some.
 func examineMemory(vm vms.VM, root string) Finding {
 	f := Finding{ID: "memory"}
-	if p, err := Find(vm); err == nil {
+	if p, err := findAnywhere(vm); err == nil {
 		p.Close()
-		f.Skipped, f.Evidence = true, "it has its memory, for it runs"
+		f.Skipped, f.Evidence = true, "already running"
 		return f
 	}
 	left, where, err := memoryLeft(root)

@@ -1,11 +1,14 @@
 package qemu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,7 +34,9 @@ func (e *OpenError) Error() string {
 type inode struct{ dev, ino uint64 }
 
 // notOpen returns an *OpenError when a process has one of the files open that a removal of a VM would destroy: those
-// in its data directory, and the logs where they are written. It sees the processes whose files this user may see (proc_pid_fd(5)), its own at least.
+// in its data directory, and the logs where they are written. It sees the processes whose files this user may see
+// (proc_pid_fd(5)), its own at least; of the others, those that have QEMU's locks on a file of the data directory
+// (*InUseError), and the loop devices on one (*LoopError).
 func notOpen(vm vms.VM) error {
 	held, err := inodes(vm.DataDir)
 	if err != nil {
@@ -52,6 +57,11 @@ func notOpen(vm vms.VM) error {
 		}
 		if file := openIn(dir, pid, held, logs); file != "" {
 			return &OpenError{file, pid, programOf(pid)}
+		}
+	}
+	for _, file := range slices.Sorted(maps.Values(held)) {
+		if err := cmp.Or(unlockedByAll(file), checkLoops(file, false)); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
 	return nil

@@ -39,15 +39,12 @@ func list(first string, props ...prop) string {
 // so that the word that says what it is ("driver", "type") stands first.
 type object []prop
 
-// MarshalJSON writes the properties in order; one without a key is left out.
+// MarshalJSON writes the properties in order.
 func (o object) MarshalJSON() ([]byte, error) {
 	var b strings.Builder
 	b.WriteByte('{')
-	for _, p := range o {
-		if p.key == "" {
-			continue
-		}
-		if b.Len() > 1 {
+	for i, p := range o {
+		if i > 0 {
 			b.WriteByte(',')
 		}
 		value, err := marshal(p.value)

@@ -34,7 +34,7 @@ func FuzzAValueComesOutOfAnOptionAsItWentIn(f *testing.F) {
 		if len(words) != 3 || words[0] != "socket" || words[1] != "path="+value || words[2] != "server=on" {
 			t.Errorf("%q became %q", value, words)
 		}
-		line := object{{"driver", "file"}, {}, {"filename", value}, {"deep", object{{"x", value}}}}.String()
+		line := object{{"driver", "file"}, {"filename", value}, {"deep", object{{"x", value}}}}.String()
 		var back struct {
 			Driver, Filename string
 			Deep             struct{ X string }
@@ -47,4 +47,18 @@ func FuzzAValueComesOutOfAnOptionAsItWentIn(f *testing.F) {
 			t.Errorf("%q became %+v", value, back)
 		}
 	})
+}
+
+func TestAnOptionsWordsStandInOrder(t *testing.T) {
+	for _, test := range []struct{ got, want string }{
+		{list("", prop{"a", 1}, prop{}, prop{"b", true}), "a=1,b=true"},
+		{list("q", prop{"a", 1}), "q,a=1"},
+		{object{}.String(), "{}"},
+		{object{{"a", 1}}.String(), `{"a":1}`},
+		{object{{"b", nil}, {"a", "<&>"}, {"c", object{{"d", false}}}}.String(), `{"b":null,"a":"<&>","c":{"d":false}}`},
+	} {
+		if test.got != test.want {
+			t.Errorf("%s, want %s", test.got, test.want)
+		}
+	}
 }

@@ -12,6 +12,20 @@ import (
 // ErrPausedAgain means that a VM was let run and QEMU paused it at once, for the same reason as before.
 var ErrPausedAgain = errors.New("paused again")
 
+// PausedError says that a guest does nothing, as its processors stand still.
+type PausedError struct {
+	VM     string
+	Reason string // why, in plain words; may be empty
+}
+
+// Error gives the reason.
+func (e *PausedError) Error() string {
+	if e.Reason == "" {
+		return "the guest is paused"
+	}
+	return "the guest is paused: " + e.Reason
+}
+
 // againDeadline is how long QEMU may take to try a disk once more that had
 // failed, which it does as soon as the processors run.
 const againDeadline = 300 * time.Millisecond
@@ -65,6 +79,20 @@ func retry(ctx context.Context, m *qmp.Monitor) error {
 		return err
 	}
 	return fmt.Errorf("%w: %s", ErrPausedAgain, pauseReason(ctx, m, status.State))
+}
+
+// letRun lets a guest go on that can be asked to shut down only while it runs: one that was paused, or that sleeps. A guest
+// whose disk has failed, or that has panicked, is left alone.
+func letRun(ctx context.Context, m *qmp.Monitor) error {
+	status, err := m.Status(ctx)
+	if err != nil {
+		return err
+	}
+	switch status.State {
+	case runPaused, runPrelaunch, runSuspended:
+		return Resume(ctx, m)
+	}
+	return nil
 }
 
 // Reset presses the reset button. A guest whose processors stood still for a

@@ -88,6 +88,9 @@ func Remove(vm vms.VM) error {
 			errs = append(errs, fmt.Errorf("remove: %w", err))
 		}
 	}
+	for _, d := range vm.Disks {
+		errs = append(errs, removePart(vm, d))
+	}
 	return errors.Join(errs...)
 }
 

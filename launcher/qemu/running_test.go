@@ -18,7 +18,7 @@ import (
 func noProcesses() ([]QEMU, error) { return nil, nil }
 
 func TestAVMRunsForEverybodyAsLongAsItsQEMULives(t *testing.T) {
-	vm := testVM(t, noNIC)
+	vm := testVM(t, noNIC+"[[disk]]\nsize = \"1MiB\"\n")
 	if dir, held, err := readRunning(vm); dir != "" || held || err != nil {
 		t.Fatalf("before: %q, %v, %v", dir, held, err)
 	}
@@ -29,6 +29,9 @@ func TestAVMRunsForEverybodyAsLongAsItsQEMULives(t *testing.T) {
 		at, err := Locate(asked, noProcesses)
 		if err != nil || at.RunDir != vm.RunDir || !IsRunning(at) {
 			t.Errorf("%s: in %s, %v; want %s", asked.RunDir, at.RunDir, err, vm.RunDir)
+		}
+		if err := Check(asked); err != nil {
+			t.Errorf("%s: its own disk is another's: %v", asked.RunDir, err)
 		}
 		if _, err := Start(t.Context(), asked, nil, quiet); !errors.Is(err, ErrRunning) {
 			t.Errorf("%s: a second start: %v", asked.RunDir, err)
@@ -105,6 +108,18 @@ func TestAStartThatBeginsWhileAnEndIsWaitedForIsAStart(t *testing.T) {
 	}
 	if lock := <-begun; lock != nil {
 		_ = lock.Release()
+	}
+}
+
+// Somebody moved a data directory of a VM that runs to where another's is looked for.
+func TestALockThatAnotherVMsQEMUHolds(t *testing.T) {
+	vm := testVM(t, noNIC)
+	p := start(t, vm)
+	other := vm
+	other.Name, other.RunDir = "other", filepath.Join(filepath.Dir(vm.RunDir), "other")
+	want := fmt.Sprintf("%s is locked by the QEMU of VM %s, pid %d, which runs with these files", runningFile(vm), vm.Name, p.PID)
+	if _, err := Ask(t.Context(), other); !errors.Is(err, ErrRunning) || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
 

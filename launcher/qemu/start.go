@@ -66,7 +66,7 @@ func (e *DiedError) Unwrap() []error {
 	if refusesMemory(e.Words) {
 		return []error{ErrEnded, ErrNoMemory}
 	}
-	if strings.Contains(e.Words, `Failed to get "write" lock`) {
+	if lacksLock(e.Words) {
 		return []error{ErrEnded, ErrDiskInUse}
 	}
 	return []error{ErrEnded}
@@ -81,8 +81,8 @@ func Died(vm vms.VM) error { return &DiedError{Words: lastWords(MessageLog(vm))}
 // "auto"), its files good (Check), its disks made (MakeDisks), its lock held by the caller. taps has one tap for
 // each bridge NIC, in order; the caller closes its copies. verbose is told the command line.
 //
-// The error is a *DiedError when QEMU ended, an *OldQEMUError when it is too old, or is qmp's when
-// QEMU did not answer; then nothing is left running. It wraps ErrRunning when the VM has a QEMU already.
+// The error is a *DiedError when QEMU ended, an *InUseError where that was because another has a disk open, an
+// *OldQEMUError when it is too old, or is qmp's when QEMU did not answer; then nothing is left running. It wraps ErrRunning when the VM has a QEMU already.
 func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []string)) (*Process, error) {
 	in := &inheritance{}
 	defer in.close()
@@ -111,7 +111,7 @@ func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []
 		closeDisplay(vm)
 		makeAnswerFile(vm)
 	}
-	return p, withMemory(vm, err)
+	return p, withHolder(vm, withMemory(vm, err))
 }
 
 // Check finds what stands in the way of a start in the VM's own files, before

@@ -3,6 +3,7 @@ package qemu
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -174,10 +175,7 @@ func TestASecondQEMUOfOneVMIsRefusedByTheLock(t *testing.T) {
 func TestCheckNamesWhatCannotBeUsed(t *testing.T) {
 	vm := testVM(t, "")
 	dir := filepath.Dir(vm.File)
-	if err := os.Chmod(dir, 0o700); err != nil { // as a VM's own directories are
-		t.Fatal(err)
-	}
-	if err := unix.Mkfifo(dir+"/fifo", 0o600); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o700), unix.Mkfifo(dir+"/fifo", 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
@@ -250,10 +248,12 @@ func TestALongRunDirectoryIsNoObstacle(t *testing.T) {
 
 func TestADiskThatAnotherVMHasOpenIsNamedAsSuch(t *testing.T) {
 	disk := "[[disk]]\nsize = \"1MiB\"\npath = \"" + t.TempDir() + "/disk.qcow2\"\n" + noNIC
-	start(t, testVM(t, disk))
+	one := testVM(t, disk)
+	p := start(t, one)
 	_, err := Start(t.Context(), testVM(t, disk), nil, quiet)
-	if !errors.Is(err, ErrDiskInUse) {
-		t.Errorf("error %v, want ErrDiskInUse", err)
+	want := fmt.Sprintf("disk %s: another QEMU has a disk open: guestvm, pid %d", one.Disks[0].Path, p.PID)
+	if !errors.Is(err, ErrDiskInUse) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 
@@ -262,6 +262,8 @@ func TestWhatQEMUSaysOfItsEndIsACause(t *testing.T) {
 		"qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69":                        ErrArchCapabilities,
 		"qemu-system-x86_64: error: failed to set MSR 0x345 to 0x0":                         nil,
 		`qemu-system-x86_64: -device virtio-blk-pci: Failed to get "write" lock`:            ErrDiskInUse,
+		`qemu-system-x86_64: -blockdev: Failed to get "consistent read" lock`:               ErrDiskInUse,
+		`qemu-system-x86_64: -blockdev: Failed to get shared "resize" lock`:                 ErrDiskInUse,
 		"qemu-system-x86_64: -spice: There is no option group 'spice'":                      ErrNoSpice,
 		"qemu-system-x86_64: -device nonsense: 'nonsense' is not a valid device model name": nil,
 	} {

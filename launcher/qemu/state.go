@@ -120,9 +120,33 @@ func unreached(vm vms.VM) (Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lastMoment)
 	defer cancel()
 	if err := waitUnlocked(ctx, runningFile(vm)); err != nil {
-		return Status{}, fmt.Errorf("%s is locked: %w", runningFile(vm), errUnseen)
+		return Status{}, lockedBy(runningFile(vm), all)
 	}
 	return Status{State: Stopped}, nil
+}
+
+// StrangerError says that the QEMU of another VM holds a VM's lock: its data directory was moved while it ran.
+type StrangerError struct {
+	File string
+	QEMU
+}
+
+// Error names the file and the QEMU.
+func (e *StrangerError) Error() string {
+	return fmt.Sprintf("%s is locked by the QEMU of VM %s, pid %d, which runs with these files", e.File, e.Name, e.PID)
+}
+
+// Unwrap is ErrRunning.
+func (e *StrangerError) Unwrap() error { return ErrRunning }
+
+// lockedBy says who holds a lock that no QEMU of the VM does.
+func lockedBy(file string, all []QEMU) error {
+	for _, q := range all {
+		if openFile(q.PID, file) != "" {
+			return &StrangerError{file, q}
+		}
+	}
+	return fmt.Errorf("%s is locked: %w", file, errUnseen)
 }
 
 // lostReason is why a QEMU is an orphan.

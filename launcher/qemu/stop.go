@@ -51,7 +51,7 @@ type step struct {
 }
 
 // Stop ends a VM and returns the rung that did it. The guest gets timeout to
-// shut itself down; with 0 it is not asked. Its agent is asked first, if there is one that answers, and five seconds later the
+// shut itself down, and runs for that if it was paused; with 0 it is not asked. Its agent is asked first, if there is one that answers, and five seconds later the
 // power button is pressed, and again after five more. Each later rung has five seconds. A
 // guest in which nothing runs that could answer is waited for no longer than it takes to be certain of that. A
 // step that cannot be taken, such as QMP's with a QEMU that does not answer,
@@ -67,6 +67,8 @@ func Stop(ctx context.Context, vm vms.VM, timeout time.Duration) (Rung, error) {
 	defer p.Close()
 	polite, done := ctx, func() {}
 	if timeout > 0 {
+		// What cannot be told it is gone past, as each step that cannot be taken.
+		_ = ask(ctx, vm, func(m *qmp.Monitor, ctx context.Context) error { return letRun(ctx, m) })
 		polite, done = untilDeaf(ctx, vm)
 	}
 	defer done()

@@ -14,7 +14,7 @@ import (
 var ErrBusy = errors.New("another qlaunch is at work on this host's network")
 
 // ErrNotRoot says that the caller is not root.
-var ErrNotRoot = errors.New("only root can change the host")
+var ErrNotRoot = errors.New("only root can do this")
 
 const lockPath = "/run/qlaunch-net.lock"
 

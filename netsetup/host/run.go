@@ -42,12 +42,14 @@ type commandError struct {
 	err   error
 }
 
-func (e *commandError) Error() string {
-	text := fmt.Sprintf("%s: %v", strings.Join(e.argv, " "), e.err)
-	if e.words != "" {
-		text += ": " + e.words
+func (e *commandError) Error() string { return strings.Join(e.argv, " ") + ": " + e.cause() }
+
+// cause is why, without the command.
+func (e *commandError) cause() string {
+	if e.words == "" {
+		return e.err.Error()
 	}
-	return text
+	return fmt.Sprintf("%v: %s", e.err, e.words)
 }
 
 func (e *commandError) Unwrap() error { return e.err }

@@ -59,3 +59,24 @@ func alive(pid int) bool {
 	_, after, _ := strings.Cut(string(stat), ") ")
 	return err == nil && !strings.HasPrefix(after, "Z")
 }
+
+// A step that is a command is named once, whichever of its commands fails.
+func TestAStepThatFailsNamesItsCommandOnce(t *testing.T) {
+	failed := errors.New("exit status 1")
+	for _, test := range []struct {
+		doing string
+		err   error
+		want  string
+	}{
+		{"groupadd --system kvm", &commandError{[]string{"groupadd", "--system", "kvm"}, "is locked", failed},
+			"groupadd --system kvm: exit status 1: is locked"},
+		{"systemctl enable x && systemctl restart x", &commandError{[]string{"systemctl", "restart", "x"}, "", failed},
+			"systemctl enable x && systemctl restart x: exit status 1"},
+		{"make the table ip qlaunch", &commandError{[]string{"nft", "-f", "-"}, "", failed}, "make the table ip qlaunch: nft -f -: exit status 1"},
+		{"write /a", failed, "write /a: exit status 1"},
+	} {
+		if got := (&FailedError{Doing: test.doing, Err: test.err}).Error(); got != test.want {
+			t.Errorf("got  %s\nwant %s", got, test.want)
+		}
+	}
+}

@@ -21,7 +21,11 @@ type FailedError struct {
 }
 
 func (e *FailedError) Error() string {
-	text := fmt.Sprintf("%s: %v", e.Doing, e.Err)
+	cause := e.Err.Error()
+	if c, ok := errors.AsType[*commandError](e.Err); ok && strings.Contains(e.Doing, strings.Join(c.argv, " ")) {
+		cause = c.cause() // the command is named already
+	}
+	text := e.Doing + ": " + cause
 	switch {
 	case len(e.Stuck) > 0:
 		names := make([]string, len(e.Stuck))

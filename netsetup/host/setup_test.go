@@ -65,6 +65,11 @@ func TestSetupDoesAllOnceAndTeardownLeavesNothing(t *testing.T) {
 		t.Errorf("a second run does %v", steps)
 	}
 	same(t, ready)
+	steps, left, err := PlanTeardown(t.Context())
+	if err != nil || len(steps) < 15 || len(left) != 0 {
+		t.Errorf("teardown would take %d steps, and leave %v: %v", len(steps), left, err)
+	}
+	same(t, ready)
 	if left := teardown(t); len(left) != 0 {
 		t.Errorf("left: %v", left)
 	}

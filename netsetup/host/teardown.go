@@ -58,20 +58,42 @@ func Teardown(ctx context.Context, force bool, tell func(steps []netsetup.Step, 
 	if guests := guestsOn(j.Want); len(guests) > 0 && !force {
 		return &InUseError{j.Want.Bridge, guests}
 	}
-	have, err := survey(ctx, nil)
+	steps, left, err := j.plan(ctx)
 	if err != nil {
 		return err
+	}
+	tell(steps, left)
+	return j.takeBack(ctx, steps)
+}
+
+// PlanTeardown is what [Teardown] would do now, and what it would leave alone. It changes nothing, and needs root all the
+// same, as what setups noted is root's: [ErrNotRoot].
+func PlanTeardown(ctx context.Context) ([]netsetup.Step, []netsetup.Left, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil, ErrNotRoot
+	}
+	j, err := readJournal()
+	if err != nil {
+		return nil, nil, err
+	}
+	return j.plan(ctx)
+}
+
+// plan is how to take back what is noted, as the host is now.
+func (j journal) plan(ctx context.Context) ([]netsetup.Step, []netsetup.Left, error) {
+	have, err := survey(ctx, nil)
+	if err != nil {
+		return nil, nil, err
 	}
 	var items []netsetup.Item
 	for _, e := range j.Steps {
 		items = append(items, e.Item)
 	}
 	if err := LookAll(ctx, &have, items); err != nil {
-		return err
+		return nil, nil, err
 	}
 	steps, left := netsetup.Unplan(j.steps(), have)
-	tell(steps, left)
-	return j.takeBack(ctx, steps)
+	return steps, left, nil
 }
 
 // takeBack takes all the steps, whether or not one fails, and keeps of the journal what is still to be done.

@@ -197,7 +197,7 @@ func refusal(ip netip.Addr, bridge link, w way) string {
 	case w.onLink:
 		return ""
 	}
-	return outside(ip, bridge)
+	return outside(ip, bridge, w)
 }
 
 // noHost says why ip is no single host's address anywhere.
@@ -215,8 +215,10 @@ func noHost(ip netip.Addr) string {
 	return ""
 }
 
-// outside is about an address that no route of its own leads to: whether it lies in none of the bridge's subnets.
-func outside(ip netip.Addr, bridge link) string {
+// outside is about an address that no route of its own leads to: whether it lies in none of the bridge's subnets. On a bridge
+// on which the host has no address of any kind there is nothing to compare it with.
+func outside(ip netip.Addr, bridge link, w way) string {
+	hasAddress := false
 	subnets := make([]string, 0, len(bridge.own))
 	for _, own := range bridge.own {
 		switch {
@@ -225,9 +227,13 @@ func outside(ip netip.Addr, bridge link) string {
 		case own.Addr().Is4() == ip.Is4() && !own.Addr().IsLinkLocalUnicast():
 			subnets = append(subnets, own.Masked().String())
 		}
+		hasAddress = hasAddress || !own.Addr().IsLinkLocalUnicast()
 	}
-	if len(subnets) == 0 {
-		return "" // the host has no address of this family on the bridge: there is nothing to compare with
+	switch {
+	case len(subnets) == 0 && hasAddress && w.link != "":
+		return "sent to " + w.link + " by this host"
+	case len(subnets) == 0:
+		return ""
 	}
 	return "outside the bridge's " + strings.Join(subnets, ", ")
 }
@@ -267,6 +273,15 @@ func describeAll(addresses []Address) string {
 	return strings.Join(words, "; ")
 }
 
+// Doubt says what is not known of an [Older] address. The kernel's neighbour table cannot tell an entry that was made since
+// the start, and not confirmed yet, from one that an earlier guest left.
+func (a Address) Doubt() string {
+	if a.IsLease() {
+		return "from before this start"
+	}
+	return "not confirmed since this start"
+}
+
 // describe is an address with what is known of it, in words.
 func describe(a Address) string {
 	s := a.IP.String() + ": "
@@ -280,12 +295,13 @@ func describe(a Address) string {
 	default:
 		s += "lease"
 	}
-	switch a.Freshness {
-	case ThisStart:
+	switch {
+	case a.Freshness == ThisStart:
 		s += " since this start"
-	case Older:
-		s += " from before this start"
-	case Unknown:
+	case a.Freshness == Older && a.IsLease():
+		s += " " + a.Doubt()
+	case a.Freshness == Older:
+		s += ", " + a.Doubt()
 	}
 	if a.expired {
 		s += ", expired"

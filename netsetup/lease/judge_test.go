@@ -227,7 +227,7 @@ none
 			sighting: sighting{"tap0", at("11:59:30")},
 		}, `
 no lease for 52:54:00:53:52:b1
-fe80::5054:ff:fe53:52b1%virbr0: seen by the kernel since this start, REACHABLE; 192.168.122.9: seen by the kernel from before this start, STALE; 192.168.122.8: seen by the kernel since this start, STALE
+fe80::5054:ff:fe53:52b1%virbr0: seen by the kernel since this start, REACHABLE; 192.168.122.9: seen by the kernel, not confirmed since this start, STALE; 192.168.122.8: seen by the kernel since this start, STALE
 frames from 52:54:00:53:52:b1 on tap0
 192.168.122.8 neighbours this start live, 192.168.122.9 neighbours older, fe80::5054:ff:fe53:52b1%virbr0 neighbours this start live
 `},
@@ -238,7 +238,7 @@ frames from 52:54:00:53:52:b1 on tap0
 			sighting: sighting{"tap0", at("11:59:55")},
 		}, `
 no lease for 52:54:00:53:52:b1
-192.168.122.9: seen by the kernel from before this start, STALE; 192.168.122.8: seen by the kernel from before this start, STALE; 192.168.122.7: seen by the kernel since this start, STALE
+192.168.122.9: seen by the kernel, not confirmed since this start, STALE; 192.168.122.8: seen by the kernel, not confirmed since this start, STALE; 192.168.122.7: seen by the kernel since this start, STALE
 frames from 52:54:00:53:52:b1 on tap0
 192.168.122.7 neighbours this start live, 192.168.122.9 neighbours older, 192.168.122.8 neighbours older
 `},

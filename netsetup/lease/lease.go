@@ -1,4 +1,4 @@
-// Package leases finds the address of a guest on a host bridge by its MAC.
+// Package lease finds the address of a guest on a host bridge by its MAC.
 //
 // No single program knows that address. The DHCP server on the bridge wrote it into its lease file: dnsmasq, libvirt,
 // systemd-networkd and NetworkManager each have a place and a form of their own. A guest with a fixed address is in

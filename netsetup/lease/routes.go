@@ -13,7 +13,8 @@ type way struct {
 	onLink  bool         // by way of the bridge, to the address itself: no gateway is between
 	local   bool         // it is the host's own
 	group   bool         // the broadcast address of a subnet
-	foreign string       // the other link whose subnet it is in; empty for a default route
+	link    string       // the other link that the packet leaves by; empty for the bridge
+	foreign string       // link, where the address is in a subnet of its; empty for a default route
 	to      netip.Prefix // the destination of the route
 }
 
@@ -33,8 +34,11 @@ func askWay(ip netip.Addr, bridge int) way {
 	direct := len(r.Gw) == 0 && r.Via == nil && len(r.MultiPath) == 0
 	w.onLink = direct && r.LinkIndex == bridge && r.Type == unix.RTN_UNICAST
 	const halves = 1 // a default route can be two, 0.0.0.0/1 and 128.0.0.0/1
-	if r.LinkIndex != bridge && w.to.Bits() > halves {
-		w.foreign = portName(r.LinkIndex)
+	if r.LinkIndex != bridge {
+		w.link = portName(r.LinkIndex)
+	}
+	if w.to.Bits() > halves {
+		w.foreign = w.link
 	}
 	return w
 }

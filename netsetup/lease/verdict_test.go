@@ -241,3 +241,23 @@ func TestAFileWithoutATimeHasNoAge(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// The host has IPv4 alone on its bridge, and a default route for IPv6 elsewhere: a guest's own word chooses no host out there.
+func TestAnAddressThatGoesElsewhereIsRefused(t *testing.T) {
+	v4 := link{name: "virbr0", own: []netip.Prefix{netip.MustParsePrefix("192.168.122.1/24"), netip.MustParsePrefix("fe80::1/64")}}
+	bare := link{name: "br0", own: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}}
+	away := way{known: true, link: "eth9", to: netip.MustParsePrefix("::/0")}
+	for _, c := range []struct {
+		bridge link
+		way    way
+		want   string
+	}{
+		{v4, away, "sent to eth9 by this host"},
+		{v4, way{}, ""}, // it goes nowhere: whoever tries finds that out
+		{bare, away, ""},
+	} {
+		if got := refusal(netip.MustParseAddr("2001:db8::1"), c.bridge, c.way); got != c.want {
+			t.Errorf("%+v: %q, want %q", c, got, c.want)
+		}
+	}
+}

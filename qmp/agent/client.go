@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -36,6 +37,8 @@ var (
 	ErrNotAgent = errors.New("not a guest agent's answer")
 	// ErrEnded means that the channel was closed from the other end, mostly because QEMU is gone.
 	ErrEnded = errors.New("the guest agent's channel ended")
+	// ErrNoProgram means that the guest has no program of that name.
+	ErrNoProgram = errors.New("no such program in the guest")
 )
 
 // silence is ErrSilent, by the end of a context.
@@ -49,6 +52,12 @@ type Error struct {
 	Command string
 	Class   string // GenericError, CommandNotFound, …
 	Desc    string // the guest's own words, as they came: not fit for a terminal
+}
+
+// Is tells ErrNoProgram. The agent has no class for that: it gives the words of GLib's g_spawn_async_with_pipes, which it calls
+// (QEMU's qga/commands.c), with what exec(2) said, in English unless somebody has given the agent a locale.
+func (e *Error) Is(target error) bool {
+	return target == ErrNoProgram && e.Command == "guest-exec" && strings.Contains(e.Desc, "No such file or directory")
 }
 
 func (e *Error) Error() string { return brief(e.Class) + ": " + brief(e.Desc) }

@@ -41,6 +41,8 @@ type blow struct {
 // interrupted is the blow after which a VM that runs is as good as one that does not: status knows.
 const interrupted = "interrupted"
 
+const noSpace = "no space"
+
 // The calls by which a command changes what others see. Go makes them by these names on every Linux that it runs on.
 func blows() []blow {
 	return []blow{
@@ -50,9 +52,9 @@ func blows() []blow {
 			"mkdirat", "linkat", "bind", "connect", "clone", "pidfd_send_signal"}},
 		// Not the execve that is strace's own.
 		{name: "killed", inject: "signal=KILL", calls: []string{"execve"}, files: []string{programs.fakeQEMU}},
-		{name: "no space", inject: "error=ENOSPC", calls: []string{"openat", "pwrite64", "fsync", "renameat", "mkdirat", "linkat", "bind"}},
+		{name: noSpace, inject: "error=ENOSPC", calls: []string{"openat", "pwrite64", "fsync", "renameat", "mkdirat", "linkat", "bind"}},
 		// Not to sockets, which have no such end.
-		{name: "no space", inject: "error=ENOSPC", calls: []string{"write"}, files: []string{"run/qlaunch/web/config.toml.part"}},
+		{name: noSpace, inject: "error=ENOSPC", calls: []string{"write"}, files: []string{"run/qlaunch/web/config.toml.part"}},
 	}
 }
 
@@ -136,7 +138,7 @@ func (s scene) set(t *testing.T) *home {
 func (s scene) play(t *testing.T, b blow, call string, n int) {
 	h := s.set(t)
 	e, _ := h.traced(b, call, n, s.args)
-	if err := s.isTruthful(h, b, e); err != nil {
+	if err := s.isTruthful(h, b, call, e); err != nil {
 		t.Fatal(err)
 	}
 	h.holds(h.fakeQEMU())
@@ -176,7 +178,7 @@ func (h *home) strace(trace string, b blow, call string, n int, args []string) [
 func (s scene) starts() bool { return s.args[0] == "up" || s.args[0] == "restart" }
 
 // isTruthful judges a command that ended by itself: what it says is what is.
-func (s scene) isTruthful(h *home, b blow, e ended) error {
+func (s scene) isTruthful(h *home, b blow, call string, e ended) error {
 	if e.signal == unix.SIGKILL || e.signal == unix.SIGINT {
 		return nil
 	}
@@ -189,6 +191,8 @@ func (s scene) isTruthful(h *home, b blow, e ended) error {
 		}
 	case b.name == interrupted && e.code != 0:
 		return fmt.Errorf("interrupted, and exit code %d\n%s", e.code, e.err)
+	case b.name == noSpace && call == "pwrite64" && !s.starts() && e.code != 0:
+		return fmt.Errorf("a full disk keeps nobody from %s: exit code %d\n%s", s.args[0], e.code, e.err)
 	case e.code == 0 && s.starts() != (running == 1):
 		return fmt.Errorf("exit code 0, and %d QEMUs", running)
 	case e.code != 0 && s.args[0] == "up" && running != 0:

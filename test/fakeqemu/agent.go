@@ -85,6 +85,8 @@ func (a *fakeAgent) reply(w io.Writer, c agentCommand) {
 		a.q.end()
 	case c.Execute == "guest-shutdown" && a.q.has("agent-refuses"), c.Execute == "guest-exec" && c.Arguments.Path == "nosuch":
 		fmt.Fprintln(w, `{"error": {"class": "GenericError\u001b[2J", "desc": "no\u001b]0;owned\u0007 \u202eway"}}`)
+	case c.Execute == "guest-exec" && c.Arguments.Path == "missing":
+		fmt.Fprintln(w, `{"error": {"class": "GenericError", "desc": "Guest command execution failed: Failed to execute child process (No such file or directory)"}}`)
 	case c.Execute == "guest-shutdown":
 	case c.Execute == "guest-exec":
 		fmt.Fprintf(w, `{"return": {"pid": %d}}`+"\n", a.start(c))

@@ -39,6 +39,7 @@ func (s *session) commands() map[string]func(ts *testscript.TestScript, neg bool
 		"follow-hint": s.followHint,
 		"stdout2env":  stdoutToEnv,
 		"install":     s.install,
+		"makeinstall": s.makeInstall,
 		"snapshot":    s.snapshot,
 		"reboot":      s.systemEnds("reboot", s.host.Reboot),
 		"poweroff":    s.systemEnds("poweroff", s.host.PowerOff),
@@ -101,6 +102,12 @@ func (s *session) install(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) != 1, "install PACKAGE")
 	argv := s.host.Root("sh", "-c", `exec apt-get install -qq --yes --no-install-recommends --reinstall /var/cache/debs/"$0"/*.deb`, args[0])
 	ts.Check(ts.Exec(argv[0], argv[1:]...))
+}
+
+// makeinstall: the host has all that make install installs.
+func (s *session) makeInstall(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) > 0, "makeinstall")
+	ts.Check(s.unpack(installed("/usr/local"), "root", "/usr/local"))
 }
 
 // stdout2env NAME: $NAME becomes what the last command has printed.

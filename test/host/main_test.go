@@ -22,8 +22,8 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-// programs is the directory with what is installed on each host: bin/qlaunch
-// and a tool, and guest, which test/guest/build fills, with a program for guests.
+// programs is the directory with what is installed on each host: installed, which make install fills, bin,
+// with a tool, and guest, which test/guest/build fills, with a program for guests.
 var programs string
 
 func run(m *testing.M) int {
@@ -38,7 +38,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(programs)
 	for _, argv := range [][]string{
-		{"go", "build", "-trimpath", "-o", programs + "/bin/qlaunch", "github.com/qlaunch/qlaunch/cmd/qlaunch"},
+		{"make", "--silent", "-C", "../..", "all", "install", "DESTDIR=" + programs + "/installed"},
 		{"go", "build", "-trimpath", "-o", programs + "/bin/killat", "github.com/qlaunch/qlaunch/test/host/killat"},
 		{"sh", "../guest/build", programs + "/guest"},
 		{"go", "build", "-trimpath", "-o", programs + "/guest/rogue", "github.com/qlaunch/qlaunch/test/host/rogue"},

@@ -49,6 +49,16 @@ func TestEachTestThatTheFaultsNameExists(t *testing.T) {
 	}
 }
 
+func TestNoTwoFaultsHaveOneNumber(t *testing.T) {
+	seen := map[string]bool{"": true}
+	for _, m := range regexp.MustCompile(`(?m)^\| ([A-Z][^|]*) \|`).FindAllStringSubmatch(read(t, "../../docs/faults.md"), -1) {
+		if seen[m[1]] {
+			t.Errorf("docs/faults.md has %s twice", m[1])
+		}
+		seen[m[1]] = true
+	}
+}
+
 // A process with a parent's death signal dies with the thread that started it, which Go ends when it likes (https://go.dev/issue/27505).
 func TestNoProcessEndsWithTheThreadThatStartedIt(t *testing.T) {
 	for _, path := range sources(t, ".go") {
