@@ -36,7 +36,7 @@ func TestWhatIsKilledOnAHostIsCompletedByTheNext(t *testing.T) {
 			}
 			s := &session{host: h, release: release}
 			defer s.end(t)
-			if err := s.unpack(programs+"/bin", "root", "/usr/local/bin"); err != nil {
+			if err := s.installPrograms(); err != nil {
 				t.Fatal(err)
 			}
 			k := killing{session: s, ctx: ctx, t: t, before: s.mustState(t)}

@@ -16,13 +16,20 @@ import (
 // installed is where make install has put what is below the given directory of a host.
 func installed(dir string) string { return programs + "/installed" + dir }
 
+// installPrograms installs the program of `make install`, and the tool of the tests.
+func (s *session) installPrograms() error {
+	return errors.Join(
+		s.unpack(installed("/usr/local/bin"), "root", "/usr/local/bin"),
+		s.unpack(programs+"/bin", "root", "/usr/local/bin"),
+	)
+}
+
 // moveIn installs the program of `make install`, without the units, puts the guest into
 // /mnt/guest, the definitions of guestvm and other with dev's, and the script's
 // files into dev's home.
 func (s *session) moveIn(env *testscript.Env) error {
 	return errors.Join(
-		s.unpack(installed("/usr/local/bin"), "root", "/usr/local/bin"),
-		s.unpack(programs+"/bin", "root", "/usr/local/bin"),
+		s.installPrograms(),
 		s.unpack(programs+"/guest", "dev", "/mnt/guest"),
 		s.unpack("testdata/vms", "dev", "/home/dev/.config/qlaunch/vms"),
 		s.unpack(env.WorkDir, "dev", "/home/dev"),
