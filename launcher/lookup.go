@@ -12,7 +12,8 @@ import (
 )
 
 // A VM is looked up in one of three states: as it is defined (Load), as it was started (started), or as the one of
-// the two that counts now (current).
+// the two that counts now (current). A path stands for one definition: where a VM of that name runs from another one,
+// that is an [*OtherFileError].
 
 // Load reads the definition of a VM. ref is the VM's name, or the path of a definition. The error is a [*NoVMError],
 // a [*DefinitionError], or a vms.Errors with the place of each mistake.

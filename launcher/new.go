@@ -17,9 +17,9 @@ type NewRequest struct {
 	Start vms.Start // what the definition begins with; an image is taken relative to the current directory
 }
 
-// New writes a definition, and gives its path. The format of an image is taken from its header. A definition that exists
-// is left as it is, and is an [*ExistsError]. A request that makes no definition is a [*RequestError], an image that
-// cannot be used an [*ImageError], a disk that is smaller than its image a [*SizeError].
+// New writes a definition, and gives its path. The format of an image is taken from its header. A definition that is
+// there already is left as it is, and is an [*ExistsError]. A request that makes no definition is a [*RequestError], an
+// image that cannot be used an [*ImageError], a disk that is smaller than its image a [*SizeError].
 func New(e *Env, r NewRequest) (path string, err error) {
 	if err := vms.CheckName(r.Name); err != nil {
 		return "", &DefinitionError{err}
@@ -64,7 +64,8 @@ func (e *ImageError) Error() string { return fmt.Sprintf("image %s: %v", e.Path,
 // Unwrap gives the reason.
 func (e *ImageError) Unwrap() error { return e.Err }
 
-// wrongImage is the error about an image whose format cannot be told: a [*RequestError] unless it has a cure of its own.
+// wrongImage is the error about an image whose format cannot be told: a [*RequestError], unless it has a cure of its
+// own.
 func wrongImage(path string, err error) error {
 	image := &ImageError{path, err}
 	if isA[*qemu.FormatError](err) {

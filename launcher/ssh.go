@@ -32,7 +32,7 @@ const sshPatience = 30 * time.Second
 
 // SSH waits up to 30 s until the sshd of a VM that runs answers, and gives the user's own ssh with the options that
 // lead there: the terminal, the signals and the exit code are left to it. The session ends when the VM ends, with
-// 255.
+// 255. A user's name before the VM's is a [*LoginError], a guest that is paused a *qemu.PausedError.
 func SSH(ctx context.Context, e *Env, r SSHRequest) (Program, error) {
 	if err := checkNoLogin(r.Name); err != nil {
 		return Program{}, err
