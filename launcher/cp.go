@@ -22,8 +22,8 @@ type CopyRequest struct {
 }
 
 // Copy runs the user's own scp, as [SSH] runs ssh, and gives its exit code. To a guest without an sftp server it
-// copies by scp's older protocol. Paths between which scp could not copy are a [*PathsError], and a user's name before a
-// VM's is a [*LoginError].
+// copies by scp's older protocol. Paths between which scp could not copy are a [*PathsError], and a user's name before
+// a VM's is a [*LoginError].
 func Copy(ctx context.Context, e *Env, r CopyRequest) (code int, err error) {
 	t, err := parseTransfer(r.Paths)
 	if err != nil {

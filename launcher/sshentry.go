@@ -143,5 +143,9 @@ func (i sshInclude) claimedBy(name string) string {
 // hasInclude tells whether the user's configuration has the line.
 func hasInclude(i sshInclude) bool {
 	text, err := vms.ReadFile(i.file)
-	return err == nil && slices.ContainsFunc(strings.Split(string(text), "\n"), func(line string) bool { return strings.TrimSpace(line) == i.line() })
+	if err != nil {
+		return false
+	}
+	isInclude := func(line string) bool { return strings.TrimSpace(line) == i.line() }
+	return slices.ContainsFunc(strings.Split(string(text), "\n"), isInclude)
 }
