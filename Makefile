@@ -22,7 +22,7 @@ demo: all
 
 test: packages preflight
 	@# -count=1: Go's cache of results does not know that some tests run what they build.
-	$(GO) test -race -count=1 -timeout 30m ./...
+	$(GO) test -race -count=1 -timeout 40m ./...
 	@# Says what a start costs over QEMU by hand; go test is silent about what passes.
 	$(GO) test -count=1 -v -run '^TestStartCost$$' ./test/e2e
 

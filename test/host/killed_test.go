@@ -19,7 +19,7 @@ import (
 	"github.com/qlaunch/qlaunch/test/host"
 )
 
-var every = flag.Int("every", 16, "of the changes at which setup and teardown are killed, try each of that number; 1 takes an hour or more")
+var every = flag.Int("every", 24, "of the changes at which setup and teardown are killed, try each of that number; 1 takes an hour or more")
 
 // Setup and teardown are killed at any change that they make, at half of the
 // moments with the whole host. The next run completes the one, the other
