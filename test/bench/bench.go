@@ -92,7 +92,12 @@ func (b *bench) upThenDown(names ...string) (time.Duration, error) {
 }
 
 func pollIn(fd int) (int, error) {
-	return unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
 }
 
 // ended opens the QEMU of a VM that runs, and gives what waits for its end and tells when that was.

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -61,7 +62,11 @@ func (p process) kill(t *testing.T) {
 	defer unix.Close(fd)
 	_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 	gone := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	if n, err := unix.Poll(gone, int(deadline.Milliseconds())); n != 1 {
+	n, err := unix.Poll(gone, int(deadline.Milliseconds()))
+	for errors.Is(err, unix.EINTR) { // a signal, of which the Go runtime makes some itself
+		n, err = unix.Poll(gone, int(deadline.Milliseconds()))
+	}
+	if n != 1 {
 		t.Fatalf("pid %d: lives after SIGKILL: %v", p.pid, err)
 	}
 }
