@@ -26,24 +26,15 @@ func (e *NoSSHError) Error() string { return fmt.Sprintf("no ssh at %s: %v", e.A
 // Unwrap gives the context's cause.
 func (e *NoSSHError) Unwrap() error { return e.Err }
 
-// WaitSSH waits until an ssh server answers with its greeting (RFC 4253, section 4.2) at an address, or ctx ends. The
-// error then is a *[NoSSHError].
+// GreetSSH waits until an ssh server answers with its greeting (RFC 4253, section 4.2) at an address, or ctx ends; the
+// error then is a *[NoSSHError]. It gives the connection, as [DialSSH] makes them, with the greeting still to be read: a server
+// that sees connections come and go without a login holds that against the host from some number on (PerSourcePenalties in
+// sshd_config(5), OpenSSH 9.8).
 //
 // A server that is not there yet makes no event that could be waited for, so this one asks again: at first at once,
 // then every half second. An attempt that gets no answer at all ends with ctx, or after two seconds; the first ones
 // sooner. A lease is known here before the guest has taken its address on, so that the first packet often finds
 // nobody, and the kernel would not send another for a second (RFC 6298, section 2).
-func WaitSSH(ctx context.Context, at netip.AddrPort) error {
-	conn, err := GreetSSH(ctx, at)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
-}
-
-// GreetSSH is [WaitSSH] for whoever goes on to talk to the server: it gives the connection, as [DialSSH] makes them, with the
-// greeting still to be read. A server that sees connections come and go without a login holds that against the host from
-// some number on (PerSourcePenalties in sshd_config(5), OpenSSH 9.8).
 func GreetSSH(ctx context.Context, at netip.AddrPort) (*net.TCPConn, error) {
 	const shortest, longest = 10 * time.Millisecond, 500 * time.Millisecond
 	pause, patience := shortest, firstConnect

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestWaitSSHReturnsWhenAServerGreets(t *testing.T) {
+func TestGreetSSHReturnsWhenAServerGreets(t *testing.T) {
 	l := listenTCP(t)
 	at := netip.MustParseAddrPort(l.Addr().String())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -26,12 +26,12 @@ func TestWaitSSHReturnsWhenAServerGreets(t *testing.T) {
 			_ = conn.Close()
 		}
 	}()
-	if err := WaitSSH(ctx, at); err != nil {
+	if err := greet(ctx, at); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestWaitSSHEndsWithItsContextAndSaysWhatItMet(t *testing.T) {
+func TestGreetSSHEndsWithItsContextAndSaysWhatItMet(t *testing.T) {
 	closed := listenTCP(t)
 	_ = closed.Close()
 	talker := listenTCP(t)
@@ -64,7 +64,7 @@ func TestWaitSSHEndsWithItsContextAndSaysWhatItMet(t *testing.T) {
 	} {
 		at := netip.MustParseAddrPort(l.Addr().String())
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, over)
-		err := WaitSSH(ctx, at)
+		err := greet(ctx, at)
 		cancel()
 		if want := fmt.Sprintf("no ssh at %s: %s", at, want); !errors.Is(err, over) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
@@ -73,7 +73,7 @@ func TestWaitSSHEndsWithItsContextAndSaysWhatItMet(t *testing.T) {
 }
 
 // A server that takes the connection and keeps silent must not hold the wait beyond its context.
-func TestWaitSSHIsNotHeldByASilentServer(t *testing.T) {
+func TestGreetSSHIsNotHeldByASilentServer(t *testing.T) {
 	l := listenTCP(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
@@ -82,10 +82,19 @@ func TestWaitSSHIsNotHeldByASilentServer(t *testing.T) {
 		}
 	}()
 	at := netip.MustParseAddrPort(l.Addr().String())
-	err := WaitSSH(ctx, at)
+	err := greet(ctx, at)
 	if want := fmt.Sprintf("no ssh at %s: no answer", at); !errors.Is(err, context.Canceled) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s, for context.Canceled", err, want)
 	}
+}
+
+// greet is GreetSSH for a test that does not go on with the connection.
+func greet(ctx context.Context, at netip.AddrPort) error {
+	conn, err := GreetSSH(ctx, at)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 func listenTCP(t *testing.T) net.Listener {

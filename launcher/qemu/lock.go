@@ -86,7 +86,7 @@ func (l *Lock) ready(ctx context.Context, vm vms.VM, command Command) (*Lock, er
 	return l, nil
 }
 
-// holdDefinition locks the definition of a VM that is to be started, until ctx ends. Two starts with different data
+// holdDefinition locks the definition of a VM that is to be started, for which it waits until ctx ends. Two starts with different data
 // directories have no other file in common, and would not see each other's QEMU before it is there. Where there is no file, or
 // its file system has no locks, there is nothing to hold. The lock is flock(2)'s, which takes a file that is open for reading.
 func holdDefinition(ctx context.Context, vm vms.VM) (*os.File, error) {

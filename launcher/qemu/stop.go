@@ -68,7 +68,9 @@ func Stop(ctx context.Context, vm vms.VM, timeout time.Duration) (Rung, error) {
 	polite, done := ctx, func() {}
 	if timeout > 0 {
 		// What cannot be told it is gone past, as each step that cannot be taken.
-		_ = ask(ctx, vm, func(m *qmp.Monitor, ctx context.Context) error { return letRun(ctx, m) })
+		asking, cancel := context.WithTimeout(ctx, askDeadline)
+		_ = ask(asking, vm, func(m *qmp.Monitor, ctx context.Context) error { return letRun(ctx, m) })
+		cancel()
 		polite, done = untilDeaf(ctx, vm)
 	}
 	defer done()
