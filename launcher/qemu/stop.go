@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -182,6 +183,10 @@ func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
 		// It cannot be taken: the next one, unless QEMU ended just now.
 		return p.Ended(), context.Cause(ctx)
 	}
+	if err != nil {
+		waiting, cancel = context.WithTimeout(waiting, rungDeadline)
+		defer cancel()
+	}
 	err = p.Wait(waiting)
 	if err == nil {
 		return true, nil
@@ -195,7 +200,13 @@ func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
 	return false, nil
 }
 
-// brokeOff tells a monitor that went away, because its QEMU is about to end, from one that does not answer.
+// brokeOff tells a monitor that went away, because its QEMU is about to end, from one that does not answer. QEMU also
+// removes its socket as one of the last things it does.
 func brokeOff(err error) bool {
-	return errors.Is(err, qmp.ErrEnded) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
+	for _, gone := range []error{qmp.ErrEnded, unix.ECONNREFUSED, unix.ECONNRESET, unix.EPIPE, fs.ErrNotExist} {
+		if errors.Is(err, gone) {
+			return true
+		}
+	}
+	return false
 }

@@ -3,6 +3,7 @@ package qemu
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -40,6 +41,23 @@ func TestAQEMUThatIsStoppedIsUnresponsiveAndEndsBySIGKILL(t *testing.T) {
 	rung, err := Stop(t.Context(), vm, 0)
 	if err != nil || rung != Kill {
 		t.Errorf("%q, %v; want %q", rung, err, Kill)
+	}
+}
+
+// QEMU removes its socket before its process ends: whoever comes in between must not take it for one that does not answer.
+func TestAQEMUWithoutItsSocketIsGivenTimeToEnd(t *testing.T) {
+	vm := testVM(t, noNIC)
+	p := start(t, vm)
+	if err := os.Remove(QMPSocket(vm)); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	time.AfterFunc(300*time.Millisecond, func() { ended <- p.Signal(unix.SIGKILL) })
+	if rung, err := Stop(t.Context(), vm, 0); err != nil || rung != Quit {
+		t.Errorf("%q, %v; want %q", rung, err, Quit)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
