@@ -47,7 +47,7 @@ func Restart(ctx context.Context, e *Env, r RestartRequest) (UpResult, error) {
 
 // restartVM holds the VM's lock from before its end until QEMU answers again, so that no other command finds the VM
 // down in between.
-func restartVM(ctx context.Context, e *Env, s start, old vms.VM, way shutdown) (*guest, error) {
+func restartVM(ctx context.Context, e *Env, s start, old vms.VM, way shutdown) (g *guest, err error) {
 	ref := origin(e, s.ref)
 	e = withDataOf(e, old)
 	vm, err := Load(e, ref)
@@ -67,15 +67,23 @@ func restartVM(ctx context.Context, e *Env, s start, old vms.VM, way shutdown) (
 		return restartByUnit(ctx, e, s, svc, &unitRestart{vm, old, way, lock})
 	}
 	// Everything that stands in the way of the start is found before the old QEMU is ended.
-	var g *guest
-	vm, helper, err := checkStart(ctx, e, vm)
-	if err == nil {
-		err = endVM(ctx, e, old, way)
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	ready, err := checkStart(ctx, e, vm)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		g, err = startChecked(ctx, e, s, vm, helper)
+	if err := endVM(ctx, e, old, way); err != nil {
+		return nil, err
 	}
-	return g, errors.Join(err, lock.Release())
+	g, taps, err := prepare(ctx, e, s, ready)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(taps)
+	if g, err = g.runs(qemu.Start(ctx, ready, taps, s.executes(e))); err == nil {
+		refreshSSHEntry(ctx, e, g.vm)
+	}
+	return g, err
 }
 
 // withDataOf gives an Env with the data and state directories that a VM was started with: an environment that says
@@ -99,9 +107,9 @@ type unitRestart struct {
 // systemd is told before the end, so that nobody finds the unit at rest in between; of a VM that runs directly the unit
 // knows nothing yet. The lock keeps what systemd runs waiting until all is ready for it.
 func restartByUnit(ctx context.Context, e *Env, s start, svc *service, r *unitRestart) (*guest, error) {
-	vm, _, err := checkStart(ctx, e, r.vm)
+	ready, err := checkStart(ctx, e, r.vm)
 	if err == nil {
-		err = forgetFailure(vm)
+		err = forgetFailure(r.vm)
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.lock.Release())
@@ -114,7 +122,7 @@ func restartByUnit(ctx context.Context, e *Env, s start, svc *service, r *unitRe
 	}
 	var g *guest
 	if err = endVM(ctx, e, r.old, r.way); err == nil {
-		g, err = withWaiters(e, s, &guest{vm: vm}, time.Time{})
+		g, err = withWaiters(e, s, &guest{vm: ready.VM}, time.Time{})
 	}
 	if err := errors.Join(err, r.lock.Release()); err != nil {
 		return nil, err

@@ -48,40 +48,51 @@ func (g *guest) close() {
 }
 
 // startOrAttach makes a VM run in this process's own cgroup, or finds that it runs.
-func startOrAttach(ctx context.Context, e *Env, s start, located vms.VM) (*guest, error) {
-	return withLock(ctx, e, s, located, func(vm vms.VM) (*guest, error) {
-		g, err := attach(e, s, vm)
-		switch {
-		case errors.Is(err, qemu.ErrNotRunning):
-			vm, helper, err := checkStart(ctx, e, vm)
-			if err != nil {
-				return nil, err
-			}
-			return startChecked(ctx, e, s, vm, helper)
-		case err == nil: // the command that started it may have been killed before it wrote this
-			runs := g.vm
-			runs.File = vm.File
-			refreshSSHEntry(ctx, e, runs)
-		}
-		return g, err
-	})
+func startOrAttach(ctx context.Context, e *Env, s start, located vms.VM) (g *guest, err error) {
+	vm, lock, err := claim(ctx, e, s, located)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	g, err = attach(e, s, vm)
+	switch {
+	case err == nil: // the command that started it may have been killed before it wrote this
+		runs := g.vm
+		runs.File = vm.File
+		refreshSSHEntry(ctx, e, runs)
+		return g, nil
+	case !errors.Is(err, qemu.ErrNotRunning):
+		return nil, err
+	}
+	ready, err := checkStart(ctx, e, vm)
+	if err != nil {
+		return nil, err
+	}
+	g, taps, err := prepare(ctx, e, s, ready)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(taps)
+	if g, err = g.runs(qemu.Start(ctx, ready, taps, s.executes(e))); err == nil {
+		refreshSSHEntry(ctx, e, g.vm)
+	}
+	return g, err
 }
 
-// withLock does a part of a start under the VM's lock, which only one command has at a time, with the definition as it
-// is then.
-func withLock(ctx context.Context, e *Env, s start, located vms.VM, do func(vms.VM) (*guest, error)) (*guest, error) {
+// claim takes the lock of a VM for a start, and reads the definition as it is then: what was waited for may have been
+// its removal.
+func claim(ctx context.Context, e *Env, s start, located vms.VM) (vms.VM, *qemu.Lock, error) {
 	waiting, cancel := context.WithTimeout(ctx, s.lockWait)
 	defer cancel()
 	lock, err := qemu.Claim(waiting, located, qemu.CommandUp)
 	if err != nil {
-		return nil, err
+		return vms.VM{}, nil, err
 	}
-	vm, err := Load(e, s.ref) // again: what was waited for may have been its removal
-	var g *guest
-	if err == nil {
-		g, err = do(vm)
+	vm, err := Load(e, s.ref)
+	if err != nil {
+		return vms.VM{}, nil, errors.Join(err, lock.Release())
 	}
-	return g, errors.Join(err, lock.Release())
+	return vm, lock, nil
 }
 
 // attach gives a VM that runs, with the definition that it was started with. The error wraps qemu.ErrNotRunning when
@@ -122,52 +133,61 @@ func mayStart(vm vms.VM, qemus func() ([]qemu.QEMU, error)) error {
 	return cmp.Or(qemu.NoQEMU(vm, all), qemu.FreeMACs(vm, all))
 }
 
-// startChecked starts a VM that is as checkStart left it.
-func startChecked(ctx context.Context, e *Env, s start, vm vms.VM, helper string) (*guest, error) {
+// prepare makes what a QEMU needs that does not exist yet: directories, disks and a tap for each bridged NIC. The taps
+// are this process's copies, which the caller closes: a tap lives as long as its QEMU, and no longer.
+func prepare(ctx context.Context, e *Env, s start, vm qemu.Resolved) (*guest, []*os.File, error) {
 	s.reached("checks passed")
-	if err := qemu.MakeDirs(vm); err != nil { // those of this environment: the VM may have run elsewhere before
-		return nil, err
+	if err := qemu.MakeDirs(vm.VM); err != nil { // those of this environment: the VM may have run elsewhere before
+		return nil, nil, err
 	}
-	if err := qemu.Sweep(vm); err != nil {
-		return nil, err
+	if err := qemu.Sweep(vm.VM); err != nil {
+		return nil, nil, err
 	}
-	if err := qemu.MakeDisks(ctx, vm, e.command); err != nil {
-		return nil, err
+	if err := qemu.MakeDisks(ctx, vm.VM, e.command); err != nil {
+		return nil, nil, err
 	}
 	// The waiters note what the leases say before the start, while the helper works: what changes from here on is
 	// the guest's.
-	g := &guest{vm: vm, started: true}
+	g := &guest{vm: vm.VM, started: true}
 	noted := make(chan error, 1)
 	go func() {
 		var err error
 		g, err = withWaiters(e, s, g, time.Time{})
 		noted <- err
 	}()
-	taps, err := openTaps(ctx, e, s, vm, helper)
-	defer closeAll(taps) // our copies: a tap lives as long as its QEMU, and no longer
+	taps, err := openTaps(ctx, e, s, vm)
 	if err := cmp.Or(<-noted, err); err != nil {
+		closeAll(taps)
 		g.close()
-		return nil, err
+		return nil, nil, err
 	}
-	process, err := qemu.Start(ctx, vm, taps, func(argv []string) {
+	return g, taps, nil
+}
+
+// executes is told the command line of QEMU, right before that is executed.
+func (s start) executes(e *Env) func(argv []string) {
+	return func(argv []string) {
 		e.command(argv)
 		s.reached("QEMU is executed")
-	})
+	}
+}
+
+// runs takes what qemu.Start returns.
+func (g *guest) runs(process *qemu.Process, err error) (*guest, error) {
 	if err != nil {
 		g.close()
 		return nil, &StartError{err}
 	}
 	g.process = process
-	refreshSSHEntry(ctx, e, vm)
 	return g, nil
 }
 
 // openTaps has the bridge helper make a tap for each bridged NIC, in the definition's order.
-func openTaps(ctx context.Context, e *Env, s start, vm vms.VM, helper string) ([]*os.File, error) {
+func openTaps(ctx context.Context, e *Env, s start, vm qemu.Resolved) ([]*os.File, error) {
 	var taps []*os.File
-	for _, nic := range bridged(vm) {
-		e.command([]string{helper, "--use-vnet", "--br=" + nic.Bridge, "--fd=3"})
-		tap, err := netsetup.OpenTap(ctx, helper, nic.Bridge)
+	for _, nic := range bridged(vm.VM) {
+		e.command([]string{vm.Helper, "--use-vnet", "--br=" + nic.Bridge, "--fd=3"})
+		tap, err := netsetup.OpenTap(ctx, vm.Helper, nic.Bridge)
 		if err != nil {
 			closeAll(taps)
 			return nil, err
@@ -192,47 +212,44 @@ func (e *StartError) Error() string { return e.Err.Error() }
 // Unwrap gives the reason.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// checkStart gives the VM with everything resolved that its definition leaves open, the accelerator and the bridges,
-// once all that a start needs is there. It changes nothing. helper is the path of the bridge helper, and empty when no
-// NIC needs one.
-func checkStart(ctx context.Context, e *Env, vm vms.VM) (_ vms.VM, helper string, err error) {
+// checkStart resolves what the definition of a VM leaves open, and checks that all that a start needs is there. It
+// changes nothing.
+func checkStart(ctx context.Context, e *Env, vm vms.VM) (qemu.Resolved, error) {
 	// There may be a thousand other definitions: they are read beside the checks.
 	clash := make(chan error, 1)
 	go func() { clash <- e.Store.Clash(vm) }()
-	resolved, helper, err := resolve(ctx, e, vm)
-	if err := cmp.Or(<-clash, err); err != nil {
-		return vm, "", err
-	}
-	return resolved, helper, nil
+	resolved, err := resolve(ctx, e, vm)
+	return resolved, cmp.Or(<-clash, err)
 }
 
 // resolve is checkStart without a look at the other definitions.
-func resolve(ctx context.Context, e *Env, vm vms.VM) (_ vms.VM, helper string, err error) {
+func resolve(ctx context.Context, e *Env, vm vms.VM) (qemu.Resolved, error) {
 	vm, noKVM, err := qemu.ResolveAccel(vm)
 	if err != nil {
-		return vm, "", err
+		return qemu.Resolved{}, err
 	}
 	if noKVM != nil {
 		e.notice("%s: runs under tcg, which is slow: %v", vm.Name, noKVM)
 	}
 	if err := qemu.Check(vm); err != nil {
-		return vm, "", err
+		return qemu.Resolved{}, err
 	}
 	for _, warning := range qemu.Warnings(vm, e.Root) {
 		e.notice("%s: %v", vm.Name, warning)
 	}
 	vm.NICs = slices.Clone(vm.NICs) // the caller's are being read
+	resolved := qemu.Resolved{VM: vm}
 	for i, nic := range vm.NICs {
 		if nic.Type != vms.NICBridge {
 			continue
 		}
 		report := netsetup.Check(ctx, netsetup.CheckQuery{Bridge: nic.Bridge, Helper: vm.QEMU.Helper})
 		if err := report.Err(); err != nil {
-			return vm, "", err
+			return qemu.Resolved{}, err
 		}
-		vm.NICs[i].Bridge, helper = report.Bridge.Name, report.Helper
+		vm.NICs[i].Bridge, resolved.Helper = report.Bridge.Name, report.Helper
 	}
-	return vm, helper, nil
+	return resolved, nil
 }
 
 // withWaiters gives a guest the waiters for its address, one for each NIC that can have it, unless nobody will wait.

@@ -71,15 +71,15 @@ func DryRun(ctx context.Context, e *Env, name string) (argv []string, err error)
 	if err != nil {
 		return nil, err
 	}
-	vm, helper, err := checkStart(ctx, e, vm)
+	ready, err := checkStart(ctx, e, vm)
 	if err != nil {
 		return nil, err
 	}
-	uefi, err := qemu.FindUEFI(vm)
+	uefi, err := qemu.FindUEFI(ready.VM)
 	if err != nil {
 		return nil, err
 	}
-	return qemu.Args(vm, qemu.Files{Helper: helper, UEFI: uefi}), nil
+	return qemu.Args(ready.VM, qemu.Files{Helper: ready.Helper, UEFI: uefi}), nil
 }
 
 // orNobody is a function that can be called where nobody wants to know.

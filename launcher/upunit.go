@@ -14,23 +14,29 @@ import (
 // startByUnit makes a VM run by its unit, or finds that it runs. Everything that can be found wrong is found here,
 // where the user sees it, before systemd is asked. The lock is released for the process that systemd starts.
 func startByUnit(ctx context.Context, e *Env, s start, svc *service, located vms.VM) (*guest, error) {
-	g, err := withLock(ctx, e, s, located, func(vm vms.VM) (*guest, error) {
-		g, err := attach(e, s, vm)
-		if !errors.Is(err, qemu.ErrNotRunning) {
-			return g, err
-		}
-		if vm, _, err = checkStart(ctx, e, vm); err != nil {
-			return nil, err
-		}
-		if err := forgetFailure(vm); err != nil {
-			return nil, err
-		}
-		return withWaiters(e, s, &guest{vm: vm}, time.Time{})
-	})
-	if err != nil || g.process != nil {
+	vm, lock, err := claim(ctx, e, s, located)
+	if err != nil {
+		return nil, err
+	}
+	g, err := attach(e, s, vm)
+	if errors.Is(err, qemu.ErrNotRunning) {
+		g, err = checkUnitStart(ctx, e, s, vm)
+	}
+	if err := errors.Join(err, lock.Release()); err != nil || g.process != nil {
 		return g, err
 	}
 	return awaitUnitStart(ctx, e, svc, g, func() error { return svc.manager.Do(ctx, systemd.Start, svc.unit) })
+}
+
+func checkUnitStart(ctx context.Context, e *Env, s start, vm vms.VM) (*guest, error) {
+	ready, err := checkStart(ctx, e, vm)
+	if err != nil {
+		return nil, err
+	}
+	if err := forgetFailure(vm); err != nil {
+		return nil, err
+	}
+	return withWaiters(e, s, &guest{vm: ready.VM}, time.Time{})
 }
 
 // awaitUnitStart runs the job by which systemd starts a VM, and finds the QEMU that it started.

@@ -29,10 +29,14 @@ func (c *enableCmd) Run(ctx context.Context, s *session) error {
 	if !c.Now {
 		return nil
 	}
-	return s.bringAllUp(names, false, "enable", func(name string, stage func(string)) (launcher.UpResult, error) {
-		r := launcher.UpRequest{Name: name, Wait: launcher.GoalIP, Timeout: time.Minute, Stage: stage}
-		return launcher.Up(ctx, s.env, r)
-	})
+	started := newProgress(s, names)
+	err := atOnce(names, func(i int, name string) (err error) {
+		r := launcher.UpRequest{Name: name, Wait: launcher.GoalIP, Timeout: time.Minute, Stage: started.stage(i)}
+		started.results[i], err = launcher.Up(ctx, s.env, r)
+		return err
+	}, "enable")
+	started.done(false)
+	return err
 }
 
 // perName is the error of a command that was given several names: one for each that failed, or one for all.

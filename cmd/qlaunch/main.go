@@ -17,11 +17,15 @@ import (
 	"github.com/qlaunch/qlaunch/launcher"
 )
 
-// main is the only place that touches the process's surroundings.
-func main() { program("/run/user") }
+func main() {
+	s, ctx := newSession("/run/user")
+	os.Exit(s.main(ctx, os.Args[1:]))
+}
 
-// program is main, with the directory where logind makes the users' runtime directories.
-func program(users string) {
+// newSession is the only place that touches the process's surroundings. users is the directory where logind makes the
+// users' runtime directories. The context ends, with launcher.ErrInterrupted as its cause, by the signals that end a
+// command.
+func newSession(users string) (*session, context.Context) {
 	began := time.Now()
 	// A command lives for milliseconds, and is done before a heap of 16 MiB is worth its first collection.
 	debug.SetGCPercent(400)
@@ -29,7 +33,6 @@ func program(users string) {
 	// QEMU to hold (close_range(2), Linux 5.11).
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	signalled, stop := signal.NotifyContext(context.Background(), ends()...)
-	defer stop()
 	ctx, interrupt := context.WithCancelCause(context.Background())
 	context.AfterFunc(signalled, func() {
 		stop() // a second one ends this process at once, wherever it is held up
@@ -46,7 +49,7 @@ func program(users string) {
 	}
 	s.env = launcher.ForUser(ctx, launcher.Env{
 		Users: users, Environ: os.Environ(), Executable: executable, Observer: s})
-	os.Exit(s.main(ctx, os.Args[1:]))
+	return s, ctx
 }
 
 // ends are the signals that end a command. A Ctrl-C that was to be ignored from the start is not for us: sftp's own,

@@ -1,25 +1,30 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"sync/atomic"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/qlaunch/qlaunch/launcher"
 )
 
-// progress is a line for each VM that is being started, with the stage that it has reached. It is shown on a terminal
-// only, and gone when all is done. What is said meanwhile goes through it, to above its lines.
+// progress is that of VMs which are started side by side: a line for each, with the stage that it has reached. The
+// lines are shown on a terminal only, and are gone when all is done. What is said meanwhile appears above them.
 type progress struct {
-	s      *session
-	stderr io.Writer // the session's, until all is done
-	lines  *mpb.Progress
-	stages []*atomic.Value
-	bars   []*mpb.Bar
+	s       *session
+	names   []string
+	results []launcher.UpResult // in the order of the names
+	stderr  io.Writer           // the session's, until all is done
+	lines   *mpb.Progress       // nil: standard error is no terminal
+	stages  []*atomic.Value
+	bars    []*mpb.Bar
 }
 
 func newProgress(s *session, names []string) *progress {
-	p := &progress{s: s, stderr: s.stderr}
+	p := &progress{s: s, names: names, results: make([]launcher.UpResult, len(names)), stderr: s.stderr}
 	if !s.errTerminal {
 		return p
 	}
@@ -43,14 +48,23 @@ func (p *progress) stage(i int) func(string) {
 	return func(stage string) { p.stages[i].Store(stage) }
 }
 
-// done takes the lines off the terminal.
-func (p *progress) done() {
-	if p.lines == nil {
-		return
+// done takes the lines off the terminal, and prints the address of each VM that has one: with its name, unless one VM
+// alone was named.
+func (p *progress) done(all bool) {
+	if p.lines != nil {
+		for _, bar := range p.bars {
+			bar.Abort(true)
+		}
+		p.lines.Wait()
+		p.s.stderr = p.stderr
 	}
-	for _, bar := range p.bars {
-		bar.Abort(true)
+	for i, result := range p.results {
+		switch {
+		case !result.Address.IsValid():
+		case len(p.names) == 1 && !all:
+			fmt.Fprintln(p.s.stdout, result.Address)
+		default:
+			fmt.Fprintln(p.s.stdout, p.names[i], result.Address)
+		}
 	}
-	p.lines.Wait()
-	p.s.stderr = p.stderr
 }

@@ -24,7 +24,7 @@ func TestWhatIsSaidDuringProgressStaysOnTheTerminal(t *testing.T) {
 	lines.stage(0)("lease 192.0.2.1")
 	shown += readUntil(t, control.Read, `web: lease 192\.0\.2\.1`)
 	s.notice("db: said as well")
-	lines.done()
+	lines.done(false)
 	s.notice("and afterwards")
 	tty.Close()
 	shown += string(converse(control))
@@ -44,7 +44,7 @@ func TestWithoutATerminalThereIsNoProgress(t *testing.T) {
 	s.guard()
 	lines := newProgress(s, []string{"web"})
 	lines.stage(0)("starts QEMU")
-	lines.done()
+	lines.done(false)
 	if said.String() != "" {
 		t.Errorf("said %q", said.String())
 	}

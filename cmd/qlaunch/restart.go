@@ -27,8 +27,12 @@ func (c *restartCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	return s.bringAllUp(names, c.All, "restart", func(name string, stage func(string)) (launcher.UpResult, error) {
-		return launcher.Restart(ctx, s.env, launcher.RestartRequest{
-			Name: name, Force: c.Force, Wait: c.Wait, Timeout: time.Duration(c.Timeout), Stage: stage})
-	})
+	started := newProgress(s, names)
+	err = atOnce(names, func(i int, name string) (err error) {
+		started.results[i], err = launcher.Restart(ctx, s.env, launcher.RestartRequest{
+			Name: name, Force: c.Force, Wait: c.Wait, Timeout: time.Duration(c.Timeout), Stage: started.stage(i)})
+		return err
+	}, "restart")
+	started.done(c.All)
+	return err
 }

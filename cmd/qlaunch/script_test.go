@@ -33,7 +33,10 @@ var update = flag.Bool("update", false, "write the expected outputs anew")
 func TestMain(m *testing.M) {
 	syscall.Umask(0o022)
 	testscript.Main(m, map[string]func(){
-		"qlaunch":   func() { program(os.Getenv("RUN_USER")) },
+		"qlaunch": func() {
+			s, ctx := newSession(os.Getenv("RUN_USER"))
+			os.Exit(s.main(ctx, os.Args[1:]))
+		},
 		"fake-qemu": fakeqemu.Main,
 		"interrupt": interrupt,
 		"terminal":  terminal,

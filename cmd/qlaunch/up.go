@@ -45,38 +45,18 @@ func (c *upCmd) Run(ctx context.Context, s *session) error {
 	if c.Timings {
 		times = newTimelines(names, s.began)
 	}
-	err = s.bringAllUp(names, c.All, "up", func(name string, stage func(string)) (launcher.UpResult, error) {
+	started := newProgress(s, names)
+	err = atOnce(names, func(i int, name string) (err error) {
 		r := launcher.UpRequest{
-			Name: name, Wait: c.Wait, Timeout: time.Duration(c.Timeout), Direct: c.Direct, Stage: stage}
+			Name: name, Wait: c.Wait, Timeout: time.Duration(c.Timeout), Direct: c.Direct, Stage: started.stage(i)}
 		times[name].watch(&r)
-		return launcher.Up(ctx, s.env, r)
-	})
+		started.results[i], err = launcher.Up(ctx, s.env, r)
+		return err
+	}, "up")
+	started.done(c.All)
 	times.print(s.stderr, names)
 	if slices.ContainsFunc(names, func(name string) bool { return launcher.EndsAtLogout(s.env, name) }) {
 		s.Notice("a logout ends your VMs, as you do not linger: loginctl enable-linger")
-	}
-	return err
-}
-
-// bringAllUp makes VMs run, all side by side, and prints their addresses.
-func (s *session) bringAllUp(names []string, all bool, what string,
-	up func(name string, stage func(string)) (launcher.UpResult, error)) error {
-	lines := newProgress(s, names)
-	results := make([]launcher.UpResult, len(names))
-	err := atOnce(names, func(i int, name string) error {
-		var err error
-		results[i], err = up(name, lines.stage(i))
-		return err
-	}, what)
-	lines.done()
-	for i, result := range results {
-		switch {
-		case !result.Address.IsValid():
-		case len(names) == 1 && !all:
-			fmt.Fprintln(s.stdout, result.Address)
-		default:
-			fmt.Fprintln(s.stdout, names[i], result.Address)
-		}
 	}
 	return err
 }

@@ -33,7 +33,7 @@ func TestAVMRunsForEverybodyAsLongAsItsQEMULives(t *testing.T) {
 		if err := Check(asked); err != nil {
 			t.Errorf("%s: its own disk is another's: %v", asked.RunDir, err)
 		}
-		if _, err := Start(t.Context(), asked, nil, quiet); !errors.Is(err, ErrRunning) {
+		if _, err := Start(t.Context(), Resolved{VM: asked}, nil, quiet); !errors.Is(err, ErrRunning) {
 			t.Errorf("%s: a second start: %v", asked.RunDir, err)
 		}
 		if err := Remove(asked); !errors.Is(err, ErrRunning) || !strings.HasPrefix(err.Error(), "it is running: QEMU, pid ") {

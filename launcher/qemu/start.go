@@ -75,15 +75,22 @@ func (e *DiedError) Unwrap() []error {
 // Died is the error for a VM whose QEMU ended after it had been started.
 func Died(vm vms.VM) error { return &DiedError{Words: lastWords(MessageLog(vm))} }
 
+// Resolved is a VM as it can be started: nothing is left open that its definition may leave open, and Check has found
+// nothing in the way. The accelerator is one of the host's (ResolveAccel), each bridge one that this user may use.
+type Resolved struct {
+	vms.VM
+	Helper string // the path of the bridge helper; empty when no NIC needs one
+}
+
 // Start starts a VM's QEMU and returns when it answers on its monitor.
 //
-// The VM's accelerator and bridges must be settled (ResolveAccel, and no bridge
-// "auto"), its files good (Check), its disks made (MakeDisks), its lock held by the caller. taps has one tap for
-// each bridge NIC, in order; the caller closes its copies. verbose is told the command line.
+// The VM's disks must have been made (MakeDisks), and the caller holds its lock. taps has one tap for each bridge NIC,
+// in order; the caller closes its copies. verbose is told the command line.
 //
 // The error is a *DiedError when QEMU ended, an *InUseError where that was because another has a disk open, an
 // *OldQEMUError when it is too old, or is qmp's when QEMU did not answer; then nothing is left running. It wraps ErrRunning when the VM has a QEMU already.
-func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []string)) (*Process, error) {
+func Start(ctx context.Context, ready Resolved, taps []*os.File, verbose func(argv []string)) (*Process, error) {
+	vm := ready.VM
 	in := &inheritance{}
 	defer in.close()
 	running, err := holdRunning(vm) // first: all that follows takes the files of a QEMU that runs from it
@@ -99,11 +106,13 @@ func Start(ctx context.Context, vm vms.VM, taps []*os.File, verbose func(argv []
 	if err := freeze(vm); err != nil {
 		return nil, err
 	}
-	argv := Args(vm, files)
-	verbose(argv)
-	cmd, err := run(ctx, vm, argv, in)
+	cmd, err := command(ctx, vm, Args(vm, files), in)
 	if err != nil {
 		return nil, err
+	}
+	verbose(cmd.Args)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("%s: %w", cmd.Args[0], cause(err))
 	}
 	in.close()
 	p, err := greeted(ctx, vm, cmd)
@@ -160,7 +169,7 @@ func checkReadable(path string) error {
 type inheritance struct {
 	env   []string // variables
 	files []*os.File
-	own   []*os.File // those of them that are ours to close
+	own   []*os.File // what is ours to close
 }
 
 func (in *inheritance) add(f *os.File) int {
@@ -228,19 +237,19 @@ func freeze(vm vms.VM) error {
 	})
 }
 
-// run executes QEMU in a session of its own, so that neither the terminal's end
-// nor its Ctrl-C reaches it, with an environment that holds nothing of the user's.
-func run(ctx context.Context, vm vms.VM, argv []string, in *inheritance) (*exec.Cmd, error) {
+// command is QEMU, to be executed in a session of its own, so that neither the terminal's end nor its Ctrl-C reaches
+// it, with an environment that holds nothing of the user's.
+func command(ctx context.Context, vm vms.VM, argv []string, in *inheritance) (*exec.Cmd, error) {
 	log, err := openLog(MessageLog(vm))
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
-	serial, err := openLog(ConsoleLog(vm))
+	in.own = append(in.own, log)
+	serial, err := openLog(ConsoleLog(vm)) // QEMU opens it by its name
 	if err != nil {
 		return nil, err
 	}
-	defer serial.Close()
+	_ = serial.Close()
 	// QEMU outlives this process, so ctx must not end it.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	cmd.Dir = "/"
@@ -248,9 +257,6 @@ func run(ctx context.Context, vm vms.VM, argv []string, in *inheritance) (*exec.
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = in.files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%s: %w", argv[0], cause(err))
-	}
 	return cmd, nil
 }
 

@@ -52,7 +52,7 @@ func start(t *testing.T, vm vms.VM) *Process {
 	if err := MakeDisks(ctx, vm, quiet); err != nil {
 		t.Fatal(err)
 	}
-	p, err := Start(ctx, vm, nil, quiet)
+	p, err := Start(ctx, Resolved{VM: vm}, nil, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestQEMURunsAloneInASandboxAndASessionOfItsOwn(t *testing.T) {
 
 func TestAQEMUThatDiesAtTheStartLeavesItsLastWords(t *testing.T) {
 	vm := testVM(t, noNIC+"[qemu]\nargs = [\"-device\", \"nonsense\"]\n")
-	_, err := Start(t.Context(), vm, nil, quiet)
+	_, err := Start(t.Context(), Resolved{VM: vm}, nil, quiet)
 	const want = "QEMU ended: exit status 1: qemu-system-x86_64: -device nonsense: 'nonsense' is not a valid device model name"
 	if died, ok := errors.AsType[*DiedError](err); !ok || died.Error() != want {
 		t.Fatalf("got  %v\nwant %s", err, want)
@@ -140,7 +140,7 @@ func TestAQEMUThatDiesAtTheStartLeavesItsLastWords(t *testing.T) {
 func TestAStartThatIsBrokenOffLeavesNothing(t *testing.T) {
 	vm := testVM(t, noNIC)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := Start(ctx, vm, nil, func([]string) { cancel() })
+	_, err := Start(ctx, Resolved{VM: vm}, nil, func([]string) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v, want context.Canceled", err)
 	}
@@ -152,7 +152,7 @@ func TestAStartThatIsBrokenOffLeavesNothing(t *testing.T) {
 func TestASecondQEMUOfOneVMIsRefusedByTheLock(t *testing.T) {
 	vm := testVM(t, noNIC)
 	first := start(t, vm)
-	_, err := Start(t.Context(), vm, nil, quiet)
+	_, err := Start(t.Context(), Resolved{VM: vm}, nil, quiet)
 	if !errors.Is(err, ErrRunning) {
 		t.Fatalf("got  %v\nwant %v", err, ErrRunning)
 	}
@@ -160,7 +160,7 @@ func TestASecondQEMUOfOneVMIsRefusedByTheLock(t *testing.T) {
 	if err := os.Remove(runningFile(vm)); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Start(t.Context(), vm, nil, quiet)
+	_, err = Start(t.Context(), Resolved{VM: vm}, nil, quiet)
 	const want = "cannot create PID file: Cannot lock pid file: Resource temporarily unavailable"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Fatalf("got  %v\nwant … %s", err, want)
@@ -250,7 +250,7 @@ func TestADiskThatAnotherVMHasOpenIsNamedAsSuch(t *testing.T) {
 	disk := "[[disk]]\nsize = \"1MiB\"\npath = \"" + t.TempDir() + "/disk.qcow2\"\n" + noNIC
 	one := testVM(t, disk)
 	p := start(t, one)
-	_, err := Start(t.Context(), testVM(t, disk), nil, quiet)
+	_, err := Start(t.Context(), Resolved{VM: testVM(t, disk)}, nil, quiet)
 	want := fmt.Sprintf("disk %s: another QEMU has a disk open: guestvm, pid %d", one.Disks[0].Path, p.PID)
 	if !errors.Is(err, ErrDiskInUse) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
