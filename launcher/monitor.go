@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
@@ -36,7 +34,7 @@ func onMonitor(ctx context.Context, vm vms.VM, timeout time.Duration,
 		return nil
 	case ctx.Err() != nil:
 		return ErrInterrupted
-	case brokenOff(err) && ended(ctx, process):
+	case qmp.IsGone(err) && ended(ctx, process):
 		return qemu.Died(vm)
 	case errors.Is(err, qmp.ErrNoGreeting):
 		return &MonitorError{PID: process.PID, Timeout: timeout, Stopped: process.Stopped()}
@@ -49,11 +47,6 @@ func ended(ctx context.Context, process *qemu.Process) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	return process.Wait(ctx) == nil
-}
-
-// brokenOff tells whether QEMU went away, before or after it took the connection.
-func brokenOff(err error) bool {
-	return errors.Is(err, qmp.ErrEnded) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ECONNRESET)
 }
 
 // MonitorError says that QEMU runs, and that its monitor does not answer.

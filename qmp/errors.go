@@ -3,6 +3,8 @@ package qmp
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 )
 
 // What a caller may have to tell apart, with errors.Is.
@@ -17,6 +19,18 @@ var (
 
 	errCutOff = errors.New("closed, because a request could not be sent to its end")
 )
+
+// IsGone reports whether an error of this package says that QEMU has gone away, or is about to: it has closed the
+// connection, it accepts none any more, or its socket is no longer there. Removing the socket is one of the last things
+// that QEMU does, so the process may still exist for a moment.
+func IsGone(err error) bool {
+	for _, sign := range []error{ErrEnded, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, fs.ErrNotExist} {
+		if errors.Is(err, sign) {
+			return true
+		}
+	}
+	return false
+}
 
 // failure says what was being done to which socket; its cause is for errors.Is.
 type failure struct {

@@ -411,6 +411,7 @@ func TestConnectErrors(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Dial(generous(t), dir+"/none")
 	wantError(t, err, dir+"/none", "qmp SOCKET: connect: no such file or directory", fs.ErrNotExist)
+	wantGone(t, err, true)
 
 	dead := socket(t, (*peer).silence)
 	stale := dead + ".stale"
@@ -422,6 +423,7 @@ func TestConnectErrors(t *testing.T) {
 	l.Close()
 	_, err = Dial(generous(t), stale)
 	wantError(t, err, stale, "qmp SOCKET: connect: connection refused", syscall.ECONNREFUSED)
+	wantGone(t, err, true)
 
 	long := filepath.Join(dir, strings.Repeat("n", 200))
 	_, err = Dial(generous(t), long+"/qmp.sock")
@@ -433,6 +435,14 @@ func TestConnectErrors(t *testing.T) {
 	cancel()
 	_, err = Dial(ctx, dead)
 	wantError(t, err, dead, "qmp SOCKET: connect: context canceled", context.Canceled)
+	wantGone(t, err, false)
+}
+
+func wantGone(t *testing.T, err error, want bool) {
+	t.Helper()
+	if IsGone(err) != want {
+		t.Errorf("IsGone(%v) is %v", err, !want)
+	}
 }
 
 func TestAQueueThatIsFullOfClientsIsNoGreeting(t *testing.T) {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"time"
 
+	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -61,7 +61,7 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 		return Status{}, context.Cause(ctx)
 	case errors.Is(context.Cause(asking), ErrEnded), !IsRunning(vm):
 		return absent(ctx, vm)
-	case (brokeOff(err) || errors.Is(err, fs.ErrNotExist)) && p.Wait(asking) == nil:
+	case qmp.IsGone(err) && p.Wait(asking) == nil:
 		return Ask(ctx, vm) // it ended, and another may have come since
 	default:
 		s.State, s.Reason = Unresponsive, muteReason(p, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -179,7 +178,7 @@ func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
 	acting, done := p.Context(waiting)
 	defer done()
 	err = s.do(acting)
-	if err != nil && !brokeOff(err) {
+	if err != nil && !qmp.IsGone(err) {
 		// It cannot be taken: the next one, unless QEMU ended just now.
 		return p.Ended(), context.Cause(ctx)
 	}
@@ -198,15 +197,4 @@ func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
 		return false, err
 	}
 	return false, nil
-}
-
-// brokeOff tells a monitor that went away, because its QEMU is about to end, from one that does not answer. QEMU also
-// removes its socket as one of the last things it does.
-func brokeOff(err error) bool {
-	for _, gone := range []error{qmp.ErrEnded, unix.ECONNREFUSED, unix.ECONNRESET, unix.EPIPE, fs.ErrNotExist} {
-		if errors.Is(err, gone) {
-			return true
-		}
-	}
-	return false
 }

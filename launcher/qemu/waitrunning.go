@@ -7,8 +7,8 @@ import (
 	"io/fs"
 
 	"github.com/fsnotify/fsnotify"
-	"golang.org/x/sys/unix"
 
+	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -79,7 +79,7 @@ func answers(ctx context.Context, vm vms.VM) error {
 	err = greet(ctx, vm, p)
 	// A QEMU that makes its sockets itself has its lock before it has them, and
 	// the monitor's before that of the console, whose making is the last event.
-	if errors.Is(err, ErrEnded) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
+	if errors.Is(err, ErrEnded) || qmp.IsGone(err) {
 		return ErrNotRunning
 	}
 	return err
