@@ -17,16 +17,16 @@ type ConsoleConn struct {
 // Console connects to the serial console of a VM that runs. The error wraps qemu.ErrConsoleTaken where another client
 // has it.
 func Console(ctx context.Context, e *Env, name string) (*ConsoleConn, error) {
-	vm, process, err := currentRunning(e, name)
+	r, err := findRunning(e, name)
 	if err != nil {
 		return nil, err
 	}
-	console, err := qemu.OpenConsole(ctx, vm)
+	console, err := qemu.OpenConsole(ctx, r.vm)
 	if err != nil {
-		process.Close()
+		r.process.Close()
 		return nil, err
 	}
-	return &ConsoleConn{console, vm.Name, process, trimming(ctx, vm)}, nil
+	return &ConsoleConn{console, r.vm.Name, r.process, trimming(ctx, r.vm)}, nil
 }
 
 // Ended tells, of a console that was closed by QEMU, whether QEMU has ended.

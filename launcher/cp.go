@@ -37,23 +37,23 @@ func Copy(ctx context.Context, e *Env, r CopyRequest) (code int, err error) {
 			return 0, fmt.Errorf("%s is not installed", program)
 		}
 	}
-	vm, process, err := currentRunning(e, t.vm)
+	found, err := findRunning(e, t.vm)
 	if errors.Is(err, qemu.ErrNotRunning) {
 		return 0, fmt.Errorf("%s: %w", t.vm, err)
 	}
 	if err != nil {
 		return 0, err
 	}
-	defer process.Close()
-	options, err := sessionOptions(ctx, e, vm)
+	defer found.process.Close()
+	options, err := sessionOptions(ctx, e, found.vm)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", t.vm, err)
 	}
 	if r.Recursive {
 		t.flags = []string{"-r"}
 	}
-	code, err = copyBySCP(ctx, e, r, t, vm, options)
-	if err == nil && code != 0 && process.Ended() {
+	code, err = copyBySCP(ctx, e, r, t, found.vm, options)
+	if err == nil && code != 0 && found.process.Ended() {
 		return sshFailed, nil // scp has several codes for a connection that ends
 	}
 	return code, err

@@ -8,7 +8,6 @@ import (
 
 	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/qmp/agent"
-	"github.com/qlaunch/qlaunch/vms"
 )
 
 // ExecRequest asks for a program to be run in a guest.
@@ -35,14 +34,14 @@ func Exec(ctx context.Context, e *Env, r ExecRequest) (ExecResult, error) {
 	if len(r.Program) == 0 {
 		return ExecResult{}, errors.New("no program is named")
 	}
-	vm, process, err := currentRunning(e, r.Name)
+	found, err := findRunning(e, r.Name)
 	if err != nil {
 		return ExecResult{}, err
 	}
-	defer process.Close()
-	ctx, done := process.Context(ctx)
+	defer found.process.Close()
+	ctx, done := found.process.Context(ctx)
 	defer done()
-	x := &execution{vm: vm, process: process, timeout: r.Timeout}
+	x := &execution{running: found, timeout: r.Timeout}
 	exit, err := x.run(ctx, r)
 	if err != nil {
 		return ExecResult{}, x.failure(ctx, err)
@@ -52,8 +51,7 @@ func Exec(ctx context.Context, e *Env, r ExecRequest) (ExecResult, error) {
 
 // execution is a program in a guest.
 type execution struct {
-	vm      vms.VM
-	process *qemu.Process
+	running
 	timeout time.Duration // 0: none
 	pid     int64         // the guest's number for it; 0: it has not begun, as far as is known
 }

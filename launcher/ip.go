@@ -37,11 +37,12 @@ var ErrNoBridgedNIC = errors.New("it has no bridged NIC")
 //
 // The error is qemu.ErrNotRunning for a VM that does not run, ErrNoBridgedNIC, or a [*NoAddressError] with the reason.
 func Address(ctx context.Context, e *Env, r AddressRequest) (AddressResult, error) {
-	vm, process, err := currentRunning(e, r.Name)
+	found, err := findRunning(e, r.Name)
 	if err != nil {
 		return AddressResult{}, err
 	}
-	defer process.Close()
+	defer found.process.Close()
+	vm, process := found.vm, found.process
 	nics := bridged(vm)
 	if len(nics) == 0 {
 		return AddressResult{}, ErrNoBridgedNIC

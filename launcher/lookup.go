@@ -11,8 +11,8 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// A VM is looked up in one of three states: as it is defined (Load), as it was started (started), or as the one of
-// the two that counts now (current). A path stands for one definition: where a VM of that name runs from another one,
+// A VM is looked up in one of three states: as it is defined (Load), as it runs (findRunning), or as the one of the two
+// that counts now (current). A start makes a qemu.Resolved of the first, and of that a guest, which runs. A path stands for one definition: where a VM of that name runs from another one,
 // that is an [*OtherFileError].
 
 // Load reads the definition of a VM. ref is the VM's name, or the path of a definition. The error is a [*NoVMError],
@@ -65,15 +65,21 @@ func started(e *Env, ref string) (vms.VM, error) {
 	return vm, err
 }
 
-// currentRunning gives a VM that runs, with its QEMU, which the caller closes. The error is qemu.ErrNotRunning or
-// a *qemu.OrphanError where QEMU cannot be reached.
-func currentRunning(e *Env, ref string) (vms.VM, *qemu.Process, error) {
+// running is a VM that runs: the definition that its QEMU was started with, and that QEMU.
+type running struct {
+	vm      vms.VM
+	process *qemu.Process // to be closed
+}
+
+// findRunning gives a VM that runs. The error is qemu.ErrNotRunning, or a *qemu.OrphanError where QEMU cannot be
+// reached.
+func findRunning(e *Env, ref string) (running, error) {
 	vm, err := current(e, ref)
 	if err != nil {
-		return vms.VM{}, nil, err
+		return running{}, err
 	}
 	process, err := findProcess(vm)
-	return vm, process, err
+	return running{vm, process}, err
 }
 
 // findProcess gives the QEMU of a VM. An orphan, which only down can reach, is told apart from a VM that does not run.

@@ -122,7 +122,7 @@ func restartByUnit(ctx context.Context, e *Env, s start, svc *service, r *unitRe
 	}
 	var g *guest
 	if err = endVM(ctx, e, r.old, r.way); err == nil {
-		g, err = withWaiters(e, s, &guest{vm: ready.VM}, time.Time{})
+		g, err = withWaiters(e, s, &guest{running: running{vm: ready.VM}}, time.Time{})
 	}
 	if err := errors.Join(err, r.lock.Release()); err != nil {
 		return nil, err

@@ -21,15 +21,15 @@ const screenshotPatience = 10 * time.Second
 // there, or into a new file with the umask of this process. A VM without a display is a [*NoDisplayError], a
 // directory in the file's place a [*PathsError].
 func Screenshot(ctx context.Context, e *Env, name, file string) error {
-	vm, process, err := currentRunning(e, name)
+	r, err := findRunning(e, name)
 	if err != nil {
 		return err
 	}
-	process.Close()
+	r.process.Close()
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
 		return &PathsError{fmt.Errorf("%s: is a directory", file)}
 	}
-	picture, err := takeScreenshot(ctx, vm)
+	picture, err := takeScreenshot(ctx, r.vm)
 	if err != nil {
 		return err
 	}

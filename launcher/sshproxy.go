@@ -29,8 +29,8 @@ var ErrEnded = qemu.ErrEnded
 
 // Proxy connects to the sshd of a VM that runs, and lets the caller use the connection, which is closed after that.
 func Proxy(ctx context.Context, e *Env, r ProxyRequest) error {
-	use := func(ctx context.Context, vm vms.VM, _ *qemu.Process, conn *net.TCPConn) error {
-		defer trimming(ctx, vm)()
+	use := func(ctx context.Context, found running, conn *net.TCPConn) error {
+		defer trimming(ctx, found.vm)()
 		return r.Use(ctx, conn)
 	}
 	return withSSHConn(ctx, e, r.Name, r.At, use)
@@ -48,27 +48,27 @@ type PassRequest struct {
 // (ProxyUseFdpass in ssh_config(5)): nothing of ours is between the two then. ssh goes on when this process has
 // ended, so another one stays behind, which ends the connection when the VM ends: see [WatchSession].
 func PassConnection(ctx context.Context, e *Env, r PassRequest) error {
-	use := func(ctx context.Context, vm vms.VM, process *qemu.Process, conn *net.TCPConn) error {
-		return pass(ctx, e, r, vm, process, conn)
+	use := func(ctx context.Context, found running, conn *net.TCPConn) error {
+		return pass(ctx, e, r, found, conn)
 	}
 	return withSSHConn(ctx, e, r.Name, r.At, use)
 }
 
 func withSSHConn(ctx context.Context, e *Env, name string, at netip.AddrPort,
-	use func(context.Context, vms.VM, *qemu.Process, *net.TCPConn) error) error {
-	vm, process, err := currentRunning(e, name)
+	use func(context.Context, running, *net.TCPConn) error) error {
+	found, err := findRunning(e, name)
 	if err != nil {
 		return err
 	}
-	defer process.Close()
-	ctx, done := process.Context(ctx)
+	defer found.process.Close()
+	ctx, done := found.process.Context(ctx)
 	defer done()
-	conn, err := dialSSH(ctx, e, vm, at)
+	conn, err := dialSSH(ctx, e, found.vm, at)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	return use(ctx, vm, process, conn)
+	return use(ctx, found, conn)
 }
 
 // dialSSH connects to the sshd of a VM that runs, when it answers. The error is ctx's cause when that ends.
@@ -85,7 +85,7 @@ func dialSSH(ctx context.Context, e *Env, vm vms.VM, at netip.AddrPort) (*net.TC
 	return conn, err
 }
 
-func pass(ctx context.Context, e *Env, r PassRequest, vm vms.VM, process *qemu.Process, conn *net.TCPConn) error {
+func pass(ctx context.Context, e *Env, r PassRequest, found running, conn *net.TCPConn) error {
 	socket, err := conn.File()
 	if err != nil {
 		return err
@@ -98,9 +98,9 @@ func pass(ctx context.Context, e *Env, r PassRequest, vm vms.VM, process *qemu.P
 	defer ssh.Close()
 	// In a session of its own, the watcher gets no Ctrl-C and no Ctrl-Z of the terminal; of the files it gets only
 	// standard error, on which it has a line to write: a reader of ssh's output would wait for the end of any other.
-	watcher := exec.CommandContext(context.WithoutCancel(ctx), e.Executable, "watch-session", vm.Name)
+	watcher := exec.CommandContext(context.WithoutCancel(ctx), e.Executable, "watch-session", found.vm.Name)
 	watcher.Stderr = r.Stderr
-	watcher.ExtraFiles = []*os.File{socket, process.Handle(), ssh}
+	watcher.ExtraFiles = []*os.File{socket, found.process.Handle(), ssh}
 	watcher.SysProcAttr = &unix.SysProcAttr{Setsid: true}
 	if err := watcher.Start(); err != nil {
 		return err

@@ -27,8 +27,7 @@ type start struct {
 
 // guest is a VM that runs, and what is needed to wait for it.
 type guest struct {
-	vm      vms.VM // as it was started
-	process *qemu.Process
+	running                 // without a process as long as systemd has not started it
 	queries []lease.Query   // for the NICs that can have its address, in the definition's order
 	waiters []*lease.Waiter // one for each of them
 	started bool            // by this process
@@ -121,7 +120,7 @@ func attach(e *Env, s start, vm vms.VM) (*guest, error) {
 		process.Close()
 		return nil, err
 	}
-	return withWaiters(e, s, &guest{vm: startedAs, process: process}, process.Started)
+	return withWaiters(e, s, &guest{running: running{startedAs, process}}, process.Started)
 }
 
 // mayStart refuses a start while a QEMU of the VM runs that cannot be reached, or another one has the VM's MAC.
@@ -148,7 +147,7 @@ func prepare(ctx context.Context, e *Env, s start, vm qemu.Resolved) (*guest, []
 	}
 	// The waiters note what the leases say before the start, while the helper works: what changes from here on is
 	// the guest's.
-	g := &guest{vm: vm.VM, started: true}
+	g := &guest{running: running{vm: vm.VM}, started: true}
 	noted := make(chan error, 1)
 	go func() {
 		var err error
@@ -275,7 +274,7 @@ func hold(e *Env, vm vms.VM) (*guest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withWaiters(e, start{watch: true}, &guest{vm: vm, process: process}, process.Started)
+	return withWaiters(e, start{watch: true}, &guest{running: running{vm, process}}, process.Started)
 }
 
 // leaseQuery asks for the address of a NIC of a VM that was started at a time.

@@ -36,7 +36,7 @@ func checkUnitStart(ctx context.Context, e *Env, s start, vm vms.VM) (*guest, er
 	if err := forgetFailure(vm); err != nil {
 		return nil, err
 	}
-	return withWaiters(e, s, &guest{vm: ready.VM}, time.Time{})
+	return withWaiters(e, s, &guest{running: running{vm: ready.VM}}, time.Time{})
 }
 
 // awaitUnitStart runs the job by which systemd starts a VM, and finds the QEMU that it started.

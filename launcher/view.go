@@ -17,11 +17,12 @@ import (
 // TigerVNC's for a vnc one. A VM without a display is a [*NoDisplayError]; where no such program is installed the
 // error is a [*NoViewerError].
 func View(ctx context.Context, e *Env, name string) (Program, error) {
-	vm, process, err := currentRunning(e, name)
+	r, err := findRunning(e, name)
 	if err != nil {
 		return Program{}, err
 	}
-	process.Close()
+	r.process.Close()
+	vm := r.vm
 	if vm.Display.Type == vms.DisplayNone {
 		return Program{}, &NoDisplayError{errors.New("it has no display")}
 	}
