@@ -76,6 +76,19 @@ func (v Verdict) Err() error {
 	return e
 }
 
+// CheckACL reads data as the content of [DefaultACL] without its includes. The error is an [*Error] when a line of it would
+// close every bridge, or a rule denies this one; nil does not mean that a rule allows it.
+func CheckACL(data []byte, bridge string) error {
+	rules, bad := parseACL(DefaultACL, data)
+	if bad != nil {
+		return forBridge(bad, bridge)
+	}
+	if v := judge(rules, bridge); v.Rule != "" {
+		return v.Err()
+	}
+	return nil
+}
+
 // forBridge is an error of the ACL as an error of the bridge that asks it.
 func forBridge(err error, bridge string) error {
 	e, ok := errors.AsType[*Error](err)

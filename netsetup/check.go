@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -184,15 +183,6 @@ func nearest(err error) Bridge {
 	}
 	b, _ := FindBridge(e.Bridge)
 	return b
-}
-
-// own says whether a bridge is ours: by the name that setup gives, or by the configuration of the server that it installs.
-func own(root, bridge string) bool {
-	if bridge == OwnBridge {
-		return true
-	}
-	_, err := os.Stat(filepath.Join(root, DNSConfig(bridge)))
-	return err == nil
 }
 
 func checkUp(_ context.Context, _ CheckQuery, r *Report) Result {

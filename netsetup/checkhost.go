@@ -21,7 +21,7 @@ func checkRoutes(_ context.Context, _ CheckQuery, r *Report) Result {
 		return warn(err)
 	}
 	for _, subnet := range r.Bridge.subnets() {
-		if route, taken := takenBy(subnet, r.Bridge.Name, routes); taken {
+		if route, taken := Overlapping(routes, subnet, r.Bridge.Name); taken {
 			return warn(r.wrong(ErrRouteCollides, fmt.Sprintf("%s has %s, and another link %s", r.Bridge.Name, subnet, route.To)))
 		}
 	}

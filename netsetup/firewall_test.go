@@ -77,9 +77,9 @@ COMMIT
 		{"broadcasts", nftHead + "drop; fib daddr type broadcast meta pkttype broadcast accept; }\n}", accepts},
 		{"by addresses", nftHead + "accept; ip saddr 0.0.0.0/8 ip daddr 255.255.255.255 ip protocol udp reject; }\n}", drops},
 		{"not by another's", nftHead + "accept; ip saddr 10.0.0.0/8 drop; ip daddr { 10.0.0.1, 10.1.0.0/16 } drop; meta nfproto ipv6 drop; }\n}", accepts},
-		{"what setup makes", ourRules(Want{}), accepts},
-		{"what setup makes for guests that reach the host", ourRules(Want{HostAccess: true, Inbound: true, Isolate: true}), accepts},
-		{"what setup makes, and a policy", ourRules(Want{}) + nftHead + "drop; }\n}", drops},
+		{"what setup makes", ourRules(t, "closed"), accepts},
+		{"what setup makes for guests that reach the host", ourRules(t, "open"), accepts},
+		{"what setup makes, and a policy", ourRules(t, "closed") + nftHead + "drop; }\n}", drops},
 		{"two at one hook", nftHead + "accept; accept; }\n chain late { type filter hook input priority 9; policy drop; }\n}", drops},
 		{"firewalld", strings.Replace(ofFirewalld, "KNOWN", "", 1), drops},
 		{"firewalld that knows the bridge", strings.Replace(ofFirewalld, "KNOWN", `iifname "br0" goto filter_IN_qlaunch`, 1), accepts},
@@ -103,10 +103,12 @@ COMMIT
 	}
 }
 
-// ourRules are those of setup for br0 as the test has it.
-func ourRules(want Want) string {
-	want.Bridge, want.Subnet = "br0", netip.MustParsePrefix("10.0.0.1/24")
-	return stamped(fill("inet.nft", want.values(Host{})))
+// ourRules are those of setup for br0 as the test has it; a test of package host writes them.
+func ourRules(t *testing.T, name string) string {
+	t.Helper()
+	rules, err := os.ReadFile("testdata/rules/" + name + ".nft")
+	must(t, err)
+	return string(rules)
 }
 
 // Our own rules drop what does not come from the guests' subnet, and what does goes out: doctor has to see that they do not drop it.
@@ -115,13 +117,13 @@ func TestOurOwnRulesAreReadAsLettingGuestsOut(t *testing.T) {
 		return
 	}
 	p := packet{in: "br0", from: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}, out: []string{"eth0"}}
-	for _, want := range []Want{{}, {Inbound: true}, {Isolate: true}} {
-		loadFirewall(t, ourRules(want))
+	for _, rules := range []string{"closed", "inbound", "isolate"} {
+		loadFirewall(t, ourRules(t, rules))
 		if got := readFirewall(t, p, "forward"); got.verdict != accepts || got.unsure {
-			t.Errorf("%+v: %+v", want, got)
+			t.Errorf("%s: %+v", rules, got)
 		}
 	}
-	loadFirewall(t, ourRules(Want{}))
+	loadFirewall(t, ourRules(t, "closed"))
 	p.from = []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24")}
 	if got := readFirewall(t, p, "forward"); got.verdict != drops {
 		t.Errorf("another subnet: %+v", got)

@@ -38,10 +38,10 @@ func findHelper(places []string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", noHelper(places)
+	return "", NoHelper(places)
 }
 
-// noHelper says that the helper is in none of these places.
-func noHelper(places []string) error {
+// NoHelper is the [*Error] with [ErrNoHelper] for a helper that is in none of these places.
+func NoHelper(places []string) error {
 	return &Error{What: "bridge helper", Cause: ErrNoHelper, Helper: places[0], Detail: "looked for " + strings.Join(places, ", ")}
 }

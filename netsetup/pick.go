@@ -54,7 +54,7 @@ func pick(bridges []Bridge, allowed func(name string) (Verdict, error), own func
 		return Bridge{}, &Error{What: "bridge " + Auto, Cause: ErrNoBridge, Bridge: Auto, Auto: true, Detail: "no bridge on this host"}
 	}
 	none := &NoneFits{}
-	for _, b := range preferred(bridges) {
+	for _, b := range Preferred(bridges) {
 		v, err := allowed(b.Name)
 		if err != nil {
 			return Bridge{}, anyBridge(err) // the same for every bridge
@@ -78,8 +78,8 @@ func anyBridge(err error) error {
 // madeForGuests are the bridges whose names say so: libvirt's, and our own.
 func madeForGuests() []string { return []string{"virbr0", "qlbr0"} }
 
-// preferred are the bridges with those first that are made for guests.
-func preferred(bridges []Bridge) []Bridge {
+// Preferred are the bridges with those first that are made for guests, libvirt's before our own.
+func Preferred(bridges []Bridge) []Bridge {
 	rank := func(b Bridge) int {
 		first := madeForGuests()
 		if i := slices.Index(first, b.Name); i >= 0 {

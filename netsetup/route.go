@@ -3,6 +3,7 @@ package netsetup
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -61,4 +62,14 @@ func destination(route netlink.Route) netip.Prefix {
 	ip, _ := netip.AddrFromSlice(route.Dst.IP)
 	ones, _ := route.Dst.Mask.Size()
 	return netip.PrefixFrom(ip.Unmap(), ones)
+}
+
+// Overlapping returns the first route to addresses of a subnet by way of another link than the bridge. A default route
+// overlaps with everything, and does not count.
+func Overlapping(routes []Route, subnet netip.Prefix, bridge string) (Route, bool) {
+	i := slices.IndexFunc(routes, func(r Route) bool { return r.Dev != bridge && !r.isDefault() && r.To.Overlaps(subnet) })
+	if i < 0 {
+		return Route{}, false
+	}
+	return routes[i], true
 }

@@ -176,12 +176,12 @@ func setupCauses() []aCause {
 		{is(host.ErrNotRoot), exitHost, hintOf((*netError).hint)},
 		{is(host.ErrBusy), exitBusy, nil},
 		{isA[*host.InUseError], exitBusy, fixed("sudo qlaunch net teardown --force # they lose their network")},
-		{isA[*netsetup.NoProgramError], exitHost, fixed("sudo apt install dnsmasq-base nftables")},
-		{is(netsetup.ErrRequest), exitUsage, nil},
-		{is(netsetup.ErrSubnetTaken), exitUsage,
+		{isA[*host.NoProgramError], exitHost, fixed("sudo apt install dnsmasq-base nftables")},
+		{is(host.ErrRequest), exitUsage, nil},
+		{is(host.ErrSubnetTaken), exitUsage,
 			fixed("sudo qlaunch net setup --subnet CIDR # one that the host has no route to")},
-		{is(netsetup.ErrExposed), exitHost, fixed("sudo qlaunch net setup --bridge NAME # a bridge of its own")},
-		{is(netsetup.ErrReadOnly), exitHost, nil},
+		{is(host.ErrExposed), exitHost, fixed("sudo qlaunch net setup --bridge NAME # a bridge of its own")},
+		{is(host.ErrReadOnly), exitHost, nil},
 		{isA[*netsetup.UntrustedError], exitHost, hintOf(func(e *netsetup.UntrustedError) string {
 			if e.Mode {
 				return "sudo chmod go-w " + shellLine([]string{e.Component})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/host"
 )
 
@@ -27,7 +26,7 @@ func (netApplyCmd) Example() string {
 }
 
 func (c *netApplyCmd) Run(ctx context.Context) error {
-	want := netsetup.Want{Bridge: c.Bridge, Own: true, Subnet: c.Subnet, Forward: true,
+	want := host.Spec{Bridge: c.Bridge, Own: true, Subnet: c.Subnet, Forward: true,
 		Isolate: c.Isolate, HostAccess: c.HostAccess, Inbound: c.Inbound}
 	if err := host.Apply(ctx, want); err != nil {
 		return fmt.Errorf("net apply: %w", orInterrupted(err))

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/host"
 )
 
@@ -47,17 +46,17 @@ func (c *netSetupCmd) Run(ctx context.Context, s *session) error {
 	return nil
 }
 
-func (c *netSetupCmd) request() (netsetup.Request, error) {
-	ask := netsetup.Request{Bridge: c.Bridge, Users: once(c.User),
+func (c *netSetupCmd) request() (host.Request, error) {
+	ask := host.Request{Bridge: c.Bridge, Users: once(c.User),
 		Isolate: c.Isolate, HostAccess: c.HostAccess, Inbound: c.Inbound}
 	if len(c.Name) > 0 {
-		ask.Names = []netsetup.Name{}
+		ask.Names = []host.Name{}
 	}
 	for _, name := range once(c.Name) {
 		guest, mac, ok := strings.Cut(name, "=")
 		switch {
 		case ok:
-			ask.Names = append(ask.Names, netsetup.Name{Name: guest, MAC: strings.ToLower(mac)})
+			ask.Names = append(ask.Names, host.Name{Name: guest, MAC: strings.ToLower(mac)})
 		case name != "none" || len(c.Name) > 1:
 			err := fmt.Errorf("--name %q: must be a name and a MAC, as in web=52:54:00:53:52:b1", name)
 			return ask, &usageError{err, "net setup"}
@@ -75,12 +74,12 @@ func (c *netSetupCmd) request() (netsetup.Request, error) {
 }
 
 // showPlan prints all that setup would do, in full.
-func showPlan(ctx context.Context, s *session, ask netsetup.Request) error {
+func showPlan(ctx context.Context, s *session, ask host.Request) error {
 	want, have, err := host.Prepare(ctx, ask)
 	if err != nil {
 		return err
 	}
-	steps := netsetup.Plan(want, have)
+	steps := host.Plan(want, have)
 	if len(steps) == 0 {
 		sayDone(s.stdout, want)
 		return nil
@@ -106,15 +105,15 @@ func indent(w io.Writer, text string) {
 	}
 }
 
-func sayDone(w io.Writer, want netsetup.Want) {
+func sayDone(w io.Writer, want host.Spec) {
 	fmt.Fprintf(w, "nothing to do: %s is set up\n", want.Bridge)
 }
 
 // setUpHost shows the plan in short, does it, and tries it as a user would.
-func setUpHost(ctx context.Context, s *session, ask netsetup.Request) error {
-	var want netsetup.Want
-	var steps []netsetup.Step
-	err := host.Setup(ctx, ask, func(settled netsetup.Want, plan []netsetup.Step) {
+func setUpHost(ctx context.Context, s *session, ask host.Request) error {
+	var want host.Spec
+	var steps []host.Step
+	err := host.Setup(ctx, ask, func(settled host.Spec, plan []host.Step) {
 		want, steps = settled, plan
 		for i, step := range plan {
 			fmt.Fprintln(s.stdout, clean(fmt.Sprintf("%2d. %s", i+1, step.Do())))
@@ -123,7 +122,7 @@ func setUpHost(ctx context.Context, s *session, ask netsetup.Request) error {
 	if err != nil {
 		return err
 	}
-	others, err := host.Prove(ctx, want.Bridge)
+	others, err := host.Verify(ctx, want.Bridge)
 	if err != nil {
 		return fmt.Errorf("all of it is done, and yet: %w", err)
 	}
@@ -143,24 +142,24 @@ func setUpHost(ctx context.Context, s *session, ask netsetup.Request) error {
 	return nil
 }
 
-func sayReady(w io.Writer, want netsetup.Want) {
+func sayReady(w io.Writer, want host.Spec) {
 	if want.Own {
-		fmt.Fprintf(w, "%s is ready, %s: the group %s may use it\n", want.Bridge, want.Subnet, netsetup.Group)
+		fmt.Fprintf(w, "%s is ready, %s: the group %s may use it\n", want.Bridge, want.Subnet, host.Group)
 		return
 	}
-	fmt.Fprintf(w, "%s is ready: the group %s may use it\n", want.Bridge, netsetup.Group)
+	fmt.Fprintf(w, "%s is ready: the group %s may use it\n", want.Bridge, host.Group)
 }
 
 // sayLeft tells what setup cannot do itself.
-func sayLeft(s *session, steps []netsetup.Step) {
+func sayLeft(s *session, steps []host.Step) {
 	for _, step := range steps {
 		_, user, _ := strings.Cut(step.Name, "/")
 		switch step.Kind {
-		case netsetup.KindMember:
+		case host.KindMember:
 			s.notice("%s: log in again to be in the group %s; a user manager that lingers has it after: "+
 				"sudo systemctl restart user@$(id -u %s)",
-				user, netsetup.Group, user)
-		case netsetup.KindDaemon:
+				user, host.Group, user)
+		case host.KindDaemon:
 			s.notice("without systemd nothing brings the bridge and its DHCP back at the next boot: " +
 				"run `qlaunch net setup` again then")
 		}

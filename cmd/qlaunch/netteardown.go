@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/host"
 )
 
@@ -34,7 +33,7 @@ func (c *netTeardownCmd) Run(ctx context.Context, s *session) error {
 	return nil
 }
 
-func (s *session) showTeardown(steps []netsetup.Step, left []netsetup.Left) {
+func (s *session) showTeardown(steps []host.Step, left []host.Left) {
 	if len(steps)+len(left) == 0 {
 		fmt.Fprintln(s.stdout, "nothing to do: nothing is set up")
 	}

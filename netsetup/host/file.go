@@ -19,7 +19,7 @@ import (
 // maxFile bounds what is read of a file that setup touches, in bytes.
 const maxFile = 1 << 20
 
-// lookFile is a [netsetup.FileState].
+// lookFile is a [fileState].
 func lookFile(path string) (string, error) {
 	f, err := open(path)
 	if err != nil || f == nil {
@@ -55,7 +55,7 @@ func open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// modeOf is the [netsetup.ModeState] of an open file.
+// modeOf is the [modeState] of an open file.
 func modeOf(f *os.File) (string, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -66,7 +66,7 @@ func modeOf(f *os.File) (string, error) {
 
 func stateOf(info fs.FileInfo) string {
 	st, _ := info.Sys().(*syscall.Stat_t)
-	return netsetup.ModeState(info.Mode(), netsetup.UserName(st.Uid), netsetup.GroupName(st.Gid))
+	return modeState(info.Mode(), netsetup.UserName(st.Uid), netsetup.GroupName(st.Gid))
 }
 
 // An access is the mode and the owners that a state begins with.
@@ -268,7 +268,7 @@ func thisProgram() (string, error) {
 	}
 	defer f.Close()
 	sum, err := digest(f)
-	return netsetup.ModeState(0o755, "root", "root") + " " + sum, err
+	return modeState(0o755, "root", "root") + " " + sum, err
 }
 
 // setProgram copies this program. An older copy cannot be put back: it stays when the new one is there already.

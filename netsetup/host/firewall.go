@@ -5,8 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/qlaunch/qlaunch/netsetup"
 )
 
 // lookTable is the ruleset of a table named "FAMILY NAME".
@@ -33,13 +31,13 @@ func knowsBridgeMeta(ctx context.Context) bool {
 	return err == nil
 }
 
-// lookFilter is a [netsetup.FilterState]. The older iptables, which is not nft's, always has all.
+// lookFilter is a [filterState]. The older iptables, which is not nft's, always has all.
 func lookFilter(ctx context.Context, name string) (string, error) {
 	if program("iptables") == "" {
 		return "", nil
 	}
 	if program("nft") == "" || !ofNft(ctx) {
-		return netsetup.FilterState("FORWARD", "INPUT", "OUTPUT"), nil
+		return filterState("FORWARD", "INPUT", "OUTPUT"), nil
 	}
 	rules, there, err := answers(ctx, "nft", "--stateless", "list", "table", "ip", name)
 	if err != nil || !there {
@@ -49,7 +47,7 @@ func lookFilter(ctx context.Context, name string) (string, error) {
 	for _, m := range baseChain.FindAllStringSubmatch(rules, -1) {
 		chains = append(chains, m[1])
 	}
-	return netsetup.FilterState(chains...), nil
+	return filterState(chains...), nil
 }
 
 // baseChain is how nft lists a chain that the kernel itself calls.

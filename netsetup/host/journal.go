@@ -18,13 +18,13 @@ import (
 // A journal is what setups have done to this host, in the order in which they did it first: it is what teardown needs to
 // know, and nothing else asks it but the next setup. Each change is noted, on the disk, before it is made.
 type journal struct {
-	Want  netsetup.Want `json:"want"`
-	Steps []entry       `json:"steps"`
+	Spec  Spec    `json:"want"`
+	Steps []entry `json:"steps"`
 }
 
 // An entry is an item with its state before the first setup, and what the last one made of it.
 type entry struct {
-	netsetup.Item
+	Item
 	From text     `json:"from"`
 	To   text     `json:"to"`
 	Then []string `json:"then,omitempty"`
@@ -58,9 +58,9 @@ func (t *text) UnmarshalText(data []byte) error {
 // readJournal is the journal; an empty one when there is none. Who is not root gets what is wanted, and no steps.
 func readJournal() (journal, error) {
 	var j journal
-	err := decode(netsetup.JournalPath, &j)
+	err := decode(journalPath, &j)
 	if errors.Is(err, fs.ErrPermission) {
-		err = decode(netsetup.WantedPath, &j.Want)
+		err = decode(wantedPath, &j.Spec)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return journal{}, nil
@@ -90,30 +90,30 @@ func (j journal) write() error {
 	if err != nil {
 		return err
 	}
-	wanted, err := json.MarshalIndent(j.Want, "", "  ")
+	wanted, err := json.MarshalIndent(j.Spec, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := netsetup.Trusted(netsetup.JournalPath); err != nil {
+	if err := netsetup.Trusted(journalPath); err != nil {
 		return err
 	}
-	if err := setDirectory(netsetup.StateDir, netsetup.ModeState(0o755, "root", "root")); err != nil {
+	if err := setDirectory(netsetup.StateDir, modeState(0o755, "root", "root")); err != nil {
 		return err
 	}
-	if err := setFile(netsetup.JournalPath, netsetup.FileState(privately, "root", "root", append(data, '\n'))); err != nil {
+	if err := setFile(journalPath, fileState(privately, "root", "root", append(data, '\n'))); err != nil {
 		return err
 	}
-	state := netsetup.FileState(0o644, "root", "root", append(wanted, '\n'))
-	if now, err := lookFile(netsetup.WantedPath); err != nil || now == state {
+	state := fileState(0o644, "root", "root", append(wanted, '\n'))
+	if now, err := lookFile(wantedPath); err != nil || now == state {
 		return err
 	}
-	return setFile(netsetup.WantedPath, state)
+	return setFile(wantedPath, state)
 }
 
 // closeToOthers writes the journal of an older version anew, which everybody could read.
 func (j journal) closeToOthers() error {
-	state, err := lookMode(netsetup.JournalPath)
-	if err != nil || state == "" || state == netsetup.ModeState(privately, "root", "root") {
+	state, err := lookMode(journalPath)
+	if err != nil || state == "" || state == modeState(privately, "root", "root") {
 		return err
 	}
 	return j.write()
@@ -121,8 +121,8 @@ func (j journal) closeToOthers() error {
 
 // note adds a change that is about to be made, and what is wanted in the end. What the item was before the first setup stays
 // noted. Where the journal cannot be written it stays what it is on the disk.
-func (j *journal) note(want netsetup.Want, s netsetup.Step) error {
-	next := journal{want, slices.Clone(j.Steps)}
+func (j *journal) note(spec Spec, s Step) error {
+	next := journal{spec, slices.Clone(j.Steps)}
 	if i := next.index(s.Item); i >= 0 {
 		next.Steps[i].To, next.Steps[i].Then = text(s.To), s.Then
 	} else {
@@ -136,8 +136,8 @@ func (j *journal) note(want netsetup.Want, s netsetup.Step) error {
 }
 
 // with is a journal that has the entries of another for these items.
-func (j journal) with(other journal, items []netsetup.Item) journal {
-	next := journal{j.Want, slices.Clone(j.Steps)}
+func (j journal) with(other journal, items []Item) journal {
+	next := journal{j.Spec, slices.Clone(j.Steps)}
 	for _, e := range other.Steps {
 		switch i := next.index(e.Item); {
 		case !slices.Contains(items, e.Item):
@@ -158,14 +158,14 @@ func (j journal) save() error {
 	return j.write()
 }
 
-func (j *journal) index(item netsetup.Item) int {
+func (j *journal) index(item Item) int {
 	return slices.IndexFunc(j.Steps, func(e entry) bool { return e.Item == item })
 }
 
-func (j *journal) steps() []netsetup.Step {
-	steps := make([]netsetup.Step, len(j.Steps))
+func (j *journal) steps() []Step {
+	steps := make([]Step, len(j.Steps))
 	for i, e := range j.Steps {
-		steps[i] = netsetup.Step{Item: e.Item, From: string(e.From), To: string(e.To), Then: e.Then}
+		steps[i] = Step{Item: e.Item, From: string(e.From), To: string(e.To), Then: e.Then}
 	}
 	return steps
 }

@@ -2,7 +2,9 @@ package host
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -33,7 +35,7 @@ func readSysctl(path string) (string, error) {
 
 func acceptRA(bridge string) string { return sysctlPath("net", "ipv6", "conf", bridge, "accept_ra") }
 
-// lookBridge is a [netsetup.BridgeState].
+// lookBridge is a [bridgeState].
 func lookBridge(name string) (string, error) {
 	b, err := netsetup.FindBridge(name)
 	if errors.Is(err, netsetup.ErrNoBridge) {
@@ -42,7 +44,7 @@ func lookBridge(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	state := netsetup.BridgeState{Up: b.Up, MAC: b.MAC, Addrs: only4(b.Addrs)}
+	state := bridgeState{Up: b.Up, MAC: b.MAC, Addrs: only4(b.Addrs)}
 	if state.AcceptRA, err = readSysctl(acceptRA(name)); errors.Is(err, fs.ErrNotExist) {
 		state.AcceptRA, err = "0", nil // a kernel without IPv6
 	}
@@ -58,7 +60,7 @@ func setBridge(name, state string) error {
 	if state == "" {
 		return removeLink(name)
 	}
-	want, err := netsetup.ParseBridgeState(state)
+	want, err := parseBridgeState(state)
 	if err != nil {
 		return err
 	}
@@ -132,4 +134,59 @@ func removeLink(name string) error {
 		return err
 	}
 	return netlink.LinkDel(link)
+}
+
+// A bridgeState is what `net setup` sets of a bridge of our own.
+type bridgeState struct {
+	Up       bool
+	MAC      net.HardwareAddr // its own: otherwise it has that of one of its taps, and changes when that goes
+	Addrs    []netip.Prefix   // IPv4, each with the length of its subnet
+	AcceptRA string           // net.ipv6.conf.NAME.accept_ra; "0": a guest cannot give the host an IPv6 route
+}
+
+// String is the state of a [KindBridge] item.
+func (b bridgeState) String() string {
+	updown := "down"
+	if b.Up {
+		updown = "up"
+	}
+	lines := []string{"link " + updown, "lladdr " + b.MAC.String(), "accept_ra " + b.AcceptRA}
+	for _, a := range b.Addrs {
+		lines = append(lines, "address "+a.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// parseBridgeState reads what [bridgeState.String] wrote.
+func parseBridgeState(state string) (bridgeState, error) {
+	var b bridgeState
+	for line := range strings.Lines(state) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		var err error
+		switch key {
+		case "link":
+			b.Up = value == "up"
+		case "lladdr":
+			b.MAC, err = net.ParseMAC(value)
+		case "accept_ra":
+			b.AcceptRA = value
+		case "address":
+			var a netip.Prefix
+			a, err = netip.ParsePrefix(value)
+			b.Addrs = append(b.Addrs, a)
+		default:
+			err = fmt.Errorf("%q: not known", key)
+		}
+		if err != nil {
+			return b, fmt.Errorf("state of a bridge: %w", err)
+		}
+	}
+	return b, nil
+}
+
+// bridgeMAC is the address of our own bridge: stable, and another one on each host, so that two hosts' bridges can
+// meet on one LAN. The vendor's part is QEMU's, as the guests' is.
+func bridgeMAC(machineID, bridge string) net.HardwareAddr {
+	sum := sha256.Sum256([]byte(machineID + "/bridge/" + bridge))
+	return net.HardwareAddr{0x52, 0x54, 0x00, sum[0], sum[1], sum[2]}
 }

@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/qlaunch/qlaunch/netsetup"
 )
 
 // TestMain makes the test binary also the program that the tests hurt: called by the name "setup" or "teardown", it is
@@ -26,15 +24,15 @@ func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "setup":
 		runtime.LockOSThread()
-		ask := netsetup.Request{Users: os.Args[1:]}
+		ask := Request{Users: os.Args[1:]}
 		if i := slices.Index(ask.Users, "--isolate"); i >= 0 {
 			isolate := true
 			ask.Isolate, ask.Users = &isolate, slices.Delete(ask.Users, i, i+1)
 		}
-		unix.Exit(report(Setup(context.Background(), ask, func(netsetup.Want, []netsetup.Step) {})))
+		unix.Exit(report(Setup(context.Background(), ask, func(Spec, []Step) {})))
 	case "teardown":
 		runtime.LockOSThread()
-		unix.Exit(report(Teardown(context.Background(), false, func([]netsetup.Step, []netsetup.Left) {})))
+		unix.Exit(report(Teardown(context.Background(), false, func([]Step, []Left) {})))
 	}
 	os.Exit(m.Run())
 }
@@ -98,7 +96,7 @@ func furnish(t *testing.T) {
 	for _, name := range []string{"setup", "teardown"} {
 		must(t, os.Symlink(executable(t), filepath.Join(base, name)))
 	}
-	for _, missing := range [][]string{{"groupadd", "-f", "--system", netsetup.Group}, {"useradd", "--system", "guest1"}, {"ip", "link", "set", "lo", "up"}} {
+	for _, missing := range [][]string{{"groupadd", "-f", "--system", Group}, {"useradd", "--system", "guest1"}, {"ip", "link", "set", "lo", "up"}} {
 		_, err := run(t.Context(), "", missing...)
 		must(t, err)
 	}

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/gopacket/gopacket/layers"
-
-	"github.com/qlaunch/qlaunch/netsetup"
 )
 
 // lease has a guest ask the real dnsmasq for its address under a name, as a client does that had the address before: RFC 2131, 4.3.2. fqdn
@@ -75,7 +73,7 @@ func TestNamesThatNoGuestGets(t *testing.T) {
 	if !onAHost(t) {
 		return
 	}
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	l := newLAN(t)
 	n := byte(20)
 	for _, name := range []string{"wpad", "isatap", "localhost", "localhost6", "localdomain", "loopback", "broadcasthost", "ip6-localhost", "ip6-allrouters",
@@ -105,14 +103,14 @@ func TestANameThatIsKeptForAGuestIsNoOthers(t *testing.T) {
 	if !onAHost(t) {
 		return
 	}
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	l := newLAN(t)
 	thief, ip := l.as(20)
 	l.lease(thief, ip, "web", "")
 	if got := l.lookup("web"); got.String() != ip {
 		t.Fatalf("a name that is not kept is not given: %s", got)
 	}
-	setup(t, netsetup.Request{Names: []netsetup.Name{{Name: "web", MAC: l.b.mac.String()}}})
+	setup(t, Request{Names: []Name{{Name: "web", MAC: l.b.mac.String()}}})
 	// dnsmasq takes no name back that a lease has already; the owner's coming does, below.
 	l.lease(thief, ip, "web", "")
 	n := byte(30)
@@ -135,10 +133,10 @@ func TestANameThatIsKeptForAGuestIsNoOthers(t *testing.T) {
 			}
 		}
 	}
-	if steps := setup(t, netsetup.Request{}); len(steps) > 0 {
+	if steps := setup(t, Request{}); len(steps) > 0 {
 		t.Errorf("a setup without names forgets them: %v", steps)
 	}
-	setup(t, netsetup.Request{Names: []netsetup.Name{}})
+	setup(t, Request{Names: []Name{}})
 	guest, ip := l.as(n)
 	l.lease(guest, ip, "web", "")
 	if got := l.lookup("web"); got.String() != ip {

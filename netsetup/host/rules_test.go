@@ -8,8 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/vishvananda/netlink"
-
-	"github.com/qlaunch/qlaunch/netsetup"
 )
 
 // Frames as they are on the wire, from one guest to another. Those that only a router, a DHCP server or a switch sends are dropped.
@@ -17,7 +15,7 @@ func TestWhatOneGuestMaySendToAnother(t *testing.T) {
 	if !onAHost(t) {
 		return
 	}
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	l := newLAN(t)
 	ip4, ip6 := ethernet(l.a.mac, l.b.mac, layers.EthernetTypeIPv4), ethernet(l.a.mac, l.b.mac, layers.EthernetTypeIPv6)
 	all4, all6 := ethernet(l.a.mac, everybody, layers.EthernetTypeIPv4), ethernet(l.a.mac, everybody, layers.EthernetTypeIPv6)
@@ -70,13 +68,13 @@ func TestWhatGuestsReachOfTheHost(t *testing.T) {
 	if !onAHost(t) {
 		return
 	}
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	l := newLAN(t)
 	service := l.service(7070)
 	to4, to6 := ethernet(l.a.mac, l.host, layers.EthernetTypeIPv4), ethernet(l.a.mac, l.host, layers.EthernetTypeIPv6)
 	const synAck = "\x1b\x9e\x13\x89" // from port 7070 to 5001
 	for _, all := range []bool{false, true} {
-		setup(t, netsetup.Request{HostAccess: &all})
+		setup(t, Request{HostAccess: &all})
 		for name, test := range map[string]struct {
 			frame  []byte
 			answer string
@@ -123,14 +121,14 @@ func TestWhatPassesBetweenGuestsAndOtherNetworks(t *testing.T) {
 	if !onAHost(t) {
 		return
 	}
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	l := newLAN(t)
 	_, err := run(t.Context(), `table ip mine { chain c { type nat hook prerouting priority dstnat; iifname "lan0" udp dport 8080 dnat to `+aIP+`:80; }; }`, "nft", "-f", "-")
 	must(t, err)
 	in4, in6 := ethernet(l.neighbour.mac, l.uplink, layers.EthernetTypeIPv4), ethernet(l.neighbour.mac, l.uplink, layers.EthernetTypeIPv6)
 	out4, out6 := ethernet(l.a.mac, l.host, layers.EthernetTypeIPv4), ethernet(l.a.mac, l.host, layers.EthernetTypeIPv6)
 	for _, inbound := range []bool{false, true, false} {
-		setup(t, netsetup.Request{Inbound: &inbound})
+		setup(t, Request{Inbound: &inbound})
 		for _, test := range []struct {
 			text   string
 			frame  []byte
@@ -168,10 +166,10 @@ func TestIsolatedGuestsDoNotMeetThroughTheHost(t *testing.T) {
 	if !onAHost(t) {
 		return
 	}
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	l := newLAN(t)
 	for _, isolate := range []bool{false, true} {
-		setup(t, netsetup.Request{Isolate: &isolate})
+		setup(t, Request{Isolate: &isolate})
 		for text, frame := range map[string][]byte{
 			"direct":              datagram(t, ethernet(l.a.mac, l.b.mac, layers.EthernetTypeIPv4), aIP, bIP, 1, 2, "direct"),
 			"through the gateway": datagram(t, ethernet(l.a.mac, l.host, layers.EthernetTypeIPv4), aIP, bIP, 1, 3, "through the gateway"),
@@ -193,7 +191,7 @@ func TestAHostThatAnEarlierVersionSetUpGetsTheRulesOfThisOne(t *testing.T) {
 		return
 	}
 	before := snapshot(t)
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	ready := snapshot(t)
 	j, err := readJournal()
 	must(t, err)
@@ -204,13 +202,13 @@ func TestAHostThatAnEarlierVersionSetUpGetsTheRulesOfThisOne(t *testing.T) {
 	} {
 		must(t, setTable(t.Context(), name, rules))
 	}
-	inet := netsetup.Item{Kind: netsetup.KindTable, Name: "inet qlaunch"}
+	inet := Item{Kind: KindTable, Name: "inet qlaunch"}
 	j.Steps = slices.DeleteFunc(j.Steps, func(e entry) bool { return e.Item == inet })
 	must(t, j.write())
-	if steps := setup(t, netsetup.Request{}); len(steps) != 2 {
+	if steps := setup(t, Request{}); len(steps) != 2 {
 		t.Errorf("an upgrade takes %v", steps)
 	}
-	if steps := setup(t, netsetup.Request{}); len(steps) != 0 {
+	if steps := setup(t, Request{}); len(steps) != 0 {
 		t.Errorf("after an upgrade: %v", steps)
 	}
 	sorted := func(s string) string { return strings.Join(slices.Sorted(strings.Lines(s)), "") } // the journal and nft keep the order of the steps
@@ -224,5 +222,5 @@ func TestAHostThatAnEarlierVersionSetUpGetsTheRulesOfThisOne(t *testing.T) {
 // withoutJournal is a snapshot without the sum of the journal, which tells in which order things were done.
 func withoutJournal(snapshot string) string {
 	lines := strings.SplitAfter(snapshot, "\n")
-	return strings.Join(slices.DeleteFunc(lines, func(line string) bool { return strings.Contains(line, netsetup.JournalPath) }), "")
+	return strings.Join(slices.DeleteFunc(lines, func(line string) bool { return strings.Contains(line, journalPath) }), "")
 }

@@ -55,8 +55,8 @@ func olderThanItsFiles(name, started string) bool {
 	files := []string{filepath.Join("/etc/systemd/system", name)}
 	switch name {
 	case netsetup.NetUnit:
-		files = append(files, netsetup.ProgramPath)
-	case netsetup.DHCPUnit:
+		files = append(files, programPath)
+	case dhcpUnit:
 		configs, _ := filepath.Glob(netsetup.DNSConfig("*")) // the pattern is a constant
 		files = append(files, configs...)
 	}

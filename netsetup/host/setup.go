@@ -7,17 +7,15 @@ import (
 	"os"
 	"slices"
 	"strings"
-
-	"github.com/qlaunch/qlaunch/netsetup"
 )
 
 // A FailedError says which step failed, and how the host is now.
 type FailedError struct {
-	Step   netsetup.Step
+	Step   Step
 	Doing  string // what the step was to do
 	Err    error
-	Undone int             // how many steps of this run were taken back
-	Stuck  []netsetup.Item // those that could not be
+	Undone int    // how many steps of this run were taken back
+	Stuck  []Item // those that could not be
 }
 
 func (e *FailedError) Error() string {
@@ -44,18 +42,18 @@ func (e *FailedError) Unwrap() error { return e.Err }
 
 // Setup does to the host what is missing of what was asked for, and tells the plan before it begins. One that fails, or
 // whose ctx ends, takes back what it did: a [*FailedError]. It needs root: [ErrNotRoot]; and runs alone: [ErrBusy].
-func Setup(ctx context.Context, ask netsetup.Request, tell func(netsetup.Want, []netsetup.Step)) error {
+func Setup(ctx context.Context, ask Request, tell func(Spec, []Step)) error {
 	release, err := lock()
 	if err != nil {
 		return err
 	}
 	defer release()
-	want, have, err := Prepare(ctx, ask)
+	spec, facts, err := Prepare(ctx, ask)
 	if err != nil {
 		return err
 	}
-	steps := netsetup.Plan(want, have)
-	tell(want, steps)
+	steps := Plan(spec, facts)
+	tell(spec, steps)
 	j, err := readJournal()
 	if err == nil {
 		err = j.closeToOthers()
@@ -63,9 +61,9 @@ func Setup(ctx context.Context, ask netsetup.Request, tell func(netsetup.Want, [
 	if err != nil || len(steps) == 0 {
 		return err
 	}
-	r := attempt{before: j, journal: j, want: want}
-	if j.Want.Own && !want.Own {
-		r.want = j.Want // our own bridge stays what the next setup is about
+	r := attempt{before: j, journal: j, spec: spec}
+	if j.Spec.Own && !spec.Own {
+		r.spec = j.Spec // our own bridge stays what the next setup is about
 	}
 	return r.do(ctx, steps)
 }
@@ -74,11 +72,11 @@ func Setup(ctx context.Context, ask netsetup.Request, tell func(netsetup.Want, [
 // killed; when it fails, what the run before it wanted counts again.
 type attempt struct {
 	before, journal journal
-	want            netsetup.Want
-	done            []netsetup.Step
+	spec            Spec
+	done            []Step
 }
 
-func (r *attempt) do(ctx context.Context, steps []netsetup.Step) error {
+func (r *attempt) do(ctx context.Context, steps []Step) error {
 	for _, s := range steps {
 		err := ctx.Err()
 		if err == nil {
@@ -93,8 +91,8 @@ func (r *attempt) do(ctx context.Context, steps []netsetup.Step) error {
 	return nil
 }
 
-func (r *attempt) step(ctx context.Context, s netsetup.Step) error {
-	if err := r.journal.note(r.want, s); err != nil {
+func (r *attempt) step(ctx context.Context, s Step) error {
+	if err := r.journal.note(r.spec, s); err != nil {
 		return err
 	}
 	r.done = append(r.done, s)
@@ -119,18 +117,18 @@ func (r *attempt) undo(ctx context.Context, failed *FailedError) {
 
 // Apply puts back what a boot or a restarted firewall took: the runtime part of what is wanted. It keeps no journal, and
 // takes no lock: setup has it run by the unit that it starts. It needs root: [ErrNotRoot].
-func Apply(ctx context.Context, want netsetup.Want) error {
+func Apply(ctx context.Context, spec Spec) error {
 	if os.Geteuid() != 0 {
 		return ErrNotRoot
 	}
-	have, err := survey(ctx, nil)
+	facts, err := survey(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if err := LookAll(ctx, &have, netsetup.RuntimeItems(want, have)); err != nil {
+	if err := lookAll(ctx, &facts, runtimeItems(spec, facts)); err != nil {
 		return err
 	}
-	for _, s := range netsetup.Runtime(netsetup.Plan(want, have)) {
+	for _, s := range runtimeSteps(Plan(spec, facts)) {
 		if err := set(ctx, s); err != nil {
 			return &FailedError{Step: s, Doing: s.Do(), Err: err}
 		}

@@ -22,23 +22,23 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup"
 )
 
-func setup(t *testing.T, ask netsetup.Request) []netsetup.Step {
+func setup(t *testing.T, ask Request) []Step {
 	t.Helper()
-	var steps []netsetup.Step
-	must(t, Setup(t.Context(), ask, func(_ netsetup.Want, plan []netsetup.Step) { steps = plan }))
+	var steps []Step
+	must(t, Setup(t.Context(), ask, func(_ Spec, plan []Step) { steps = plan }))
 	return steps
 }
 
-func teardown(t *testing.T) []netsetup.Left {
+func teardown(t *testing.T) []Left {
 	t.Helper()
-	var left []netsetup.Left
-	must(t, Teardown(t.Context(), false, func(_ []netsetup.Step, l []netsetup.Left) { left = l }))
+	var left []Left
+	must(t, Teardown(t.Context(), false, func(_ []Step, l []Left) { left = l }))
 	return left
 }
 
 func proven(t *testing.T, bridge string) {
 	t.Helper()
-	others, err := Prove(t.Context(), bridge)
+	others, err := Verify(t.Context(), bridge)
 	if err != nil || len(others) > 0 {
 		t.Errorf("Prove %s: %v, with the groups %v", bridge, err, others)
 	}
@@ -56,12 +56,12 @@ func TestSetupDoesAllOnceAndTeardownLeavesNothing(t *testing.T) {
 		return
 	}
 	before := snapshot(t)
-	if steps := setup(t, netsetup.Request{Users: []string{"guest1"}}); len(steps) < 15 {
+	if steps := setup(t, Request{Users: []string{"guest1"}}); len(steps) < 15 {
 		t.Errorf("only %d steps", len(steps))
 	}
 	proven(t, netsetup.OwnBridge)
 	ready := snapshot(t)
-	if steps := setup(t, netsetup.Request{}); len(steps) != 0 {
+	if steps := setup(t, Request{}); len(steps) != 0 {
 		t.Errorf("a second run does %v", steps)
 	}
 	same(t, ready)
@@ -87,7 +87,7 @@ func TestTheAdministratorsFilesComeBackByteForByte(t *testing.T) {
 	_, err = run(t.Context(), "table ip mine { chain c { type filter hook forward priority 0; }; }\n", "nft", "-f", "-")
 	must(t, err)
 	before := snapshot(t)
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	proven(t, netsetup.OwnBridge)
 	teardown(t)
 	same(t, before)
@@ -97,13 +97,13 @@ func TestWhatChangedSinceSetupStays(t *testing.T) {
 	if !onAHost(t) {
 		return
 	}
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	f, err := os.OpenFile(netsetup.DefaultACL, os.O_APPEND|os.O_WRONLY, 0)
 	must(t, err)
 	_, err = f.WriteString("allow br0\n")
 	must(t, errors.Join(err, f.Close(), os.Chmod("/usr/lib/qemu/qemu-bridge-helper", 0o755|os.ModeSetuid)))
 	left := teardown(t)
-	if len(left) != 1 || left[0].Kind != netsetup.KindMode {
+	if len(left) != 1 || left[0].Kind != KindMode {
 		t.Errorf("left: %v", left)
 	}
 	if acl, err := os.ReadFile(netsetup.DefaultACL); string(acl) != "allow br0\n" {
@@ -115,16 +115,16 @@ func TestABridgeOfAnotherIsOnlyAllowed(t *testing.T) {
 	if !onAHost(t) {
 		return
 	}
-	must(t, setBridge("br0", netsetup.BridgeState{Up: true, MAC: []byte{2, 0, 0, 0, 0, 1}, AcceptRA: "0"}.String()))
+	must(t, setBridge("br0", bridgeState{Up: true, MAC: []byte{2, 0, 0, 0, 0, 1}, AcceptRA: "0"}.String()))
 	before := snapshot(t)
-	setup(t, netsetup.Request{})
-	steps := setup(t, netsetup.Request{Bridge: "br0"})
-	if len(steps) != 1 || steps[0].Kind != netsetup.KindFile {
+	setup(t, Request{})
+	steps := setup(t, Request{Bridge: "br0"})
+	if len(steps) != 1 || steps[0].Kind != KindFile {
 		t.Errorf("the second bridge takes %v", steps)
 	}
 	proven(t, "br0")
 	proven(t, netsetup.OwnBridge)
-	if steps := setup(t, netsetup.Request{}); len(steps) != 0 {
+	if steps := setup(t, Request{}); len(steps) != 0 {
 		t.Errorf("qlbr0 is forgotten: %v", steps)
 	}
 	teardown(t)
@@ -135,20 +135,20 @@ func TestTeardownRefusesWhileATapIsOnTheBridge(t *testing.T) {
 	if !onAHost(t) {
 		return
 	}
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	helper, err := netsetup.FindHelper("")
 	must(t, err)
 	tap, err := netsetup.OpenTap(t.Context(), helper, netsetup.OwnBridge)
 	must(t, err)
 	defer tap.File.Close()
 	ready := snapshot(t)
-	err = Teardown(t.Context(), false, func([]netsetup.Step, []netsetup.Left) { t.Error("it begins") })
+	err = Teardown(t.Context(), false, func([]Step, []Left) { t.Error("it begins") })
 	want := fmt.Sprintf(`bridge "qlbr0": in use by tap0 (pid %d of root)`, os.Getpid())
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	same(t, ready)
-	must(t, Teardown(t.Context(), true, func([]netsetup.Step, []netsetup.Left) {}))
+	must(t, Teardown(t.Context(), true, func([]Step, []Left) {}))
 }
 
 func TestWhatAnotherCouldChangeIsRefusedBeforeAnythingIsDone(t *testing.T) {
@@ -186,7 +186,7 @@ func TestWhatAnotherCouldChangeIsRefusedBeforeAnythingIsDone(t *testing.T) {
 	} {
 		restore := layersOf(t)
 		must(t, test.spoil())
-		err := Setup(t.Context(), netsetup.Request{}, func(netsetup.Want, []netsetup.Step) { t.Errorf("%s: it begins", test.name) })
+		err := Setup(t.Context(), Request{}, func(Spec, []Step) { t.Errorf("%s: it begins", test.name) })
 		if e, ok := errors.AsType[*netsetup.UntrustedError](err); !ok || e.Component != test.component {
 			t.Errorf("%s: got %v, want that %s is not root's alone", test.name, err, test.component)
 		}
@@ -194,9 +194,9 @@ func TestWhatAnotherCouldChangeIsRefusedBeforeAnythingIsDone(t *testing.T) {
 	}
 
 	// What becomes another's after it is set up is neither run nor put back.
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	must(t, os.Chown("/etc/qlaunch", uid, 0))
-	err = Teardown(t.Context(), false, func([]netsetup.Step, []netsetup.Left) {})
+	err = Teardown(t.Context(), false, func([]Step, []Left) {})
 	if e, ok := errors.AsType[*netsetup.UntrustedError](err); !ok || e.Component != "/etc/qlaunch" {
 		t.Errorf("teardown: got %v", err)
 	}
@@ -241,7 +241,7 @@ func TestAServerInTheWayIsNamed(t *testing.T) {
 		for listener("/proc/net/"+network, port) == "" {
 			must(t, t.Context().Err())
 		}
-		err := Setup(t.Context(), netsetup.Request{}, func(netsetup.Want, []netsetup.Step) { t.Error("it begins") })
+		err := Setup(t.Context(), Request{}, func(Spec, []Step) { t.Error("it begins") })
 		want := fmt.Sprintf("%s port %d: taken on every address of the host: by dnsmasq, pid %d", network, port, other.Process.Pid)
 		if !errors.Is(err, netsetup.ErrPortTaken) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -259,7 +259,7 @@ func TestTwoAtATimeAreOne(t *testing.T) {
 	release, err := lock()
 	must(t, err)
 	defer release()
-	if err := Setup(t.Context(), netsetup.Request{}, nil); !errors.Is(err, ErrBusy) {
+	if err := Setup(t.Context(), Request{}, nil); !errors.Is(err, ErrBusy) {
 		t.Errorf("got %v", err)
 	}
 	if err := Teardown(t.Context(), false, nil); !errors.Is(err, ErrBusy) {
@@ -271,7 +271,7 @@ func TestAHostileEnvironmentChangesNothing(t *testing.T) {
 	if !onAHost(t) {
 		return
 	}
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	want := snapshot(t)
 	teardown(t)
 	evil := t.TempDir()
@@ -307,15 +307,15 @@ func TestWhatIsKilledIsCompletedByTheNext(t *testing.T) {
 		for _, call := range []string{"write", "fsync", "renameat", "unlinkat", "mkdirat", "fchmod", "fchown", "sendto", "clone", "pidfd_send_signal"} {
 			for n := 1; ; n += *every {
 				if program == "teardown" {
-					setup(t, netsetup.Request{Users: []string{"guest1"}})
+					setup(t, Request{Users: []string{"guest1"}})
 				}
 				if !hurt(t, program, fmt.Sprintf("%s:signal=KILL:when=%d", call, n)) {
 					break
 				}
 				points++
 				if program == "setup" {
-					setup(t, netsetup.Request{Users: []string{"guest1"}})
-					if steps := setup(t, netsetup.Request{}); len(steps) > 0 {
+					setup(t, Request{Users: []string{"guest1"}})
+					if steps := setup(t, Request{}); len(steps) > 0 {
 						t.Errorf("%s killed at %s %d: setup after it leaves %v", program, call, n, steps)
 					}
 					proven(t, netsetup.OwnBridge)
@@ -396,21 +396,21 @@ func TestWhatAFailedSetupWantedIsForgottenAndWhatCameBeforeIsNot(t *testing.T) {
 	}
 	yes := true
 	before := snapshot(t)
-	setup(t, netsetup.Request{Users: []string{"guest1"}})
+	setup(t, Request{Users: []string{"guest1"}})
 	ready := snapshot(t) // the journal is part of it
 	again := func() {    // after one that was not hurt
 		t.Helper()
 		no := false
-		setup(t, netsetup.Request{Isolate: &no})
+		setup(t, Request{Isolate: &no})
 		ready = snapshot(t)
 	}
 	points := 0
 	for _, call := range []string{"write", "fsync", "renameat", "sendto"} {
 		for n := 1; hurt(t, "setup", fmt.Sprintf("%s:error=ENOSPC:when=%d", call, n), "--isolate"); n += *every {
-			if want, have, err := Prepare(t.Context(), netsetup.Request{}); err != nil {
+			if want, have, err := Prepare(t.Context(), Request{}); err != nil {
 				t.Fatal(err)
 			} else if want.Isolate { // the call did not matter
-				if steps := netsetup.Plan(want, have); len(steps) > 0 {
+				if steps := Plan(want, have); len(steps) > 0 {
 					t.Errorf("%s %d: what is wanted now is not done: %v", call, n, steps)
 				}
 				again()
@@ -428,8 +428,8 @@ func TestWhatAFailedSetupWantedIsForgottenAndWhatCameBeforeIsNot(t *testing.T) {
 		t.Error("no point")
 	}
 	t.Logf("%d points", points)
-	setup(t, netsetup.Request{Isolate: &yes})
-	if steps := setup(t, netsetup.Request{}); len(steps) > 0 {
+	setup(t, Request{Isolate: &yes})
+	if steps := setup(t, Request{}); len(steps) > 0 {
 		t.Errorf("what the last one wanted is forgotten: %v", steps)
 	}
 	teardown(t)
@@ -439,7 +439,7 @@ func TestWhatAFailedSetupWantedIsForgottenAndWhatCameBeforeIsNot(t *testing.T) {
 		t.Error("the first one did not fail")
 	}
 	same(t, before)
-	if want, _, err := Prepare(t.Context(), netsetup.Request{}); err != nil || want.Isolate {
+	if want, _, err := Prepare(t.Context(), Request{}); err != nil || want.Isolate {
 		t.Errorf("wanted: %+v, %v", want, err)
 	}
 }
@@ -448,17 +448,17 @@ func TestAJournalThatCannotBeWrittenStaysWhatIsOnTheDisk(t *testing.T) {
 	if !onAHost(t) {
 		return
 	}
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	j, err := readJournal()
 	must(t, err)
 	known := j.steps()[0]
 	must(t, unix.Mount(netsetup.StateDir, netsetup.StateDir, "", unix.MS_BIND, ""))
 	must(t, unix.Mount("", netsetup.StateDir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
-	for _, s := range []netsetup.Step{
+	for _, s := range []Step{
 		{Item: known.Item, From: known.To, To: "other", Then: []string{"true"}},
-		{Item: netsetup.Item{Kind: netsetup.KindFile, Name: "/etc/other"}, To: "0644 root:root\n"},
+		{Item: Item{Kind: KindFile, Name: "/etc/other"}, To: "0644 root:root\n"},
 	} {
-		if err := j.note(netsetup.Want{Bridge: "other", Own: true}, s); !errors.Is(err, unix.EROFS) {
+		if err := j.note(Spec{Bridge: "other", Own: true}, s); !errors.Is(err, unix.EROFS) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -481,7 +481,7 @@ func TestNoCopyOfAFileIsOpenToMoreThanTheFile(t *testing.T) {
 	open, err := os.Open(beside(path))
 	must(t, err)
 	defer open.Close()
-	must(t, setFile(path, netsetup.FileState(0o640, "root", netsetup.Group, []byte("secret"))))
+	must(t, setFile(path, fileState(0o640, "root", Group, []byte("secret"))))
 	if text, err := io.ReadAll(open); err != nil || strings.Contains(string(text), "secret") {
 		t.Errorf("who had what was left open reads %q, %v", text, err)
 	}
@@ -510,14 +510,14 @@ func TestNoCopyOfAFileIsOpenToMoreThanTheFile(t *testing.T) {
 			t.Error("it is in no file of the journal: the test tries nothing")
 		}
 	}
-	setup(t, netsetup.Request{})
+	setup(t, Request{})
 	closed()
-	must(t, os.Chmod(netsetup.JournalPath, 0o644)) // as an older version had it
-	setup(t, netsetup.Request{})
+	must(t, os.Chmod(journalPath, 0o644)) // as an older version had it
+	setup(t, Request{})
 	closed()
 
 	// What anybody's dry run goes by is there all the same.
-	want := exec.Command("cat", netsetup.WantedPath)
+	want := exec.Command("cat", wantedPath)
 	want.SysProcAttr = &unix.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	if out, err := want.Output(); err != nil || !strings.Contains(string(out), `"bridge": "qlbr0"`) || strings.Contains(string(out), "Xanadu") {
 		t.Errorf("it says %s, %v", out, err)
@@ -538,22 +538,22 @@ func TestAnACLOfAnotherGroupStaysThatGroups(t *testing.T) {
 	must(t, err)
 	gid, err := strconv.Atoi(group.Gid)
 	must(t, err)
-	must(t, os.MkdirAll(filepath.Dir(netsetup.ACLInclude), 0o755))
-	for _, file := range []string{netsetup.DefaultACL, netsetup.ACLInclude} {
+	must(t, os.MkdirAll(filepath.Dir(aclInclude), 0o755))
+	for _, file := range []string{netsetup.DefaultACL, aclInclude} {
 		must(t, os.WriteFile(file, []byte("allow br0\n"), 0o640))
 		must(t, os.Chown(file, 0, gid))
 	}
 	before := snapshot(t)
-	setup(t, netsetup.Request{})
-	for _, file := range []string{netsetup.DefaultACL, netsetup.ACLInclude} {
+	setup(t, Request{})
+	for _, file := range []string{netsetup.DefaultACL, aclInclude} {
 		if mode, err := lookMode(file); err != nil || mode != "0640 root:guests" {
 			t.Errorf("%s: %s, %v", file, mode, err)
 		}
 	}
-	if others, err := Prove(t.Context(), netsetup.OwnBridge); err != nil || strings.Join(others, " ") != "guests" {
+	if others, err := Verify(t.Context(), netsetup.OwnBridge); err != nil || strings.Join(others, " ") != "guests" {
 		t.Errorf("proven with %v: %v", others, err)
 	}
-	if steps := setup(t, netsetup.Request{}); len(steps) > 0 {
+	if steps := setup(t, Request{}); len(steps) > 0 {
 		t.Errorf("a second run does %v", steps)
 	}
 	teardown(t)

@@ -45,7 +45,7 @@ func (e *InUseError) Error() string {
 // Teardown puts back what setups changed, byte for byte, where it is still as they left it, and tells each step before it
 // is taken, and what is left alone. While guests are on a bridge that would go it refuses, with an [*InUseError], unless
 // forced. It needs root, and runs alone, as [Setup] does.
-func Teardown(ctx context.Context, force bool, tell func(steps []netsetup.Step, left []netsetup.Left)) error {
+func Teardown(ctx context.Context, force bool, tell func(steps []Step, left []Left)) error {
 	release, err := lock()
 	if err != nil {
 		return err
@@ -55,8 +55,8 @@ func Teardown(ctx context.Context, force bool, tell func(steps []netsetup.Step, 
 	if err != nil {
 		return err
 	}
-	if guests := guestsOn(j.Want); len(guests) > 0 && !force {
-		return &InUseError{j.Want.Bridge, guests}
+	if guests := guestsOn(j.Spec); len(guests) > 0 && !force {
+		return &InUseError{j.Spec.Bridge, guests}
 	}
 	steps, left, err := j.plan(ctx)
 	if err != nil {
@@ -68,7 +68,7 @@ func Teardown(ctx context.Context, force bool, tell func(steps []netsetup.Step, 
 
 // PlanTeardown is what [Teardown] would do now, and what it would leave alone. It changes nothing, and needs root all the
 // same, as what setups noted is root's: [ErrNotRoot].
-func PlanTeardown(ctx context.Context) ([]netsetup.Step, []netsetup.Left, error) {
+func PlanTeardown(ctx context.Context) ([]Step, []Left, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil, ErrNotRoot
 	}
@@ -80,24 +80,24 @@ func PlanTeardown(ctx context.Context) ([]netsetup.Step, []netsetup.Left, error)
 }
 
 // plan is how to take back what is noted, as the host is now.
-func (j journal) plan(ctx context.Context) ([]netsetup.Step, []netsetup.Left, error) {
-	have, err := survey(ctx, nil)
+func (j journal) plan(ctx context.Context) ([]Step, []Left, error) {
+	facts, err := survey(ctx, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	var items []netsetup.Item
+	var items []Item
 	for _, e := range j.Steps {
 		items = append(items, e.Item)
 	}
-	if err := LookAll(ctx, &have, items); err != nil {
+	if err := lookAll(ctx, &facts, items); err != nil {
 		return nil, nil, err
 	}
-	steps, left := netsetup.Unplan(j.steps(), have)
+	steps, left := Undo(j.steps(), facts)
 	return steps, left, nil
 }
 
 // takeBack takes all the steps, whether or not one fails, and keeps of the journal what is still to be done.
-func (j journal) takeBack(ctx context.Context, steps []netsetup.Step) error {
+func (j journal) takeBack(ctx context.Context, steps []Step) error {
 	var failed []error
 	for _, s := range steps {
 		err := context.Cause(ctx)
@@ -108,7 +108,7 @@ func (j journal) takeBack(ctx context.Context, steps []netsetup.Step) error {
 			failed = append(failed, &FailedError{Step: s, Doing: s.Reverse().Undo(), Err: err})
 		}
 	}
-	left := journal{Want: j.Want}
+	left := journal{Spec: j.Spec}
 	for _, e := range j.Steps {
 		if slices.ContainsFunc(failed, func(err error) bool { return isStep(err, e.Item) }) {
 			left.Steps = append(left.Steps, e)
@@ -117,17 +117,17 @@ func (j journal) takeBack(ctx context.Context, steps []netsetup.Step) error {
 	return errors.Join(append(failed, left.save())...)
 }
 
-func isStep(err error, item netsetup.Item) bool {
+func isStep(err error, item Item) bool {
 	f, ok := errors.AsType[*FailedError](err)
 	return ok && f.Step.Item == item
 }
 
 // guestsOn are the guests on the bridge, if it is ours and would go.
-func guestsOn(want netsetup.Want) []Guest {
-	if !want.Own {
+func guestsOn(spec Spec) []Guest {
+	if !spec.Own {
 		return nil
 	}
-	b, err := netsetup.FindBridge(want.Bridge)
+	b, err := netsetup.FindBridge(spec.Bridge)
 	if err != nil {
 		return nil // it is gone already
 	}

@@ -17,24 +17,24 @@ import (
 // nobody is the uid that owns nothing, on every Linux.
 const nobody = 65534
 
-// Prove has the bridge helper make a tap on a bridge for somebody who is in the groups that it takes and nothing else: ACL,
-// helper, device and bridge in one. It returns those groups beside [netsetup.Group]: an administrator can have given the
+// Verify has the bridge helper make a tap on a bridge for somebody who is in the groups that it takes and nothing else: ACL,
+// helper, device and bridge in one. It returns those groups beside [Group]: an administrator can have given the
 // helper, or its ACL, to another. The error is as from [netsetup.OpenTap].
-func Prove(ctx context.Context, bridge string) (others []string, err error) {
+func Verify(ctx context.Context, bridge string) (others []string, err error) {
 	helper, err := netsetup.FindHelper("")
 	if err != nil {
 		return nil, err
 	}
-	g, err := user.LookupGroup(netsetup.Group)
+	g, err := user.LookupGroup(Group)
 	if err != nil {
 		return nil, err
 	}
 	gid, err := strconv.ParseUint(g.Gid, 10, 32)
 	if err != nil {
-		return nil, fmt.Errorf("group %s: %w", netsetup.Group, err)
+		return nil, fmt.Errorf("group %s: %w", Group, err)
 	}
 	groups := []uint32{uint32(gid)}
-	for path, bit := range map[string]uint32{helper: 0o001, netsetup.DefaultACL: 0o004, netsetup.ACLInclude: 0o004} {
+	for path, bit := range map[string]uint32{helper: 0o001, netsetup.DefaultACL: 0o004, aclInclude: 0o004} {
 		id, closed, err := closedTo(path, bit)
 		if err != nil {
 			return nil, err

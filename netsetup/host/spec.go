@@ -1,14 +1,16 @@
-package netsetup
+package host
 
 import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/qlaunch/qlaunch/netsetup"
 )
 
-// A Want is what the host is to be like, with nothing left open; [Settle] makes it.
-type Want struct {
+// A Spec is what the host is to be like, with nothing left open; [Resolve] makes it.
+type Spec struct {
 	Bridge     string       `json:"bridge"`
 	Own        bool         `json:"own"`                  // the bridge and its DHCP are ours; else only the way to it is
 	Subnet     netip.Prefix `json:"subnet,omitzero"`      // the host's address on our own bridge, and the subnet's length
@@ -22,7 +24,7 @@ type Want struct {
 }
 
 // Flags are the words that tell `net apply` what it needs to know.
-func (w Want) Flags() []string {
+func (w Spec) Flags() []string {
 	flags := []string{"--bridge=" + w.Bridge, "--subnet=" + w.Subnet.String()}
 	for _, flag := range []struct {
 		name string
@@ -37,16 +39,13 @@ func (w Want) Flags() []string {
 
 // The places of what setup makes.
 const (
-	ProgramPath = "/usr/local/libexec/qlaunch" // root's own copy of this program: a unit of root's must not run a user's file
-	StateDir    = "/var/lib/qlaunch"           // leases, and setup's journal
-	JournalPath = StateDir + "/setup.json"     // root's alone: it holds the administrator's files as they were
-	WantedPath  = StateDir + "/wanted.json"    // what of the journal a dry run of anybody's goes by
-	NetUnit     = "qlaunch-net.service"
-	AgainUnit   = "qlaunch-again.service"
-	DHCPUnit    = "qlaunch-dhcp.service"
-	OwnBridge   = "qlbr0" // the name of our own bridge when none is given
-	Group       = "kvm"   // who may use the helper and /dev/kvm
-	ACLInclude  = "/etc/qemu/bridge.conf.d/qlaunch.conf"
+	programPath = "/usr/local/libexec/qlaunch"       // root's own copy of this program: a unit of root's must not run a user's file
+	journalPath = netsetup.StateDir + "/setup.json"  // root's alone: it holds the administrator's files as they were
+	wantedPath  = netsetup.StateDir + "/wanted.json" // what of the journal a dry run of anybody's goes by
+	reloadUnit  = "qlaunch-again.service"
+	dhcpUnit    = "qlaunch-dhcp.service"
+	Group       = "kvm" // who may use the helper and /dev/kvm
+	aclInclude  = "/etc/qemu/bridge.conf.d/qlaunch.conf"
 
 	sysctlFile  = "/etc/sysctl.d/50-qlaunch.conf"
 	unitDir     = "/etc/systemd/system/"
@@ -58,31 +57,25 @@ const (
 	guestDomain = "qlaunch.internal" // .internal is reserved for private use (ICANN, 2024)
 )
 
-// DNSConfig is the path of the configuration of our dnsmasq for a bridge.
-func DNSConfig(bridge string) string { return "/etc/qlaunch/dnsmasq-" + bridge + ".conf" }
-
-// LeaseFile is where our dnsmasq keeps the leases of a bridge.
-func LeaseFile(bridge string) string { return StateDir + "/" + bridge + ".leases" }
-
 // values are what the texts about our own bridge are filled in with.
-func (w Want) values(have Host) map[string]any {
+func (w Spec) values(facts Facts) map[string]any {
 	between := `meta ibrname "` + w.Bridge + `"`
-	if !have.BridgeMeta {
+	if !facts.BridgeMeta {
 		between = `iifname "tap*" oifname "tap*"`
 	}
 	first, last := w.pool()
 	return map[string]any{
 		"Bridge": w.Bridge, "Isolate": w.Isolate, "HostAccess": w.HostAccess, "Inbound": w.Inbound, "Between": between,
 		"Host": w.Subnet.Addr(), "HostHex": fmt.Sprintf("%#x", w.Subnet.Addr().AsSlice()), "Net": w.Subnet.Masked(), "First": first, "Last": last, "Mask": mask(w.Subnet),
-		"Leases": LeaseFile(w.Bridge), "State": StateDir, "Config": DNSConfig(w.Bridge), "Domain": guestDomain,
-		"Program": ProgramPath, "Flags": strings.Join(w.Flags(), " "), "Dnsmasq": have.Dnsmasq,
+		"Leases": netsetup.LeaseFile(w.Bridge), "State": netsetup.StateDir, "Config": netsetup.DNSConfig(w.Bridge), "Domain": guestDomain,
+		"Program": programPath, "Flags": strings.Join(w.Flags(), " "), "Dnsmasq": facts.Dnsmasq,
 		"Names": w.Names, "Matches": nameMatches(w.Names),
 	}
 }
 
 // pool are the first and the last address for guests: all of the subnet but its own and the broadcast's, on that side of
 // the host's address that has more of them. The host's is never among them: a guest that had it would be the gateway.
-func (w Want) pool() (first, last netip.Addr) {
+func (w Spec) pool() (first, last netip.Addr) {
 	host := w.Subnet.Addr()
 	first, last = w.Subnet.Masked().Addr().Next(), broadcast(w.Subnet).Prev()
 	if number(host)-number(first) <= number(last)-number(host) {

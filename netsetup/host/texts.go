@@ -1,4 +1,4 @@
-package netsetup
+package host
 
 import (
 	"embed"

@@ -1,4 +1,4 @@
-package netsetup
+package host
 
 import (
 	"fmt"
@@ -12,26 +12,26 @@ type Left struct {
 	Why string
 }
 
-// Unplan is how to take back the steps that setups have done, given in the order in which they were done, with the From
+// Undo is how to take back the steps that setups have done, given in the order in which they were done, with the From
 // of before the first: the last first. What has been changed since by somebody else, or is needed by something else now, is left. It is pure.
-func Unplan(done []Step, have Host) (steps []Step, left []Left) {
+func Undo(done []Step, facts Facts) (steps []Step, left []Left) {
 	for _, s := range slices.Backward(done) {
-		now := have.States[s.Item]
-		if s.Same(now, s.From) || now == "" && s.Kind == KindFilter { // a table that is gone holds nothing of ours
+		now := facts.States[s.Item]
+		if s.same(now, s.From) || now == "" && s.Kind == KindFilter { // a table that is gone holds nothing of ours
 			continue
 		}
 		back := Step{Item: s.Item, From: now, To: s.From, Then: s.Then, Why: "as it was found"}
 		switch {
 		case s.Kind == KindShared && now != s.To: // the administrator has worked on it: only our line goes
-			back.To, back.Why = WithoutInclude(now), "the rest has changed since, and stays"
-		case s.Item == Item{KindSysctl, ipForward} && len(have.forwarders()) > 0:
-			left = append(left, Left{s.Item, fmt.Sprintf("stays %s: %s needs it", now, have.forwarders()[0])})
+			back.To, back.Why = withoutInclude(now), "the rest has changed since, and stays"
+		case s.Item == Item{KindSysctl, ipForward} && len(facts.forwarders()) > 0:
+			left = append(left, Left{s.Item, fmt.Sprintf("stays %s: %s needs it", now, facts.forwarders()[0])})
 			continue
-		case !s.Same(now, s.To) && !byName(s.Kind) && !halfway(s, now):
+		case !s.same(now, s.To) && !kinds()[s.Kind].byName && !halfway(s, now):
 			left = append(left, Left{s.Item, "has changed since, and stays"})
 			continue
 		}
-		if !s.Same(back.From, back.To) {
+		if !s.same(back.From, back.To) {
 			steps = append(steps, back)
 		}
 	}
@@ -56,13 +56,8 @@ func halfway(s Step, now string) bool {
 	return false
 }
 
-// byName says of a kind that its items bear our name, and are ours whatever they are like.
-func byName(k Kind) bool {
-	return slices.Contains([]Kind{KindBridge, KindTable, KindFilter, KindChain, KindUnit, KindDaemon, KindZone}, k)
-}
-
 // forwarders are the bridges of others that have IPv4 addresses: their guests, or containers, go out through this host.
-func (h Host) forwarders() []string {
+func (h Facts) forwarders() []string {
 	var names []string
 	for _, b := range h.Bridges {
 		if b.Name != h.Previous.Bridge && slices.ContainsFunc(b.Addrs, func(a netip.Prefix) bool { return a.Addr().Is4() }) {

@@ -1,4 +1,4 @@
-package netsetup
+package host
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/qlaunch/qlaunch/netsetup"
 )
 
 // A Step is one change to the host.
@@ -19,42 +21,49 @@ type Step struct {
 
 // Plan is everything that root must do to make the host what is wanted, in its order; nothing to do is an empty plan.
 // It is pure. Undoing a step is setting its item back to From.
-func Plan(want Want, have Host) []Step {
-	p := planner{want: want, have: have}
+func Plan(spec Spec, facts Facts) []Step {
+	p := planner{spec: spec, facts: facts}
 	p.forwarding()
 	p.access()
 	p.helper()
-	if want.Own {
-		p.values = want.values(have)
-		p.peace()
+	if spec.Own {
+		p.values = spec.values(facts)
+		p.unmanageBridge()
 		p.network()
 		p.services()
 	}
 	return p.steps
 }
 
-// Items are all that a plan could change, in its order: what is to be looked at before [Plan].
-func Items(want Want, have Host) []Item {
-	have.States = nil
-	var items []Item
-	for _, s := range Plan(want, have) {
-		items = append(items, s.Item)
+// plannedItems are all that a plan could change, in its order: what is to be looked at before [Plan].
+func plannedItems(spec Spec, facts Facts) []Item {
+	facts.States = nil
+	return itemsOf(Plan(spec, facts))
+}
+
+// runtimeItems are those of them that [runtimeSteps] is about.
+func runtimeItems(spec Spec, facts Facts) []Item {
+	facts.States = nil
+	return itemsOf(runtimeSteps(Plan(spec, facts)))
+}
+
+func itemsOf(steps []Step) []Item {
+	items := make([]Item, len(steps))
+	for i, s := range steps {
+		items[i] = s.Item
 	}
 	return items
 }
 
-// Runtime are those steps of a plan that a boot, or the restart of a firewall, takes back.
-func Runtime(steps []Step) []Step {
-	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool {
-		kinds := []Kind{KindSysctl, KindBridge, KindTable, KindFilter, KindChain, KindMode}
-		return !slices.Contains(kinds, s.Kind)
-	})
+// runtimeSteps are those steps of a plan that a boot, or the restart of a firewall, takes back.
+func runtimeSteps(steps []Step) []Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return !kinds()[s.Kind].runtime })
 }
 
 // A planner collects the steps that are still to be done.
 type planner struct {
-	want   Want
-	have   Host
+	spec   Spec
+	facts  Facts
 	values map[string]any
 	steps  []Step
 }
@@ -62,11 +71,11 @@ type planner struct {
 // item adds a step, unless the item is as it should be.
 func (p *planner) item(kind Kind, name, to, why string, then ...string) {
 	i := Item{kind, name}
-	from := p.have.States[i]
-	if i.Same(from, to) {
+	from := p.facts.States[i]
+	if i.same(from, to) {
 		return
 	}
-	p.steps = append(p.steps, Step{Item: i, From: from, To: to, Why: why, Then: then, Unseen: p.have.Unseen[i]})
+	p.steps = append(p.steps, Step{Item: i, From: from, To: to, Why: why, Then: then, Unseen: p.facts.Unseen[i]})
 }
 
 // file adds the steps for a file of ours, and for its directory.
@@ -79,24 +88,24 @@ func (p *planner) file(name, state, why string, then ...string) {
 func (p *planner) directories(dir string) {
 	for _, d := range directories() {
 		if d == dir || strings.HasPrefix(dir, d+"/") {
-			p.item(KindDirectory, d, ModeState(0o755, "root", "root"), "directory for the file below")
+			p.item(KindDirectory, d, modeState(0o755, "root", "root"), "directory for the file below")
 		}
 	}
 }
 
 // directories are those that a host can lack.
 func directories() []string {
-	return []string{"/etc/sysctl.d", "/etc/qemu", path.Dir(ACLInclude), "/etc/qlaunch", path.Dir(ProgramPath),
+	return []string{"/etc/sysctl.d", "/etc/qemu", path.Dir(aclInclude), "/etc/qlaunch", path.Dir(programPath),
 		path.Dir(nmFile), path.Dir(networkFile), path.Dir(zoneFile), path.Dir(policyFile)}
 }
 
 // ours is the state of a text of ours that everybody may read.
-func ours(text string) string { return FileState(0o644, "root", "root", []byte(text)) }
+func ours(text string) string { return fileState(0o644, "root", "root", []byte(text)) }
 
 const ofSetup = "# Written by `qlaunch net setup`.\n"
 
 func (p *planner) forwarding() {
-	if !p.want.Forward {
+	if !p.spec.Forward {
 		return
 	}
 	// In this order: a boot between the two would set the value by the file, and nobody would know what it was.
@@ -106,26 +115,26 @@ func (p *planner) forwarding() {
 
 // access lets the users of the group join the bridge.
 func (p *planner) access() {
-	p.item(KindGroup, Group, "present", "who may use the bridge helper")
-	for _, user := range p.want.Users {
-		p.item(KindMember, Group+"/"+user, "member", user+" may use the bridge helper and /dev/kvm, from the next login on")
+	p.item(KindGroup, Group, present, "who may use the bridge helper")
+	for _, user := range p.spec.Users {
+		p.item(KindMember, Group+"/"+user, member, user+" may use the bridge helper and /dev/kvm, from the next login on")
 	}
-	rules := ofSetup + "allow " + strings.Join(p.want.Bridges, "\nallow ") + "\n"
-	access := ModeState(0o640, "root", Group)
-	if now := mode(p.have.States[Item{KindFile, ACLInclude}]); ofAnother(now) {
+	rules := ofSetup + "allow " + strings.Join(p.spec.Bridges, "\nallow ") + "\n"
+	access := modeState(0o640, "root", Group)
+	if now := mode(p.facts.States[Item{KindFile, aclInclude}]); ofAnother(now) {
 		access = now
 	}
-	p.file(ACLInclude, access+"\n"+rules, "the bridge helper lets the group "+Group+" join "+p.want.Bridge)
-	p.item(KindShared, DefaultACL, withInclude(p.have.States[Item{KindShared, DefaultACL}]), "the bridge helper reads that file")
+	p.file(aclInclude, access+"\n"+rules, "the bridge helper lets the group "+Group+" join "+p.spec.Bridge)
+	p.item(KindShared, netsetup.DefaultACL, withInclude(p.facts.States[Item{KindShared, netsetup.DefaultACL}]), "the bridge helper reads that file")
 }
 
 // includeLine is our line in the ACL.
-const includeLine = "include " + ACLInclude
+const includeLine = "include " + aclInclude
 
 // withInclude is the ACL's state with our line in it, and readable for the group: the helper reads it as the user.
 func withInclude(state string) string {
 	if state == "" {
-		return FileState(0o644, "root", "root", []byte(includeLine+"\n"))
+		return fileState(0o644, "root", "root", []byte(includeLine+"\n"))
 	}
 	mode, text, _ := strings.Cut(state, "\n")
 	if !slices.Contains(strings.Split(text, "\n"), includeLine) {
@@ -137,8 +146,8 @@ func withInclude(state string) string {
 	return readable(mode) + "\n" + text
 }
 
-// WithoutInclude is a state of the ACL without our line, whatever else has become of it.
-func WithoutInclude(state string) string {
+// withoutInclude is a state of the ACL without our line, whatever else has become of it.
+func withoutInclude(state string) string {
 	mode, text, _ := strings.Cut(state, "\n")
 	lines := strings.SplitAfter(text, "\n")
 	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.TrimSuffix(line, "\n") == includeLine })
@@ -161,7 +170,7 @@ func ofAnother(mode string) bool {
 	return err == nil && group != "root" && group != Group
 }
 
-// parseMode reads a [ModeState].
+// parseMode reads a [modeState].
 func parseMode(mode string) (bits uint32, owner, group string, err error) {
 	_, err = fmt.Sscanf(strings.ReplaceAll(mode, ":", " "), "%o %s %s", &bits, &owner, &group)
 	return bits, owner, group, err
@@ -170,26 +179,26 @@ func parseMode(mode string) (bits uint32, owner, group string, err error) {
 // helper makes the bridge helper setuid for the group. One that has its privilege already, from a distribution or an
 // administrator, stays as it is.
 func (p *planner) helper() {
-	name := p.have.Helper
-	mode := p.have.States[Item{KindMode, name}]
+	name := p.facts.Helper
+	mode := p.facts.States[Item{KindMode, name}]
 	wanted := "4750 root:" + Group
 	if strings.HasPrefix(mode, "4") && strings.Contains(mode, " root:") && mode != wanted {
 		return
 	}
-	if p.have.Dpkg && p.have.States[Item{KindOverride, name}] == "" { // an administrator's own stays
+	if p.facts.Dpkg && p.facts.States[Item{KindOverride, name}] == "" { // an administrator's own stays
 		p.item(KindOverride, name, "root "+Group+" 4750", "the next upgrade of its package keeps the mode")
 	}
 	p.item(KindMode, name, wanted, "the bridge helper makes taps as root, for the group "+Group+" alone")
 }
 
-// peace keeps what manages networks away from the bridge.
-func (p *planner) peace() {
-	b := p.want.Bridge
-	if p.have.NetworkManager {
+// unmanageBridge has the programs that manage networks leave the bridge alone.
+func (p *planner) unmanageBridge() {
+	b := p.spec.Bridge
+	if p.facts.NetworkManager {
 		p.file(nmFile, ours(ofSetup+"[keyfile]\nunmanaged-devices+=interface-name:"+b+"\n"), "NetworkManager leaves the bridge alone",
 			reread("NetworkManager.service")...)
 	}
-	if p.have.Networkd {
+	if p.facts.Networkd {
 		p.file(networkFile, ours(ofSetup+"[Match]\nName="+b+"\n\n[Link]\nUnmanaged=yes\n"), "systemd-networkd leaves the bridge alone",
 			reread("systemd-networkd.service")...)
 	}
@@ -200,32 +209,32 @@ func reread(unit string) []string { return []string{"systemctl", "try-reload-or-
 
 // network is the bridge and the firewall around it: what `net apply` puts back.
 func (p *planner) network() {
-	b := BridgeState{Up: true, MAC: bridgeMAC(p.have.MachineID, p.want.Bridge), Addrs: p.addrs(), AcceptRA: "0"}
-	p.item(KindBridge, p.want.Bridge, b.String(), "the guests' bridge, with the host's address on it; no guest's router advertisement gives the host a route")
+	b := bridgeState{Up: true, MAC: bridgeMAC(p.facts.MachineID, p.spec.Bridge), Addrs: p.addrs(), AcceptRA: "0"}
+	p.item(KindBridge, p.spec.Bridge, b.String(), "the guests' bridge, with the host's address on it; no guest's router advertisement gives the host a route")
 	p.item(KindTable, "ip qlaunch", stamped(fill("ip.nft", p.values)), "guests go out under the host's address")
 	p.item(KindTable, "inet qlaunch", stamped(fill("inet.nft", p.values)), p.reachWhy())
 	p.item(KindTable, "bridge qlaunch", stamped(fill("bridge.nft", p.values)), p.betweenWhy())
-	if p.have.IPTables != "" {
-		p.item(KindFilter, "filter", withChains(p.have.States[Item{KindFilter, "filter"}]), "what the next two are in")
+	if p.facts.IPTables != "" {
+		p.item(KindFilter, "filter", withChains(p.facts.States[Item{KindFilter, "filter"}]), "what the next two are in")
 		for _, c := range p.chains() {
 			p.item(KindChain, c.name, c.rules, c.why)
 		}
 	}
-	if p.have.Firewalld {
+	if p.facts.Firewalld {
 		p.file(zoneFile, ours(fill("zone.xml", p.values)), "firewalld lets the guests have DHCP and DNS, and go out",
 			"firewall-cmd", "--reload")
 		p.file(policyFile, ours(fill("policy.xml", p.values)), "firewalld lets other networks reach the guests where setup was asked to",
 			"firewall-cmd", "--reload")
-		p.item(KindZone, p.want.Bridge, "qlaunch", "firewalld's rules for the bridge count from now on")
+		p.item(KindZone, p.spec.Bridge, "qlaunch", "firewalld's rules for the bridge count from now on")
 	}
 }
 
 // addrs are the bridge's IPv4 addresses: ours, and those that somebody gave it beside the one of an earlier setup.
 func (p *planner) addrs() []netip.Prefix {
-	addrs := []netip.Prefix{p.want.Subnet}
-	b, _ := p.have.bridge(p.want.Bridge) // one that is not there has none
+	addrs := []netip.Prefix{p.spec.Subnet}
+	b, _ := p.facts.bridge(p.spec.Bridge) // one that is not there has none
 	for _, a := range b.Addrs {
-		if a.Addr().Is4() && a != p.want.Subnet && a != p.have.Previous.Subnet {
+		if a.Addr().Is4() && a != p.spec.Subnet && a != p.facts.Previous.Subnet {
 			addrs = append(addrs, a)
 		}
 	}
@@ -235,10 +244,10 @@ func (p *planner) addrs() []netip.Prefix {
 // reachWhy says what the rules between the guests and all that is not on their bridge are for.
 func (p *planner) reachWhy() string {
 	host, inbound := "guests reach DHCP, DNS and ping of the host alone", "no other network opens connections to them"
-	if p.want.HostAccess {
+	if p.spec.HostAccess {
 		host = "guests reach every service of the host"
 	}
-	if p.want.Inbound {
+	if p.spec.Inbound {
 		inbound = "other networks may open connections to them"
 	}
 	return host + ", send under addresses of their own alone, and " + inbound
@@ -246,10 +255,10 @@ func (p *planner) reachWhy() string {
 
 func (p *planner) betweenWhy() string {
 	why := "no guest plays the router or the DHCP server for another"
-	if p.want.Isolate {
+	if p.spec.Isolate {
 		why = "no guest reaches another"
 	}
-	if !p.have.BridgeMeta {
+	if !p.facts.BridgeMeta {
 		why += ", on any bridge: this kernel's nft cannot name one"
 	}
 	return why
@@ -258,7 +267,7 @@ func (p *planner) betweenWhy() string {
 // withChains is the state of iptables' table with those of its chains that lead to ours.
 func withChains(state string) string {
 	chains := strings.Fields(strings.TrimPrefix(state, filterHas))
-	return FilterState(append(chains, "FORWARD", "INPUT")...)
+	return filterState(append(chains, "FORWARD", "INPUT")...)
 }
 
 type chain struct{ name, rules, why string }
@@ -266,7 +275,7 @@ type chain struct{ name, rules, why string }
 // chains are what lets the guests' packets through where iptables' policy is to drop: Docker's, ufw's. An accept in a
 // table of nft's own does not override that.
 func (p *planner) chains() []chain {
-	b := p.want.Bridge
+	b := p.spec.Bridge
 	rules := func(name, from string, rules ...string) string {
 		lines := []string{"-A " + from + " -j " + name}
 		for _, r := range rules {
@@ -275,7 +284,7 @@ func (p *planner) chains() []chain {
 		return strings.Join(lines, "\n")
 	}
 	back := "-o " + b + " -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
-	if p.want.Inbound {
+	if p.spec.Inbound {
 		back = "-o " + b + " -j ACCEPT"
 	}
 	services := []string{
@@ -284,7 +293,7 @@ func (p *planner) chains() []chain {
 		"-i " + b + " -p tcp -m tcp --dport 53 -j ACCEPT",
 		"-i " + b + " -p icmp -m icmp --icmp-type 8 -j ACCEPT",
 	}
-	if p.want.HostAccess {
+	if p.spec.HostAccess {
 		services = []string{"-i " + b + " -j ACCEPT"}
 	}
 	return []chain{
@@ -297,27 +306,27 @@ func (p *planner) chains() []chain {
 
 // services are DHCP and DNS, and the units that bring all of it back at a boot.
 func (p *planner) services() {
-	config := DNSConfig(p.want.Bridge)
+	config := netsetup.DNSConfig(p.spec.Bridge)
 	p.file(config, ours(fill("dnsmasq.conf", p.values)), "DHCP and DNS for the guests, by a dnsmasq of their own")
-	if !p.have.Systemd {
-		p.starts(KindDaemon, config, "running", "DHCP and DNS for the guests", config)
+	if !p.facts.Systemd {
+		p.starts(KindDaemon, config, running, "DHCP and DNS for the guests", config)
 		return
 	}
-	p.directories(path.Dir(ProgramPath))
-	p.item(KindProgram, ProgramPath, p.have.Program, "what root's unit runs is root's own file")
+	p.directories(path.Dir(programPath))
+	p.item(KindProgram, programPath, p.facts.Program, "what root's unit runs is root's own file")
 	reload := []string{"systemctl", "daemon-reload"}
-	p.file(unitDir+NetUnit, ours(fill("net.service", p.values)), "each boot brings the bridge and its rules back", reload...)
-	p.file(unitDir+AgainUnit, ours(fill("again.service", p.values)), "so does each start of a firewall", reload...)
-	p.file(unitDir+DHCPUnit, ours(fill("dhcp.service", p.values)), "each boot starts DHCP and DNS", reload...)
-	p.starts(KindUnit, NetUnit, active, "it runs from now on", unitDir+NetUnit, ProgramPath)
-	p.starts(KindUnit, AgainUnit, idle, "it is called from now on", unitDir+AgainUnit)
-	p.starts(KindUnit, DHCPUnit, active, "DHCP and DNS from now on", unitDir+DHCPUnit, config)
+	p.file(unitDir+netsetup.NetUnit, ours(fill("net.service", p.values)), "each boot brings the bridge and its rules back", reload...)
+	p.file(unitDir+reloadUnit, ours(fill("again.service", p.values)), "so does each start of a firewall", reload...)
+	p.file(unitDir+dhcpUnit, ours(fill("dhcp.service", p.values)), "each boot starts DHCP and DNS", reload...)
+	p.starts(KindUnit, netsetup.NetUnit, unitActive, "it runs from now on", unitDir+netsetup.NetUnit, programPath)
+	p.starts(KindUnit, reloadUnit, unitIdle, "it is called from now on", unitDir+reloadUnit)
+	p.starts(KindUnit, dhcpUnit, unitActive, "DHCP and DNS from now on", unitDir+dhcpUnit, config)
 }
 
 // The states of our units.
 const (
-	active = "enabled active"
-	idle   = "enabled inactive"
+	unitActive = "enabled active"
+	unitIdle   = "enabled inactive"
 )
 
 // starts adds the step that starts a unit or a daemon, or starts it again when one of its files changes in this plan.
@@ -328,22 +337,12 @@ func (p *planner) starts(kind Kind, name, to, why string, files ...string) {
 		p.item(kind, name, to, why)
 		return
 	}
-	p.steps = append(p.steps, Step{Item: i, From: p.have.States[i], To: to, Why: why, Unseen: p.have.Unseen[i]})
+	p.steps = append(p.steps, Step{Item: i, From: p.facts.States[i], To: to, Why: why, Unseen: p.facts.Unseen[i]})
 }
 
-// RuntimeItems are what [Runtime] is about: what is to be looked at before it.
-func RuntimeItems(want Want, have Host) []Item {
-	have.States = nil
-	var items []Item
-	for _, s := range Runtime(Plan(want, have)) {
-		items = append(items, s.Item)
-	}
-	return items
-}
-
-// Settled are the items that [Settle] decides by.
-func Settled(helper string) []Item {
-	items := []Item{{KindShared, DefaultACL}, {KindFile, ACLInclude}}
+// itemsToResolve are the items that [Resolve] decides by.
+func itemsToResolve(helper string) []Item {
+	items := []Item{{KindShared, netsetup.DefaultACL}, {KindFile, aclInclude}}
 	if helper != "" {
 		items = append(items, Item{KindMode, helper})
 	}

@@ -1,4 +1,4 @@
-package netsetup
+package host
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/qlaunch/qlaunch/netsetup"
 )
 
 func TestTheHostsAddressInASubnetThatIsAskedFor(t *testing.T) {
@@ -26,7 +28,7 @@ func TestTheHostsAddressInASubnetThatIsAskedFor(t *testing.T) {
 		"10.77.0.255/24": "subnet 10.77.0.255/24: refused: its last address is for broadcasts",
 		"10.77.0.254/24": "10.77.0.254/24",
 	} {
-		w, err := Settle(Request{Subnet: netip.MustParsePrefix(ask)}, debian())
+		w, err := Resolve(Request{Subnet: netip.MustParsePrefix(ask)}, debian())
 		got := w.Subnet.String()
 		if err != nil {
 			got = err.Error()
@@ -47,7 +49,7 @@ func TestTheGuestsAddressesAreBetweenTheHostsAndTheBroadcasts(t *testing.T) {
 		"10.77.0.6/29":   {"10.77.0.1", "10.77.0.5"},
 		"10.0.0.1/8":     {"10.0.0.2", "10.255.255.254"},
 	} {
-		first, last := Want{Subnet: netip.MustParsePrefix(subnet)}.pool()
+		first, last := Spec{Subnet: netip.MustParsePrefix(subnet)}.pool()
 		if got := [2]string{first.String(), last.String()}; got != want {
 			t.Errorf("%s: %s to %s, want %s to %s", subnet, got[0], got[1], want[0], want[1])
 		}
@@ -55,8 +57,8 @@ func TestTheGuestsAddressesAreBetweenTheHostsAndTheBroadcasts(t *testing.T) {
 }
 
 func TestTheSubnetsThatAreTried(t *testing.T) {
-	var routes []Route
-	take := func(subnet string) { routes = append(routes, Route{netip.MustParsePrefix(subnet), "eth0"}) }
+	var routes []netsetup.Route
+	take := func(subnet string) { routes = append(routes, route(subnet, "eth0")) }
 	for range 2 * (254 - 123 + 1) {
 		p, err := freeSubnet("qlbr0", routes)
 		if err != nil {
@@ -67,7 +69,7 @@ func TestTheSubnetsThatAreTried(t *testing.T) {
 	first, second := routes[0], routes[254-123]
 	third, last := routes[254-123+1], routes[len(routes)-1]
 	var got []string
-	for _, r := range []Route{first, second, third, last} {
+	for _, r := range []netsetup.Route{first, second, third, last} {
 		got = append(got, r.To.String())
 	}
 	want := []string{"192.168.123.1/24", "192.168.254.1/24", "10.123.0.1/24", "10.254.0.1/24"}
@@ -81,10 +83,10 @@ func TestTheSubnetsThatAreTried(t *testing.T) {
 }
 
 func TestARouteThatIsTheBridgesOwnTakesNothing(t *testing.T) {
-	h := with(debian(), func(h *Host) {
-		h.Routes = append(h.Routes, Route{netip.MustParsePrefix("192.168.123.0/24"), OwnBridge})
+	h := with(debian(), func(h *Facts) {
+		h.Routes = append(h.Routes, route("192.168.123.0/24", netsetup.OwnBridge))
 	})
-	if want, err := Settle(Request{}, h); err != nil || want.Subnet.String() != "192.168.123.1/24" {
+	if want, err := Resolve(Request{}, h); err != nil || want.Subnet.String() != "192.168.123.1/24" {
 		t.Errorf("got %s, %v", want.Subnet, err)
 	}
 }
@@ -94,7 +96,7 @@ func TestTheNamesOfBridges(t *testing.T) {
 		"a": true, "br-lan.1_x": true, "abcdefghijklmno": true, // 15 characters
 		"abcdefghijklmnop": false, "1br": false, "br/0": false, "all": false, "br 0": false, "-br": false,
 	} {
-		_, err := Settle(Request{Bridge: name}, debian())
+		_, err := Resolve(Request{Bridge: name}, debian())
 		if (err == nil) != good || err != nil && !errors.Is(err, ErrRequest) {
 			t.Errorf("%q: %v", name, err)
 		}
@@ -102,12 +104,12 @@ func TestTheNamesOfBridges(t *testing.T) {
 }
 
 func TestWhatEarlierSetupsLetTheHelperJoinStays(t *testing.T) {
-	h := with(debian(), func(h *Host) {
+	h := with(debian(), func(h *Facts) {
 		text := ofSetup + "allow br0\n  allow virbr0\nallow all\ndeny br1\nallow qlbr0\nbr2\n"
-		h.States[Item{KindFile, ACLInclude}] = FileState(0o640, "root", Group, []byte(text))
+		h.States[Item{KindFile, aclInclude}] = fileState(0o640, "root", Group, []byte(text))
 	})
 	for bridge, want := range map[string][]string{"qlbr0": {"br0", "virbr0", "qlbr0"}, "br9": {"br0", "virbr0", "qlbr0", "br9"}} {
-		got, err := Settle(Request{Bridge: bridge}, h)
+		got, err := Resolve(Request{Bridge: bridge}, h)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,19 +125,19 @@ func TestWhatTheLastSetupSettledStays(t *testing.T) {
 	for _, c := range []struct {
 		what    string
 		ask     Request
-		have    Host
+		have    Facts
 		subnet  string
 		isolate bool
 	}{
 		{"nothing asked", Request{}, before, "10.77.0.1/16", true},
-		{"by its name", Request{Bridge: OwnBridge}, before, "10.77.0.1/16", true},
+		{"by its name", Request{Bridge: netsetup.OwnBridge}, before, "10.77.0.1/16", true},
 		{"no isolation any more", Request{Isolate: &no}, before, "10.77.0.1/16", false},
 		{"another subnet", Request{Subnet: netip.MustParsePrefix("10.78.0.0/16")}, before, "10.78.0.1/16", true},
-		{"the last one was another's bridge", Request{Bridge: "br9"}, with(before, func(h *Host) {
+		{"the last one was another's bridge", Request{Bridge: "br9"}, with(before, func(h *Facts) {
 			h.Previous.Own, h.Previous.Bridge = false, "virbr0"
 		}), "192.168.123.1/24", false},
 	} {
-		got, err := Settle(c.ask, c.have)
+		got, err := Resolve(c.ask, c.have)
 		if err != nil || got.Subnet.String() != c.subnet || got.Isolate != c.isolate || !got.Own || !got.Forward {
 			t.Errorf("%s: got %+v, %v", c.what, got, err)
 		}
@@ -143,8 +145,8 @@ func TestWhatTheLastSetupSettledStays(t *testing.T) {
 }
 
 func TestTheBridgeThatServesDHCPIsTakenAndLibvirtsFirst(t *testing.T) {
-	bridge := func(name string, kind string, change func(*HostBridge)) HostBridge {
-		b := HostBridge{Bridge: Bridge{Name: name, Up: true}, DHCP: Server{Kind: kind}}
+	bridge := func(name string, kind string, change func(*BridgeFacts)) BridgeFacts {
+		b := BridgeFacts{Bridge: netsetup.Bridge{Name: name, Up: true}, DHCP: netsetup.Server{Kind: kind}}
 		if change != nil {
 			change(&b)
 		}
@@ -152,19 +154,19 @@ func TestTheBridgeThatServesDHCPIsTakenAndLibvirtsFirst(t *testing.T) {
 	}
 	for _, c := range []struct {
 		what    string
-		bridges []HostBridge
+		bridges []BridgeFacts
 		want    string
 		own     bool
 	}{
-		{"none", nil, OwnBridge, true},
-		{"two", []HostBridge{bridge("br7", ServerDnsmasq, nil), bridge("virbr0", ServerLibvirt, nil)}, "virbr0", false},
-		{"down", []HostBridge{bridge("br7", ServerDnsmasq, func(b *HostBridge) { b.Up = false })}, OwnBridge, true},
-		{"dead", []HostBridge{bridge("br7", ServerDnsmasq, func(b *HostBridge) { b.DHCP.Dead = true })}, OwnBridge, true},
-		{"a LAN's", []HostBridge{bridge("br7", ServerDnsmasq, func(b *HostBridge) { b.Uplinks = []string{"eth0"} })}, OwnBridge, true},
-		{"without a server", []HostBridge{bridge("br7", "", nil)}, OwnBridge, true},
-		{"ours", []HostBridge{bridge("br7", ServerQlaunch, nil)}, OwnBridge, true},
+		{"none", nil, netsetup.OwnBridge, true},
+		{"two", []BridgeFacts{bridge("br7", netsetup.ServerDnsmasq, nil), bridge("virbr0", netsetup.ServerLibvirt, nil)}, "virbr0", false},
+		{"down", []BridgeFacts{bridge("br7", netsetup.ServerDnsmasq, func(b *BridgeFacts) { b.Up = false })}, netsetup.OwnBridge, true},
+		{"dead", []BridgeFacts{bridge("br7", netsetup.ServerDnsmasq, func(b *BridgeFacts) { b.DHCP.Dead = true })}, netsetup.OwnBridge, true},
+		{"a LAN's", []BridgeFacts{bridge("br7", netsetup.ServerDnsmasq, func(b *BridgeFacts) { b.Uplinks = []string{"eth0"} })}, netsetup.OwnBridge, true},
+		{"without a server", []BridgeFacts{bridge("br7", "", nil)}, netsetup.OwnBridge, true},
+		{"ours", []BridgeFacts{bridge("br7", netsetup.ServerQlaunch, nil)}, netsetup.OwnBridge, true},
 	} {
-		got, err := Settle(Request{}, with(debian(), func(h *Host) { h.Bridges = c.bridges }))
+		got, err := Resolve(Request{}, with(debian(), func(h *Facts) { h.Bridges = c.bridges }))
 		if err != nil || got.Bridge != c.want || got.Own != c.own {
 			t.Errorf("%s: got %+v, %v", c.what, got, err)
 		}
@@ -173,11 +175,11 @@ func TestTheBridgeThatServesDHCPIsTakenAndLibvirtsFirst(t *testing.T) {
 
 // A bridge of somebody else's without DHCP is only opened: nothing about packets is decided for it.
 func TestForwardingIsForBridgesWithDHCP(t *testing.T) {
-	for kind, want := range map[string]bool{"": false, ServerDnsmasq: true} {
-		h := with(debian(), func(h *Host) {
-			h.Bridges = []HostBridge{{Bridge: Bridge{Name: "br7", Up: true}, DHCP: Server{Kind: kind}}}
+	for kind, want := range map[string]bool{"": false, netsetup.ServerDnsmasq: true} {
+		h := with(debian(), func(h *Facts) {
+			h.Bridges = []BridgeFacts{{Bridge: netsetup.Bridge{Name: "br7", Up: true}, DHCP: netsetup.Server{Kind: kind}}}
 		})
-		got, err := Settle(Request{Bridge: "br7"}, h)
+		got, err := Resolve(Request{Bridge: "br7"}, h)
 		if err != nil || got.Own || got.Forward != want {
 			t.Errorf("DHCP by %q: got %+v, %v", kind, got, err)
 		}
@@ -194,37 +196,37 @@ func TestARefusalLeavesNothingWanted(t *testing.T) {
 		"a name": {Bridge: "all"}, "a link": {Bridge: "eth0"}, "a subnet": {Subnet: netip.MustParsePrefix("fd00::/64")},
 		"another's bridge": {Bridge: "virbr0", Isolate: &yes}, "another's subnet": {Bridge: "virbr0", Subnet: netip.MustParsePrefix("10.9.0.0/24")},
 	} {
-		got, err := Settle(ask, with(debian(), libvirt))
+		got, err := Resolve(ask, with(debian(), libvirt))
 		if err == nil {
 			t.Errorf("%s: no error", what)
 		}
-		if diff := cmp.Diff(Want{}, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		if diff := cmp.Diff(Spec{}, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 			t.Errorf("%s: %s", what, diff)
 		}
 	}
 }
 
 func TestAnACLThatWasNotSeenIsNotJudged(t *testing.T) {
-	acl := Item{KindShared, DefaultACL}
-	h := with(debian(), func(h *Host) {
-		h.States[acl] = FileState(0o600, "root", "root", []byte("deny all\n"))
+	acl := Item{KindShared, netsetup.DefaultACL}
+	h := with(debian(), func(h *Facts) {
+		h.States[acl] = fileState(0o600, "root", "root", []byte("deny all\n"))
 		h.Unseen = map[Item]bool{acl: true}
 	})
-	if _, err := Settle(Request{}, h); err != nil {
+	if _, err := Resolve(Request{}, h); err != nil {
 		t.Error(err)
 	}
 	h.Unseen = nil
-	_, err := Settle(Request{}, h)
-	if e, ok := errors.AsType[*Error](err); !ok || e.File != DefaultACL || e.Bridge != OwnBridge {
+	_, err := Resolve(Request{}, h)
+	if e, ok := errors.AsType[*netsetup.Error](err); !ok || e.File != netsetup.DefaultACL || e.Bridge != netsetup.OwnBridge {
 		t.Errorf("seen: %+v", err)
 	}
 }
 
 // What is missing is named in one order, whatever that of a map is.
 func TestMissingProgramsAreNamedInOrder(t *testing.T) {
-	h := with(debian(), func(h *Host) { h.Nft, h.Dnsmasq = "", "" })
+	h := with(debian(), func(h *Facts) { h.Nft, h.Dnsmasq = "", "" })
 	for range 50 {
-		_, err := Settle(Request{}, h)
+		_, err := Resolve(Request{}, h)
 		if missing, ok := errors.AsType[*NoProgramError](err); !ok || !slices.Equal(missing.Programs, []string{"dnsmasq", "nft"}) {
 			t.Fatalf("got %v", err)
 		}
@@ -233,24 +235,24 @@ func TestMissingProgramsAreNamedInOrder(t *testing.T) {
 
 // What is to be looked at before a plan is what a plan can change on a host on which nothing is as wanted.
 func TestAllThatAPlanChangesIsLookedAtBefore(t *testing.T) {
-	for name, h := range map[string]Host{"bare": debian(), "docker": with(debian(), docker), "done": done(t, Request{}, debian())} {
-		want, err := Settle(Request{Users: []string{"alice"}}, h)
+	for name, h := range map[string]Facts{"bare": debian(), "docker": with(debian(), docker), "done": done(t, Request{}, debian())} {
+		want, err := Resolve(Request{Users: []string{"alice"}}, h)
 		if err != nil {
 			t.Fatal(err)
 		}
-		items, runtime := Items(want, h), RuntimeItems(want, h)
+		items, runtime := plannedItems(want, h), runtimeItems(want, h)
 		for _, s := range Plan(want, h) {
 			if !slices.Contains(items, s.Item) {
 				t.Errorf("%s: %v is changed, and not looked at", name, s.Item)
 			}
 		}
-		for _, i := range []Item{{KindGroup, Group}, {KindMember, Group + "/alice"}, {KindFile, ACLInclude}, {KindShared, DefaultACL},
-			{KindMode, h.Helper}, {KindSysctl, ipForward}, {KindBridge, OwnBridge}, {KindTable, "ip qlaunch"}, {KindUnit, DHCPUnit}} {
+		for _, i := range []Item{{KindGroup, Group}, {KindMember, Group + "/alice"}, {KindFile, aclInclude}, {KindShared, netsetup.DefaultACL},
+			{KindMode, h.Helper}, {KindSysctl, ipForward}, {KindBridge, netsetup.OwnBridge}, {KindTable, "ip qlaunch"}, {KindUnit, dhcpUnit}} {
 			if !slices.Contains(items, i) {
 				t.Errorf("%s: %v is not looked at", name, i)
 			}
 		}
-		for _, i := range []Item{{KindMode, h.Helper}, {KindSysctl, ipForward}, {KindBridge, OwnBridge}, {KindTable, "ip qlaunch"}, {KindTable, "bridge qlaunch"}} {
+		for _, i := range []Item{{KindMode, h.Helper}, {KindSysctl, ipForward}, {KindBridge, netsetup.OwnBridge}, {KindTable, "ip qlaunch"}, {KindTable, "bridge qlaunch"}} {
 			if !slices.Contains(runtime, i) {
 				t.Errorf("%s: a boot takes %v back, which is not looked at", name, i)
 			}
@@ -264,11 +266,11 @@ func TestAllThatAPlanChangesIsLookedAtBefore(t *testing.T) {
 }
 
 func TestWhatSettlesIsLookedAtFirst(t *testing.T) {
-	always := []Item{{KindShared, DefaultACL}, {KindFile, ACLInclude}}
-	if diff := cmp.Diff(always, Settled("")); diff != "" {
+	always := []Item{{KindShared, netsetup.DefaultACL}, {KindFile, aclInclude}}
+	if diff := cmp.Diff(always, itemsToResolve("")); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(append(always, Item{KindMode, "/h"}), Settled("/h")); diff != "" {
+	if diff := cmp.Diff(append(always, Item{KindMode, "/h"}), itemsToResolve("/h")); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -300,7 +302,7 @@ func TestTheBridgesOtherAddressesStay(t *testing.T) {
 	for _, a := range []string{"192.168.200.1/24", "fe80::1/64"} {
 		h.Bridges[0].Addrs = append(h.Bridges[0].Addrs, netip.MustParsePrefix(a))
 	}
-	want, err := Settle(Request{Subnet: netip.MustParsePrefix("10.77.0.0/16")}, h)
+	want, err := Resolve(Request{Subnet: netip.MustParsePrefix("10.77.0.0/16")}, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,9 +324,9 @@ func TestTheBridgesOtherAddressesStay(t *testing.T) {
 func TestAnACLOfAnotherGroupIsReadOrRefused(t *testing.T) {
 	for bits, refused := range map[fs.FileMode]bool{0o600: true, 0o601: true, 0o602: true, 0o633: true, 0o640: false, 0o604: false, 0o644: false} {
 		h := debian()
-		h.States[Item{KindShared, DefaultACL}] = FileState(bits, "root", "libvirt", []byte("allow br0\n"))
-		_, err := Settle(Request{}, h)
-		if errors.Is(err, ErrACLUnreadable) != refused || err != nil && !refused {
+		h.States[Item{KindShared, netsetup.DefaultACL}] = fileState(bits, "root", "libvirt", []byte("allow br0\n"))
+		_, err := Resolve(Request{}, h)
+		if errors.Is(err, netsetup.ErrACLUnreadable) != refused || err != nil && !refused {
 			t.Errorf("%04o: %v", bits, err)
 		}
 	}
@@ -334,15 +336,15 @@ func TestOurFileInTheACLStaysAnotherGroups(t *testing.T) {
 	for now, want := range map[string]string{"0640 root:libvirt": "0640 root:libvirt", "0600 root:root": "0640 root:kvm", "": "0640 root:kvm"} {
 		h := debian()
 		if now != "" {
-			h.States[Item{KindFile, ACLInclude}] = now + "\nallow br9\n"
+			h.States[Item{KindFile, aclInclude}] = now + "\nallow br9\n"
 		}
-		wanted, err := Settle(Request{}, h)
+		wanted, err := Resolve(Request{}, h)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := ""
 		for _, s := range Plan(wanted, h) {
-			if s.Item == (Item{KindFile, ACLInclude}) {
+			if s.Item == (Item{KindFile, aclInclude}) {
 				got, _, _ = strings.Cut(s.To, "\n")
 			}
 		}
