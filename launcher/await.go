@@ -131,25 +131,14 @@ func awaitAgent(ctx context.Context, vm vms.VM) error {
 	return a.Close()
 }
 
-// ErrNoSSHPath says that there is no way from the host to the guest's sshd.
-var ErrNoSSHPath = errors.New("no bridged NIC, and no forward to its ssh port")
-
-// sshEndpoint is the address and the port at which the guest's sshd is reached.
-func sshEndpoint(vm vms.VM, address netip.Addr) (netip.AddrPort, error) {
-	if address.IsValid() {
-		return netip.AddrPortFrom(address, vm.SSH.Port), nil
+// addCause gives the error of a wait for an address its cause, as far as that can be seen.
+func addCause(ctx context.Context, e *Env, g *guest, err error) error {
+	late, isLate := errors.AsType[*DeadlineError](err)
+	wait, ofAddress := errors.AsType[*lease.WaitError](err)
+	if isLate && ofAddress {
+		late.Cause = whySilent(ctx, e, g.vm, g.process.PID, wait.Query, late.Stage, wait.Reports)
 	}
-	for _, nic := range vm.NICs {
-		if byForward(vm) && !vm.SSH.NIC.Takes(nic) {
-			continue
-		}
-		for _, forward := range nic.Forwards {
-			if forward.Guest == vm.SSH.Port {
-				return forward.Host, nil
-			}
-		}
-	}
-	return netip.AddrPort{}, ErrNoSSHPath
+	return err
 }
 
 // DeadlineError says what was not reached in time, and what is still true: the VM keeps running.

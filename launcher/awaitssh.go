@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -52,6 +53,27 @@ func (g *guest) notTaken(address netip.Addr) error {
 		}
 	}
 	return nil
+}
+
+// ErrNoSSHPath says that there is no way from the host to the guest's sshd.
+var ErrNoSSHPath = errors.New("no bridged NIC, and no forward to its ssh port")
+
+// sshEndpoint is the address and the port at which the guest's sshd is reached.
+func sshEndpoint(vm vms.VM, address netip.Addr) (netip.AddrPort, error) {
+	if address.IsValid() {
+		return netip.AddrPortFrom(address, vm.SSH.Port), nil
+	}
+	for _, nic := range vm.NICs {
+		if byForward(vm) && !vm.SSH.NIC.Takes(nic) {
+			continue
+		}
+		for _, forward := range nic.Forwards {
+			if forward.Guest == vm.SSH.Port {
+				return forward.Host, nil
+			}
+		}
+	}
+	return netip.AddrPort{}, ErrNoSSHPath
 }
 
 // AddressTakenError says that another machine on the bridge answers at a guest's address.

@@ -2,13 +2,14 @@ package launcher
 
 import (
 	"context"
-	"runtime"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/qlaunch/qlaunch/launcher/qemu"
-	"github.com/qlaunch/qlaunch/netsetup"
-	"github.com/qlaunch/qlaunch/netsetup/lease"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -22,25 +23,6 @@ func List(ctx context.Context, e *Env, brief bool) ([]Info, error) {
 	s := newSurvey(e.with(there.qemus), there.orphan)
 	s.brief = brief
 	return s.lookAtAll(ctx, there), nil
-}
-
-// survey is a look at many VMs. What belongs to the whole host is asked once for all of them, when the first needs
-// it, and what takes a processor takes turns: a thousand definitions that are read at the same time would keep an
-// answer of QEMU's waiting until its deadline is over.
-type survey struct {
-	env    *Env
-	orphan func(vms.VM) (qemu.Orphan, bool, error) // the QEMU of a VM that cannot be reached, if it has one
-	turns  chan struct{}
-	brief  bool // the unit and the changes of the definition are not looked at
-
-	loose     func() []string // the host's taps that are a port of no bridge
-	mu        sync.Mutex
-	snapshots map[string]func() lease.Picture // by the bridge, and what was looked at
-}
-
-func newSurvey(e *Env, orphan func(vms.VM) (qemu.Orphan, bool, error)) *survey {
-	return &survey{env: e, orphan: orphan, turns: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		snapshots: map[string]func() lease.Picture{}, loose: sync.OnceValue(netsetup.LooseTaps)}
 }
 
 // lookAtAll reads VMs by turns, and asks those that run side by side, so that one that does not answer delays no
@@ -120,34 +102,89 @@ func (s *survey) invalid(name string, err error) Info {
 	return Info{Name: name, State: Invalid, File: s.env.Store.Path(name), Error: err.Error()}
 }
 
-// work does what takes a processor. Nothing in it may wait for anybody.
-func (s *survey) work(do func()) {
-	s.turns <- struct{}{}
-	defer func() { <-s.turns }()
-	do()
+// Names gives the names of all VMs, sorted: of those that are defined, and of those that run without a definition in
+// its place.
+func Names(e *Env) ([]string, error) {
+	all, err := takeInventory(e)
+	return all.names, err
 }
 
-// snapshot is what the sources of addresses hold for a bridge.
-func (s *survey) snapshot(ctx context.Context, bridge string) lease.Picture {
-	return s.once(bridge, func() lease.Picture { return lease.Survey(ctx, s.env.Root, bridge) })
+// RunningNames gives the names of the VMs that run, sorted. Orphans, whose QEMU cannot be reached, are among them.
+func RunningNames(e *Env) ([]string, error) {
+	all, err := takeInventory(e)
+	e = e.with(all.qemus)
+	return slices.DeleteFunc(all.names, func(name string) bool {
+		_, orphan := all.orphans[name]
+		at, err := locate(e, name)
+		return !orphan && err == nil && !qemu.IsRunning(at)
+	}), err
 }
 
-// wholeSnapshot is the snapshot with the lease file that the bridge's server was told to keep, for which every
-// process of the host has to be looked at.
-func (s *survey) wholeSnapshot(ctx context.Context, bridge string) lease.Picture {
-	return s.once(bridge+"/server", func() lease.Picture { // no bridge has a slash in its name
-		return s.snapshot(ctx, bridge).With(ctx, s.env.Root, serverLeases(s.env, bridge))
-	})
+// inventory is the VMs that there are, with one look at the host for all of them.
+type inventory struct {
+	names   []string               // sorted
+	known   map[string]bool        // those with a run directory, here or, with a QEMU, elsewhere
+	orphans map[string]qemu.Orphan // those whose QEMU cannot be reached
+	qemus   []qemu.QEMU            // those of this user, also of VMs that are not defined here
 }
 
-// once takes a snapshot unless it has been taken.
-func (s *survey) once(key string, snapshot func() lease.Picture) lease.Picture {
-	s.mu.Lock()
-	take, ok := s.snapshots[key]
-	if !ok {
-		take = sync.OnceValue(snapshot)
-		s.snapshots[key] = take
+func takeInventory(e *Env) (inventory, error) {
+	names, err := e.Store.Names()
+	if err != nil {
+		return inventory{}, err
 	}
-	s.mu.Unlock()
-	return take()
+	if err := qemu.CheckRunDir(filepath.Join(e.Store.Dirs.Runtime, "any")); err != nil {
+		return inventory{}, err
+	}
+	entries, err := os.ReadDir(e.Store.Dirs.Runtime)
+	if err != nil && !os.IsNotExist(err) {
+		return inventory{}, err
+	}
+	all := inventory{known: map[string]bool{}, orphans: map[string]qemu.Orphan{}}
+	for _, entry := range entries {
+		all.known[entry.Name()] = true
+	}
+	if all.qemus, err = e.QEMUs(); err != nil {
+		return inventory{}, err
+	}
+	here := slices.DeleteFunc(slices.Clone(all.qemus), func(q qemu.QEMU) bool {
+		return filepath.Dir(q.RunDir) != e.Store.Dirs.Runtime && !q.IsOf(bareVM(e, q.Name))
+	})
+	for _, q := range here {
+		all.known[q.Name] = true
+	}
+	for _, o := range qemu.Orphans(here) {
+		all.orphans[o.Name] = o
+	}
+	for name := range all.known {
+		if _, defined := slices.BinarySearch(names, name); !defined && runsUndefined(e, name, all) {
+			all.names = append(all.names, name)
+		}
+	}
+	all.names = slices.AppendSeq(append(all.names, names...), maps.Keys(all.orphans))
+	slices.Sort(all.names)
+	all.names = slices.Compact(all.names)
+	return all, nil
+}
+
+// runsUndefined tells whether a VM without a definition runs, and can be reached.
+func runsUndefined(e *Env, name string, all inventory) bool {
+	at, err := qemu.Locate(bareVM(e, name), func() ([]qemu.QEMU, error) { return all.qemus, nil })
+	if err != nil {
+		return false
+	}
+	startedAs, err := e.Store.Started(name, at.RunDir)
+	return err == nil && qemu.IsRunning(startedAs)
+}
+
+// mayRun tells whether a VM has anything that would be there if it ran.
+func (all inventory) mayRun(name string) bool {
+	_, orphan := all.orphans[name]
+	return orphan || all.known[name]
+}
+
+// orphan is the QEMU of a VM that cannot be reached, if it has one.
+func (all inventory) orphan(vm vms.VM) (qemu.Orphan, bool, error) {
+	o, ok := all.orphans[vm.Name]
+	return o, ok, nil
 }

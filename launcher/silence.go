@@ -11,16 +11,6 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// addCause gives the error of a wait for an address its cause, as far as that can be seen.
-func addCause(ctx context.Context, e *Env, g *guest, err error) error {
-	late, isLate := errors.AsType[*DeadlineError](err)
-	wait, ofAddress := errors.AsType[*lease.WaitError](err)
-	if isLate && ofAddress {
-		late.Cause = whySilent(ctx, e, g.vm, g.process.PID, wait.Query, late.Stage, wait.Reports)
-	}
-	return err
-}
-
 // whySilent finds why a guest that runs has no address, or nil: first at its processors and on its console, then at its
 // port and its bridge, and last at the server that should have given it one.
 func whySilent(ctx context.Context, e *Env, vm vms.VM, pid int, q lease.Query, stage lease.Stage,

@@ -3,7 +3,9 @@ package launcher
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher/qemu"
@@ -60,6 +62,25 @@ func Status(ctx context.Context, e *Env, name string) (Info, error) {
 	}
 	addUnitState(ctx, e, &info)
 	return info, nil
+}
+
+// survey is a look at many VMs. What belongs to the whole host is asked once for all of them, when the first needs
+// it, and what takes a processor takes turns: a thousand definitions that are read at the same time would keep an
+// answer of QEMU's waiting until its deadline is over.
+type survey struct {
+	env    *Env
+	orphan func(vms.VM) (qemu.Orphan, bool, error) // the QEMU of a VM that cannot be reached, if it has one
+	turns  chan struct{}
+	brief  bool // the unit and the changes of the definition are not looked at
+
+	loose     func() []string // the host's taps that are a port of no bridge
+	mu        sync.Mutex
+	snapshots map[string]func() lease.Picture // by the bridge, and what was looked at
+}
+
+func newSurvey(e *Env, orphan func(vms.VM) (qemu.Orphan, bool, error)) *survey {
+	return &survey{env: e, orphan: orphan, turns: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		snapshots: map[string]func() lease.Picture{}, loose: sync.OnceValue(netsetup.LooseTaps)}
 }
 
 // lookAt tells what a VM does that has been read.
@@ -163,6 +184,38 @@ func (s *survey) offBridge(vm vms.VM, pid int) error {
 		}
 	}
 	return nil
+}
+
+// work does what takes a processor. Nothing in it may wait for anybody.
+func (s *survey) work(do func()) {
+	s.turns <- struct{}{}
+	defer func() { <-s.turns }()
+	do()
+}
+
+// snapshot is what the sources of addresses hold for a bridge.
+func (s *survey) snapshot(ctx context.Context, bridge string) lease.Picture {
+	return s.once(bridge, func() lease.Picture { return lease.Survey(ctx, s.env.Root, bridge) })
+}
+
+// wholeSnapshot is the snapshot with the lease file that the bridge's server was told to keep, for which every
+// process of the host has to be looked at.
+func (s *survey) wholeSnapshot(ctx context.Context, bridge string) lease.Picture {
+	return s.once(bridge+"/server", func() lease.Picture { // no bridge has a slash in its name
+		return s.snapshot(ctx, bridge).With(ctx, s.env.Root, serverLeases(s.env, bridge))
+	})
+}
+
+// once takes a snapshot unless it has been taken.
+func (s *survey) once(key string, snapshot func() lease.Picture) lease.Picture {
+	s.mu.Lock()
+	take, ok := s.snapshots[key]
+	if !ok {
+		take = sync.OnceValue(snapshot)
+		s.snapshots[key] = take
+	}
+	s.mu.Unlock()
+	return take()
 }
 
 // addUnitState says of a VM that does not run what its unit knows: the kernel and QEMU know nothing any more of a
