@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
-	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -66,31 +63,6 @@ func checkKVM(device string) error {
 	default:
 		return &KVMError{Device: device, Err: cause(err)}
 	}
-}
-
-// cause takes the path out of an error of package os: the caller names it.
-func cause(err error) error {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Err
-	}
-	return err
-}
-
-// openingGroup is the name of the group that may read and write a device, or "" when its mode lets none.
-func openingGroup(device string) string {
-	info, err := os.Stat(device)
-	if err != nil || info.Mode().Perm()&0o060 != 0o060 {
-		return ""
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return ""
-	}
-	gid := strconv.Itoa(int(stat.Gid))
-	if g, err := user.LookupGroupId(gid); err == nil {
-		return g.Name
-	}
-	return gid
 }
 
 // ResolveAccel settles a VM's accelerator: kvm must be usable, or the error is

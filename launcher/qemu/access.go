@@ -1,16 +1,22 @@
 package qemu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
+
+// ErrFile says that a start cannot use a file.
+var ErrFile = errors.New("cannot be used")
 
 // DeniedError says what keeps this user from reading or writing a file.
 type DeniedError struct {
@@ -73,4 +79,75 @@ func denied(path, need string) error {
 		e.Owner, e.Own = userName(int(stat.Uid)), int(stat.Uid) == os.Geteuid()
 	}
 	return e
+}
+
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "directory"
+	case mode&fs.ModeSymlink != 0:
+		return "symbolic link"
+	case mode&fs.ModeDevice != 0:
+		return "device"
+	case mode&fs.ModeNamedPipe != 0:
+		return "pipe"
+	case mode&fs.ModeSocket != 0:
+		return "socket"
+	default:
+		return "file"
+	}
+}
+
+// cause takes the path out of an error of package os: the caller names it.
+func cause(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
+}
+
+// openingGroup is the name of the group that may read and write a device, or "" when its mode lets none.
+func openingGroup(device string) string {
+	info, err := os.Stat(device)
+	if err != nil || info.Mode().Perm()&0o060 != 0o060 {
+		return ""
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	gid := strconv.Itoa(int(stat.Gid))
+	if g, err := user.LookupGroupId(gid); err == nil {
+		return g.Name
+	}
+	return gid
+}
+
+// userName is a user's name, or, without one, the number. This process's own user, whom only the
+// network may know, is asked for by $USER too.
+func userName(uid int) string {
+	id := strconv.Itoa(uid)
+	if u, err := user.Current(); err == nil && u.Uid == id {
+		return u.Username
+	}
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return id
+}
+
+func checkReadable(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, os.ErrPermission) {
+		return cmp.Or(permitted(path, "r"), cause(err))
+	}
+	if err != nil {
+		return cause(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("a %s, not a file", kindOf(info.Mode()))
+	}
+	return err
 }

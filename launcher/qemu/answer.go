@@ -40,6 +40,9 @@ func query(ctx context.Context, vm vms.VM, p *Process) (string, error) {
 	return reason, err
 }
 
+// askDeadline is how long a QEMU may take to say what it does. One that answers does so within a millisecond.
+const askDeadline = time.Second
+
 // queryMonitor is query by QEMU's own word, which it leaves for others.
 func queryMonitor(ctx context.Context, vm vms.VM, p *Process) (string, error) {
 	m, err := qmp.Dial(ctx, QMPSocket(vm))

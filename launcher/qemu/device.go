@@ -13,6 +13,9 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
+// ErrNotWritable says that a guest could not write to a disk that is not read-only.
+var ErrNotWritable = errors.New("the guest could not write to it")
+
 // FindDevices gives the paths of a VM's disks that are block devices of the host: LVM volumes, partitions, loop devices.
 func FindDevices(vm vms.VM) []string {
 	var devices []string

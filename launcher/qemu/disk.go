@@ -3,8 +3,6 @@ package qemu
 import (
 	"bytes"
 	"cmp"
-	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,10 +10,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -26,7 +21,6 @@ import (
 var (
 	ErrDiskMissing  = errors.New("no such file, and no size to create it with")
 	ErrDeviceAbsent = errors.New("no such device")
-	ErrNotWritable  = errors.New("the guest could not write to it")
 	ErrNotGrown     = errors.New("is not grown")
 	ErrNotShrunk    = errors.New("is not shrunk")
 	ErrDiskKind     = errors.New("neither a regular file nor a block device")
@@ -37,32 +31,6 @@ var (
 	ErrBackingFile  = errors.New("the image names a backing file, which the definition does not: it would let the image's author read that file")
 	ErrExternalData = errors.New("the image keeps its data in another file: it would let the image's author read and write that file")
 )
-
-// MakeDisks creates the disks of a VM that are missing and have a size, grows the images that are smaller than
-// that, and checks those that are there: a qcow2 image that points to another of the
-// host's files is refused before any of QEMU's tools opens it. A VM that boots
-// with UEFI gets its own copy of the firmware's variables. verbose is told each command that is run.
-func MakeDisks(ctx context.Context, vm vms.VM, verbose func(argv []string)) error {
-	for _, d := range vm.Disks {
-		if err := makeDisk(ctx, vm, d, verbose); err != nil {
-			return withHolder(vm, fmt.Errorf("disk %s: %w", d.Path, err))
-		}
-	}
-	return makeUEFIVars(vm)
-}
-
-// imageTool makes and grows images.
-const imageTool = "qemu-img"
-
-// needsQEMUImg tells whether a start makes a disk, or grows it.
-func needsQEMUImg(d vms.Disk) bool {
-	err := checkDisk(d)
-	if err != nil {
-		return errors.Is(err, ErrDiskMissing) && d.Size > 0
-	}
-	has, _, err := diskSize(d)
-	return err == nil && d.Size > has
-}
 
 // usable says what is wrong with a disk that is there, or that there is none and none can be made.
 func usable(d vms.Disk) error {
@@ -119,76 +87,6 @@ func (e *DiskError) Error() string { return fmt.Sprintf("disk %s: %v", e.Path, e
 
 // Unwrap is the cause.
 func (e *DiskError) Unwrap() error { return e.Err }
-
-func makeDisk(ctx context.Context, vm vms.VM, d vms.Disk, verbose func([]string)) error {
-	if err := removePart(vm, d); err != nil {
-		return err
-	}
-	err := checkDisk(d)
-	if errors.Is(err, ErrDiskMissing) && d.Size > 0 {
-		err = cmp.Or(createDisk(ctx, vm, d, verbose), checkDisk(d))
-	}
-	if err != nil {
-		return err
-	}
-	return growDisk(ctx, d, verbose)
-}
-
-// createDisk creates a missing disk, whole or not at all.
-func createDisk(ctx context.Context, vm vms.VM, d vms.Disk, verbose func([]string)) error {
-	if err := os.MkdirAll(filepath.Dir(d.Path), 0o700); err != nil {
-		return err
-	}
-	part := partName(vm, d)
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // qemu-img leaves its mode as it is
-	if err != nil {
-		return err
-	}
-	argv := []string{imageTool, "create", "-q", "-f", string(d.Format), part, strconv.FormatUint(uint64(d.Size), 10)}
-	verbose(argv)
-	err = cmp.Or(f.Close(), runQEMUImg(ctx, "create", argv))
-	if err == nil {
-		// A link, unlike a rename, never replaces a disk that another start made meanwhile.
-		err = os.Link(part, d.Path)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		err = nil
-	}
-	return errors.Join(err, os.Remove(part))
-}
-
-// partName is where a missing disk is created: beside its place, so that a link can put it there. The name is derived
-// from the VM's data directory, whose lock the caller holds: what is found under it was left by a start of this VM that
-// was killed.
-func partName(vm vms.VM, d vms.Disk) string {
-	sum := sha256.Sum256([]byte(vm.DataDir + "\x00" + d.Path))
-	return filepath.Join(filepath.Dir(d.Path), fmt.Sprintf(".qlaunch-%x.part", sum[:8]))
-}
-
-// removePart removes what a start that was killed has left of a disk. On a read-only file system even the removal of
-// what is not there fails.
-func removePart(vm vms.VM, d vms.Disk) error {
-	part := partName(vm, d)
-	if _, err := os.Lstat(part); err != nil {
-		return nil //nolint:nilerr // it cannot be there
-	}
-	return os.Remove(part)
-}
-
-// runQEMUImg runs qemu-img for something that is done to a disk. What it says on several lines becomes one.
-func runQEMUImg(ctx context.Context, doing string, argv []string) error {
-	said, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
-	words := strings.ReplaceAll(strings.TrimSpace(string(said)), "\n", "; ")
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil: // which ended it, and whose words are not its own
-		return context.Cause(ctx)
-	case lacksLock(words):
-		return fmt.Errorf("%s: %w: %w: %s", doing, err, ErrDiskInUse, words)
-	}
-	return fmt.Errorf("%s: %w: %s", doing, err, words)
-}
 
 func checkDisk(d vms.Disk) error {
 	// O_NONBLOCK: a pipe in the disk's place must not hold the start up.
@@ -287,4 +185,94 @@ func checkQCOW2(path string, r io.Reader) error {
 		return ErrImageSize
 	}
 	return nil
+}
+
+// checkSize compares a disk that is there with the size that its definition asks for: only an image that the guest may
+// write to is grown.
+func checkSize(d vms.Disk) error {
+	has, block, err := diskSize(d)
+	if err != nil || d.Size <= has {
+		return err
+	}
+	switch {
+	case block:
+		return fmt.Errorf("size = %q, and it has %v: a device %w", d.Size, has, ErrNotGrown)
+	case d.ReadOnly:
+		return fmt.Errorf("size = %q, and it has %v: a disk that is read-only %w", d.Size, has, ErrNotGrown)
+	}
+	return nil
+}
+
+// largerDisk warns of a disk that is larger than its definition says: it is never shrunk, for the guest may have something at its end.
+func largerDisk(d vms.Disk) error {
+	if d.Size == 0 {
+		return nil
+	}
+	has, _, err := diskSize(d)
+	if err != nil {
+		return nil //nolint:nilerr // what is wrong with it, its own check says
+	}
+	if has <= d.Size {
+		return nil
+	}
+	return fmt.Errorf("disk %s: size = %q, and it has %v: a disk %w", d.Path, d.Size, has, ErrNotShrunk)
+}
+
+// DiskSize is how large a disk is for its guest; 0 where there is none. An image is not looked at beyond its header.
+func DiskSize(d vms.Disk) (vms.Size, error) {
+	if err := checkDisk(d); err != nil {
+		if errors.Is(err, ErrDiskMissing) {
+			err = nil
+		}
+		return 0, err
+	}
+	size, _, err := diskSize(d)
+	return size, err
+}
+
+// diskSize is the size of a disk that is there, and whether it is a block device.
+func diskSize(d vms.Disk) (size vms.Size, block bool, err error) {
+	f, err := os.OpenFile(d.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return 0, false, cause(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, false, cause(err)
+	}
+	block = isBlock(info)
+	if d.Format == vms.QCOW2 {
+		return vms.Size(virtualSize(f)), block, nil
+	}
+	end, err := f.Seek(0, io.SeekEnd) // of a device too
+	const sector = 512                // QEMU rounds up to whole ones
+	return vms.Size(end+sector-1) &^ (sector - 1), block, err
+}
+
+// ErrNoImage says of a file that a guest cannot have it as a disk.
+var ErrNoImage = errors.New("neither a qcow2 image nor a raw one, which has whole sectors of 512 bytes")
+
+// ImageFormat is the format of an image that is there, by its header. It is for who writes a definition, on the user's word
+// that this is an image: a start takes the definition's, for a guest can write any header to the beginning of a raw disk.
+func ImageFormat(path string) (vms.DiskFormat, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return "", cause(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", cause(err)
+	}
+	if err := checkKind(info); err != nil {
+		return "", err
+	}
+	if err := checkQCOW2(path, f); !errors.Is(err, ErrNotQCOW2) && !errors.Is(err, ErrEmptyImage) {
+		return vms.QCOW2, err
+	}
+	if info.Size()%512 != 0 || info.Size() == 0 && !isBlock(info) {
+		return "", ErrNoImage
+	}
+	return vms.Raw, nil
 }

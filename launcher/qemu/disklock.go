@@ -15,6 +15,9 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
+// ErrDiskInUse means that a start cannot have a disk.
+var ErrDiskInUse = errors.New("another QEMU has a disk open")
+
 // InUseError says that a disk cannot be opened because a QEMU, or a tool of its, has it open.
 type InUseError struct {
 	PID int    // 0: another user's process

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -67,18 +65,6 @@ func (a *args) displayPath() string {
 		return fmt.Sprintf("/proc/self/fd/%d/%s", a.files.RunDir, displayName)
 	}
 	return DisplaySocket(a.vm)
-}
-
-// inheritRunDir hands the run directory on where a display's socket has a longer name than fits into an address: see shorten.
-func (in *inheritance) inheritRunDir(vm vms.VM) (int, error) {
-	if vm.Display.Type == vms.DisplayNone || len(DisplaySocket(vm)) <= longestSocket {
-		return 0, nil
-	}
-	dir, err := os.OpenFile(vm.RunDir, unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return 0, err
-	}
-	return in.addOwn(dir), nil
 }
 
 // closeDisplay takes from others what QEMU's umask has left them of the display's

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -28,7 +29,6 @@ type Finding struct {
 var (
 	ErrNoVhost      = errors.New("QEMU itself moves the network's packets, which is slower")
 	ErrVhostDenied  = errors.New("this user may not open it: QEMU itself moves the network's packets, which is slower")
-	ErrSpace        = errors.New("less free space than the disks may still need")
 	ErrNoLinger     = errors.New("a logout ends the VMs that systemd runs")
 	ErrNoAccelerate = errors.New("runs under tcg, which is slow")
 )
@@ -60,6 +60,18 @@ type check struct {
 	evidence string // when all is well
 	look     func() error
 	warn     func() error // of what a start goes on with; may be nil
+}
+
+// Check finds what stands in the way of a start in the VM's own files, before
+// anything exists: QEMU not installed (*NoQEMUError), a program, kernel, initrd or disk
+// that cannot be used (ErrFile and the disks' errors), no UEFI firmware (ErrNoUEFI).
+func Check(vm vms.VM) error {
+	for _, c := range checks(vm) {
+		if err := c.look(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Warnings are what a user may want to know before a start that goes on all the same: memory that the host may not have,
@@ -106,6 +118,26 @@ func checks(vm vms.VM) []check {
 	return list
 }
 
+// NoQEMUError says that the QEMU that a VM asks for, or the tool for its disks, is not installed.
+type NoQEMUError struct{ Binary string }
+
+// Error names the program.
+func (e *NoQEMUError) Error() string { return e.Binary + ": not installed" }
+
+func checkProgram(program string) error {
+	_, err := exec.LookPath(program)
+	why, _ := errors.AsType[*exec.Error](err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, exec.ErrNotFound):
+		return &NoQEMUError{program}
+	case why != nil:
+		return fmt.Errorf("%s: %w: %w", program, ErrFile, cause(why.Err))
+	}
+	return fmt.Errorf("%s: %w: %w", program, ErrFile, err)
+}
+
 // diskEvidence is what a disk that can be used is.
 func diskEvidence(d vms.Disk) string {
 	if d.Size > 0 && errors.Is(checkDisk(d), ErrDiskMissing) {
@@ -148,6 +180,53 @@ func kvmModule() string {
 		}
 	}
 	return ""
+}
+
+// examineMemory compares a VM's memory with what the host, and the control group that QEMU starts in, can give now. It
+// is a guess, hence a warning: the guest takes its memory as it uses it, and others may free some.
+func examineMemory(vm vms.VM, root string) Finding {
+	f := Finding{ID: "memory"}
+	if p, err := findAnywhere(vm); err == nil {
+		p.Close()
+		f.Skipped, f.Evidence = true, "already running"
+		return f
+	}
+	left, where, err := memoryLeft(root)
+	switch {
+	case err != nil:
+		f.Skipped, f.Evidence = true, err.Error()
+	case vm.Memory > left:
+		f.Warning = fmt.Errorf("memory = %q, and %s: %w", vm.Memory, where, ErrLittleMemory)
+		f.Evidence = f.Warning.Error()
+	default:
+		f.Evidence = where
+	}
+	return f
+}
+
+// examineSpace compares what a VM's disks may still grow by with what is free where they lie: images are made sparse,
+// and a guest that meets the end of the host's space is paused.
+func examineSpace(vm vms.VM) Finding {
+	f := Finding{ID: "disk-space"}
+	if len(vm.Disks) == 0 {
+		f.Skipped, f.Evidence = true, "no disks"
+		return f
+	}
+	var tightest *SpaceError
+	for _, space := range spaces(vm.Disks) {
+		if tightest == nil || space.slack() < tightest.slack() {
+			tightest = space
+		}
+	}
+	switch {
+	case tightest == nil:
+		f.Skipped, f.Evidence = true, "the disks are nowhere" // their own checks say more
+	case tightest.slack() < 0:
+		f.Warning, f.Evidence = tightest, tightest.Error()
+	default:
+		f.Evidence = tightest.amounts()
+	}
+	return f
 }
 
 func examineVersion(ctx context.Context, binary string, missing error, verbose func([]string)) Finding {
@@ -216,4 +295,50 @@ func hasBridge(vm vms.VM) bool {
 		}
 	}
 	return false
+}
+
+// A LingerError says that the services of a user end with the last logout; it wraps ErrNoLinger.
+type LingerError struct{ User string }
+
+func (e *LingerError) Error() string {
+	return fmt.Sprintf("user %s does not linger: %v", e.User, ErrNoLinger)
+}
+
+// Unwrap is ErrNoLinger.
+func (e *LingerError) Unwrap() error { return ErrNoLinger }
+
+// CheckLinger tells whether the services of a user, with VMs' run directories in runtime, outlive the last logout: the
+// error is a [*LingerError] where they do not. root is where the host's files are, "/". It is what every command goes by.
+func CheckLinger(runtime, root string, uid int) error {
+	return examineLinger(runtime, root, uid).Warning
+}
+
+// examineLinger looks where logind keeps the users whose manager outlives their logins, by their names, and what its own
+// property Linger is made of; logind itself answers only for users who are logged in or linger. Of another's manager,
+// all services end some seconds after the last logout, and /run/user/UID goes (loginctl(1), user@.service(5)). A process
+// that a login left behind keeps both.
+func examineLinger(runtime, root string, uid int) Finding {
+	f := Finding{ID: "linger"}
+	logind := fmt.Sprintf("/run/user/%d", uid)
+	switch {
+	case uid == 0:
+		f.Skipped, f.Evidence = true, "VMs are not for root"
+	case !exists(root, "/run/systemd/system"):
+		f.Skipped, f.Evidence = true, "systemd does not run here"
+	case !strings.HasPrefix(runtime, logind+"/"):
+		f.Skipped, f.Evidence = true, runtime+" is not in "+logind
+	default:
+		name := userName(uid)
+		f.Evidence = "/var/lib/systemd/linger/" + name
+		if !exists(root, f.Evidence) {
+			f.Warning = &LingerError{name}
+			f.Evidence = f.Warning.Error()
+		}
+	}
+	return f
+}
+
+func exists(root, path string) bool {
+	_, err := os.Stat(filepath.Join(root, path))
+	return err == nil
 }

@@ -1,137 +1,70 @@
 package qemu
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// NotPrivateError says that a directory that must be this user's alone is not:
-// whoever can write there could put a socket or a link in QEMU's way.
-type NotPrivateError struct {
-	Dir  string
-	Why  string // "it is a symbolic link", "it belongs to uid 0", "its mode is 0755"
-	Mode bool   // its mode is all that is wrong
-	Own  bool   // it is the user's own, and no directory
-	Run  bool   // it is a run directory, or what all those of the user lie in
-	UID  int    // whose it is, where that is not this user
+// Files is what a QEMU gets beside its VM's definition: descriptors that it
+// inherits, by number, and the host's files that it needs.
+//
+// The zero value stands for a QEMU that is started by hand: it listens on the
+// sockets' paths itself, runs the bridge helper itself, and therefore has no
+// sandbox, for QEMU's sandbox sets no_new_privs, which takes the helper's setuid bit away.
+type Files struct {
+	QMP     int       // listening socket of the monitor; 0: QEMU listens on QMPSocket
+	Console int       // listening socket of the serial console; 0: QEMU listens on ConsoleSocket
+	Agent   int       // listening socket of the guest agent's channel; 0: QEMU listens on AgentSocket
+	Taps    []TapFDs  // one for each bridge NIC, in the definition's order; nil: QEMU runs the helper
+	RunDir  int       // the run directory, where it makes the display's path too long for a socket; 0: it does not
+	Helper  string    // path of qemu-bridge-helper, used when there are no taps; "": QEMU's own default
+	UEFI    UEFIFiles // used when the VM's firmware is uefi
+	Devices []string  // the paths of those disks that are block devices
 }
 
-// Error names the directory, the rule, and what is there.
-func (e *NotPrivateError) Error() string {
-	return fmt.Sprintf("%s: not a private directory of this user: %s", e.Dir, e.Why)
+// TapFDs are a tap's descriptor and, where the host has vhost-net, that of an open /dev/vhost-net.
+type TapFDs struct {
+	Tap   int
+	Vhost int // 0: without vhost-net
 }
 
-// errRemoved means that a directory which had just been made is gone again.
-var errRemoved = errors.New("removed by another command")
-
-// MakeDirs makes a VM's run, state and data directories, 0700, and refuses what
-// stands in their place: a link, a file, another user's directory, or a run
-// directory that others may enter (*NotPrivateError).
-func MakeDirs(vm vms.VM) error {
-	for _, dir := range []string{filepath.Dir(vm.RunDir), vm.RunDir} {
-		if err := makeDir(dir); err != nil {
-			return ofRunDir(err)
-		}
-	}
-	return cmp.Or(makeDir(vm.StateDir), makeDir(vm.DataDir))
+// UEFIFiles are a UEFI firmware's two flash images: its code, which all VMs
+// share, and its variables, of which each VM has a copy.
+type UEFIFiles struct {
+	Code string
+	Vars string
 }
 
-func makeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil && !errors.Is(err, unix.ENOTDIR) {
-		return fmt.Errorf("make directory: %w", err)
-	}
-	return checkPrivate(dir)
-}
+// The names in a VM's run and state directories, each given by the VM's own paths.
+const (
+	pidName     = "pid"
+	lockName    = "lock"
+	qmpName     = "qmp.sock"
+	consoleName = "console.sock"
+	agentName   = "qga.sock"
+	qemuLogName = "qemu.log"
+	serialName  = "console.log"
 
-// RunDirError says that a run directory cannot be made.
-type RunDirError struct{ Err error }
+	consoleLockName = "console.lock"
+	agentLockName   = "qga.lock"
+	answerName      = "answer"
+)
 
-// Error gives the cause.
-func (e *RunDirError) Error() string { return e.Err.Error() }
+// PIDFile is the file that a VM's QEMU holds a lock on for as long as it lives.
+func PIDFile(vm vms.VM) string { return filepath.Join(vm.RunDir, pidName) }
 
-// Unwrap gives the cause.
-func (e *RunDirError) Unwrap() error { return e.Err }
+// QMPSocket is the path of a VM's monitor.
+func QMPSocket(vm vms.VM) string { return filepath.Join(vm.RunDir, qmpName) }
 
-// ofRunDir is an error of a run directory, or of the one that those of the user lie in: a *NotPrivateError or a *RunDirError.
-func ofRunDir(err error) error {
-	if private, ok := errors.AsType[*NotPrivateError](err); ok {
-		private.Run = true
-		return err
-	}
-	if errors.Is(err, errRemoved) {
-		return err
-	}
-	return &RunDirError{err}
-}
+// ConsoleSocket is the path of a VM's serial console; it serves one client at a time.
+func ConsoleSocket(vm vms.VM) string { return filepath.Join(vm.RunDir, consoleName) }
 
-func checkPrivate(dir string) error {
-	info, err := os.Lstat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", dir, errRemoved)
-	}
-	if err != nil {
-		return err
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	e := &NotPrivateError{Dir: dir}
-	switch {
-	case !info.IsDir():
-		e.Why, e.Own = "it is a "+kindOf(info.Mode()), ok && int(stat.Uid) == os.Getuid()
-	case !ok || int(stat.Uid) != os.Getuid():
-		e.Why, e.UID = fmt.Sprintf("it belongs to uid %d", stat.Uid), int(stat.Uid)
-	case info.Mode().Perm()&0o077 != 0:
-		e.Why, e.Mode = fmt.Sprintf("its mode is %04o", info.Mode().Perm()), true
-	default:
-		return nil
-	}
-	return e
-}
+// AgentSocket is the path of the channel to the agent in a VM's guest; it serves one client at a time.
+func AgentSocket(vm vms.VM) string { return filepath.Join(vm.RunDir, agentName) }
 
-func kindOf(mode fs.FileMode) string {
-	switch {
-	case mode.IsDir():
-		return "directory"
-	case mode&fs.ModeSymlink != 0:
-		return "symbolic link"
-	case mode&fs.ModeDevice != 0:
-		return "device"
-	case mode&fs.ModeNamedPipe != 0:
-		return "pipe"
-	case mode&fs.ModeSocket != 0:
-		return "socket"
-	default:
-		return "file"
-	}
-}
+// ConsoleLog is the file that QEMU writes all output of the serial console to.
+func ConsoleLog(vm vms.VM) string { return filepath.Join(vm.StateDir, serialName) }
 
-// writeFile puts a whole file in place or none: what is written becomes visible
-// under its name only when it is complete and on the disk.
-func writeFile(path string, write func(io.Writer) error) (err error) {
-	part := path + ".part"
-	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err // what a start that was killed has left, or a link that somebody put there
-	}
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(part))
-		}
-	}()
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(part, path)
-}
+// MessageLog is the file that QEMU's own standard error goes to.
+func MessageLog(vm vms.VM) string { return filepath.Join(vm.StateDir, qemuLogName) }

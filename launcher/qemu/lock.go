@@ -4,18 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/qlaunch/qlaunch/vms"
 )
-
-// ErrBusy means that another command held a VM's lock until the deadline.
-var ErrBusy = errors.New("another command is at work on this VM")
 
 // Lock is a VM's lock, held: it keeps two commands from changing one VM at the
 // same time. The kernel drops it with the process that holds it (fcntl(2), open
@@ -27,82 +27,6 @@ type Lock struct {
 
 // lockFile lies beside what the lock protects, so that commands with different environments exclude each other.
 func lockFile(vm vms.VM) string { return filepath.Join(vm.DataDir, lockName) }
-
-// Acquire waits for a VM's lock until ctx ends; then the error wraps ErrBusy
-// and names the command that holds it. command is the word for the caller's own,
-// by which others get to know it: one of the Command constants. The VM's
-// directories must be there (MakeDirs).
-func Acquire(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
-	path := lockFile(vm)
-	for {
-		lock, err := tryLock(path)
-		if err != nil {
-			return nil, err
-		}
-		if lock != nil {
-			return lock.ready(ctx, vm, command)
-		}
-		if err := waitUnlocked(ctx, path); err != nil {
-			return nil, busy(vm, err)
-		}
-	}
-}
-
-// busyError is ErrBusy with the command that holds the lock, where that can be told, and the end of the wait.
-type busyError struct {
-	holder string
-	cause  error
-}
-
-func busy(vm vms.VM, cause error) error {
-	h, ok := AtWork(vm)
-	if !ok { // it ended this moment, or works in another pid namespace
-		return &busyError{cause: cause}
-	}
-	return &busyError{h.String(), cause}
-}
-
-func (e *busyError) Error() string {
-	if e.holder == "" {
-		return ErrBusy.Error()
-	}
-	return ErrBusy.Error() + ": " + e.holder
-}
-
-func (e *busyError) Unwrap() []error { return []error{ErrBusy, e.cause} }
-
-// ready is the lock as its holder works with it: signed, and no QEMU still on its way.
-func (l *Lock) ready(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
-	if err := sign(l.file, command); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", l.file.Name(), err), l.file.Close())
-	}
-	err := settle(ctx, vm)
-	if err == nil && command.Starts() {
-		l.definition, err = holdDefinition(ctx, vm)
-	}
-	if err != nil {
-		return nil, errors.Join(err, l.Release())
-	}
-	return l, nil
-}
-
-// holdDefinition locks the definition of a VM that is to be started, for which it waits until ctx ends. Two starts with different data
-// directories have no other file in common, and would not see each other's QEMU before it is there. Where there is no file, or
-// its file system has no locks, there is nothing to hold. The lock is flock(2)'s, which takes a file that is open for reading.
-func holdDefinition(ctx context.Context, vm vms.VM) (*os.File, error) {
-	f, err := os.OpenFile(vm.File, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, nil //nolint:nilerr,nilnil // the definition is read again after this, and says so
-	}
-	isHeld := func() bool { return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) }
-	if !isHeld() {
-		return f, nil
-	}
-	if err := waitFree(ctx, vm.File, unix.IN_CLOSE|unix.IN_DELETE_SELF, isHeld); err != nil {
-		return nil, errors.Join(&busyError{cause: err}, f.Close())
-	}
-	return f, nil
-}
 
 // Release gives the lock back. What the file says ends before the lock does, so
 // that it is never said of the next to hold it; the lock before the file is
@@ -240,4 +164,105 @@ func askLock(path string) (pid int, held bool, err error) {
 		return 0, false, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return int(lock.Pid), lock.Type != unix.F_UNLCK, nil
+}
+
+// Command is the word for what the holder of a VM's lock does.
+type Command string
+
+// The commands that hold a VM's lock.
+const (
+	CommandUp      Command = "up"
+	CommandDown    Command = "down"
+	CommandRestart Command = "restart"
+	CommandRemove  Command = "rm"
+	CommandEntry   Command = "ssh-config"
+)
+
+// Starts tells whether a VM that does not run now is about to.
+func (c Command) Starts() bool { return c == CommandUp || c == CommandRestart }
+
+// isKnown tells a command from what else may stand in a file.
+func (c Command) isKnown() bool {
+	switch c {
+	case CommandUp, CommandDown, CommandRestart, CommandRemove, CommandEntry:
+		return true
+	}
+	return false
+}
+
+// Holder is the process that holds a VM's lock, by what it wrote into the lock
+// file: "PID COMMAND".
+type Holder struct {
+	PID     int
+	Command Command
+}
+
+func (h Holder) String() string { return fmt.Sprintf("qlaunch %s (pid %d)", h.Command, h.PID) }
+
+// AtWork tells which command holds a VM's lock, if one does. The file outlives
+// a holder that was killed, and its number may be a stranger's by then, so it
+// is believed only while the lock is held and that process has the file open.
+func AtWork(vm vms.VM) (Holder, bool) {
+	path := lockFile(vm)
+	if _, held := writeLock(path); !held {
+		return Holder{}, false
+	}
+	h, ok := signature(path)
+	if !ok || !h.Command.isKnown() || openFile(h.PID, path) == "" {
+		return Holder{}, false
+	}
+	return h, true
+}
+
+// sign writes who holds a lock into its file: this process, and what it does, if that is told apart. A disk without room
+// for that leaves the lock as good as it is: down and rm have to work there above all.
+func sign(f *os.File, command Command) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.WriteAt(fmt.Appendln(nil, strings.TrimSpace(fmt.Sprint(os.Getpid(), " ", command))), 0)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return nil
+	}
+	return err
+}
+
+// signature reads what sign wrote.
+func signature(path string) (Holder, bool) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return Holder{}, false
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 64))
+	number, command, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	pid, notNumber := strconv.Atoi(number)
+	return Holder{PID: pid, Command: Command(command)}, err == nil && notNumber == nil && pid > 0
+}
+
+// holder is the pid that stands in a lock's file.
+func holder(path string) string {
+	h, ok := signature(path)
+	if !ok {
+		return "?"
+	}
+	return strconv.Itoa(h.PID)
+}
+
+// openFile gives the entry of /proc/PID/fd by which a process has a file open,
+// or nothing, also where this user may not look (proc_pid_fd(5)).
+func openFile(pid int, path string) string {
+	want, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		file := filepath.Join(dir, entry.Name())
+		if got, err := os.Stat(file); err == nil && os.SameFile(got, want) {
+			return file
+		}
+	}
+	return ""
 }

@@ -25,28 +25,6 @@ var (
 // refusesMemory recognises what QEMU says when the kernel gives it no memory for the guest (ram_block_add in its softmmu/physmem.c).
 func refusesMemory(words string) bool { return strings.Contains(words, "cannot set up guest memory") }
 
-// examineMemory compares a VM's memory with what the host, and the control group that QEMU starts in, can give now. It
-// is a guess, hence a warning: the guest takes its memory as it uses it, and others may free some.
-func examineMemory(vm vms.VM, root string) Finding {
-	f := Finding{ID: "memory"}
-	if p, err := findAnywhere(vm); err == nil {
-		p.Close()
-		f.Skipped, f.Evidence = true, "already running"
-		return f
-	}
-	left, where, err := memoryLeft(root)
-	switch {
-	case err != nil:
-		f.Skipped, f.Evidence = true, err.Error()
-	case vm.Memory > left:
-		f.Warning = fmt.Errorf("memory = %q, and %s: %w", vm.Memory, where, ErrLittleMemory)
-		f.Evidence = f.Warning.Error()
-	default:
-		f.Evidence = where
-	}
-	return f
-}
-
 // memoryLeft is how much memory a process of this one's control group can get, and what says so.
 func memoryLeft(root string) (left vms.Size, where string, err error) {
 	info, err := readNumbers(filepath.Join(root, "proc/meminfo"))

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/qlaunch/qlaunch/vms"
 )
 
 // This file is the one place where a value becomes part of a QEMU option. Two
@@ -73,4 +75,31 @@ func marshal(v any) (string, error) {
 	e.SetEscapeHTML(false)
 	err := e.Encode(v)
 	return strings.TrimSuffix(b.String(), "\n"), err
+}
+
+// args gathers a command line, one method an aspect.
+type args struct {
+	vm    vms.VM
+	files Files
+	list  []string
+}
+
+func (a *args) add(words ...string) { a.list = append(a.list, words...) }
+
+// device adds a device. It is written as a list and not in JSON: QEMU makes the
+// devices of the first form before all those of the second, and each form's in
+// the line's order. So what a user has in [qemu] args comes after ours, and
+// without an address of its own gets one that is free.
+func (a *args) device(driver string, props ...prop) { a.add("-device", list(driver, props...)) }
+
+// microvm says that the machine has no PCI bus: its virtio devices are on the
+// memory-mapped transport (QEMU's docs/system/i386/microvm.rst).
+func (a *args) microvm() bool { return a.vm.Machine == "microvm" }
+
+// virtio is the name of a virtio device on this machine's transport.
+func (a *args) virtio(kind string) string {
+	if a.microvm() {
+		return "virtio-" + kind + "-device"
+	}
+	return "virtio-" + kind + "-pci"
 }

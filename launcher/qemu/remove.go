@@ -1,17 +1,22 @@
 package qemu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/qlaunch/qlaunch/vms"
 )
-
-// ErrRunning means that what was asked for needs a VM that does not run.
-var ErrRunning = errors.New("it is running")
 
 // NoQEMU finds the QEMU of a VM, wherever its run directory is, among those that there are (QEMUs): the error wraps
 // ErrRunning, or is an *OrphanError. Without one it is nil.
@@ -96,3 +101,132 @@ func Remove(vm vms.VM) error {
 
 // IsKept tells whether a name in a VM's data directory is that of a file which qlaunch makes for itself, and makes again.
 func IsKept(name string) bool { return name == lockName || name == runningName }
+
+// OpenError says that a process has a file open that is in the VM's data directory, or writes one of its logs.
+type OpenError struct {
+	File    string
+	PID     int
+	Program string // the process's own name for itself
+}
+
+// Error names the file and the process.
+func (e *OpenError) Error() string {
+	return fmt.Sprintf("%s is open in %s, pid %d", e.File, e.Program, e.PID)
+}
+
+// inode is a file, whatever its name.
+type inode struct{ dev, ino uint64 }
+
+// notOpen returns an *OpenError when a process has one of the files open that a removal of a VM would destroy: those
+// in its data directory, and the logs where they are written. It sees the processes whose files this user may see
+// (proc_pid_fd(5)), its own at least; of the others, those that have QEMU's locks on a file of the data directory
+// (*InUseError), and the loop devices on one (*LoopError).
+func notOpen(vm vms.VM) error {
+	held, err := inodes(vm.DataDir)
+	if err != nil {
+		return err
+	}
+	logs, err := inodes(vm.StateDir)
+	if err != nil {
+		return err
+	}
+	fds, err := filepath.Glob("/proc/[0-9]*/fd")
+	if err != nil {
+		return err
+	}
+	for _, dir := range fds {
+		pid, _ := strconv.Atoi(strings.Split(dir, "/")[2])
+		if pid == os.Getpid() {
+			continue
+		}
+		if file := openIn(dir, pid, held, logs); file != "" {
+			return &OpenError{file, pid, programOf(pid)}
+		}
+	}
+	for _, file := range slices.Sorted(maps.Values(held)) {
+		if err := cmp.Or(unlockedByAll(file), checkLoops(file, false)); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	return nil
+}
+
+// openIn gives the first of the files that a process, whose descriptors are in dir, has open, of logs those that it writes.
+func openIn(dir string, pid int, held, logs map[inode]string) string {
+	entries, _ := os.ReadDir(dir) // none of another user's process, or of one that has ended
+	for _, entry := range entries {
+		id, ok := inodeOf(filepath.Join(dir, entry.Name()))
+		if !ok {
+			continue
+		}
+		if file := held[id]; file != "" {
+			return file
+		}
+		if file := logs[id]; file != "" && isWritten(pid, entry.Name()) {
+			return file
+		}
+	}
+	return ""
+}
+
+// inodes are the regular files below a directory, but for those that commands of ours open for a moment.
+func inodes(dir string) (map[inode]string, error) {
+	files := map[inode]string{}
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !entry.Type().IsRegular() || IsKept(entry.Name()) {
+			return nil
+		}
+		info, err := entry.Info()
+		if stat, ok := sysStat(info, err); ok {
+			files[inode{uint64(stat.Dev), stat.Ino}] = path
+		}
+		return nil
+	})
+	return files, err
+}
+
+func sysStat(info fs.FileInfo, err error) (*syscall.Stat_t, bool) {
+	if err != nil {
+		return nil, false // gone meanwhile
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return stat, ok
+}
+
+func inodeOf(path string) (inode, bool) {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil || stat.Mode&unix.S_IFMT != unix.S_IFREG {
+		return inode{}, false
+	}
+	return inode{uint64(stat.Dev), stat.Ino}, true
+}
+
+// isWritten tells whether a process has a file open for writing (proc_pid_fdinfo(5)).
+func isWritten(pid int, fd string) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		if octal, found := strings.CutPrefix(line, "flags:"); found {
+			flags, err := strconv.ParseUint(strings.TrimSpace(octal), 8, 64)
+			return err == nil && flags&unix.O_ACCMODE != unix.O_RDONLY
+		}
+	}
+	return false
+}
+
+// programOf is a process's name for itself, which is at most 15 bytes long (proc_pid_comm(5)).
+func programOf(pid int) string {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return "a process"
+	}
+	return strings.TrimSpace(string(name))
+}

@@ -20,6 +20,9 @@ import (
 // destroy: no environment variable comes between the two. The file's text is the run directory
 // of that QEMU, and counts only while the lock is held.
 
+// ErrRunning means that what was asked for needs a VM that does not run.
+var ErrRunning = errors.New("it is running")
+
 const runningName = "running"
 
 // longestRunning is more than the longest path of a run directory, quoted (PATH_MAX).

@@ -14,30 +14,8 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// examineSpace compares what a VM's disks may still grow by with what is free where they lie: images are made sparse,
-// and a guest that meets the end of the host's space is paused.
-func examineSpace(vm vms.VM) Finding {
-	f := Finding{ID: "disk-space"}
-	if len(vm.Disks) == 0 {
-		f.Skipped, f.Evidence = true, "no disks"
-		return f
-	}
-	var tightest *SpaceError
-	for _, space := range spaces(vm.Disks) {
-		if tightest == nil || space.slack() < tightest.slack() {
-			tightest = space
-		}
-	}
-	switch {
-	case tightest == nil:
-		f.Skipped, f.Evidence = true, "the disks are nowhere" // their own checks say more
-	case tightest.slack() < 0:
-		f.Warning, f.Evidence = tightest, tightest.Error()
-	default:
-		f.Evidence = tightest.amounts()
-	}
-	return f
-}
+// ErrSpace says that a file system may become full.
+var ErrSpace = errors.New("less free space than the disks may still need")
 
 // spaces are the file systems that disks lie on, in the order of the disks.
 func spaces(disks []vms.Disk) []*SpaceError {

@@ -1,7 +1,6 @@
 package qemu
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,31 +8,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/qlaunch/qlaunch/qmp"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// What stands in the way of a start.
-var (
-	ErrFile      = errors.New("cannot be used")
-	ErrDiskInUse = errors.New("another QEMU has a disk open")
-)
-
 // greetDeadline is how long a QEMU may take to answer on its monitor, which it
 // does within a tenth of a second on an idle host and before the guest runs.
 const greetDeadline = 30 * time.Second
-
-// NoQEMUError says that the QEMU that a VM asks for, or the tool for its disks, is not installed.
-type NoQEMUError struct{ Binary string }
-
-// Error names the program.
-func (e *NoQEMUError) Error() string { return e.Binary + ": not installed" }
 
 // DiedError says that QEMU ended while something was waited for.
 type DiedError struct {
@@ -123,111 +107,6 @@ func Start(ctx context.Context, ready Resolved, taps []*os.File, verbose func(ar
 	return p, withHolder(vm, withMemory(vm, err))
 }
 
-// Check finds what stands in the way of a start in the VM's own files, before
-// anything exists: QEMU not installed (*NoQEMUError), a program, kernel, initrd or disk
-// that cannot be used (ErrFile and the disks' errors), no UEFI firmware (ErrNoUEFI).
-func Check(vm vms.VM) error {
-	for _, c := range checks(vm) {
-		if err := c.look(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkProgram(program string) error {
-	_, err := exec.LookPath(program)
-	why, _ := errors.AsType[*exec.Error](err)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, exec.ErrNotFound):
-		return &NoQEMUError{program}
-	case why != nil:
-		return fmt.Errorf("%s: %w: %w", program, ErrFile, cause(why.Err))
-	}
-	return fmt.Errorf("%s: %w: %w", program, ErrFile, err)
-}
-
-func checkReadable(path string) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if errors.Is(err, os.ErrPermission) {
-		return cmp.Or(permitted(path, "r"), cause(err))
-	}
-	if err != nil {
-		return cause(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("a %s, not a file", kindOf(info.Mode()))
-	}
-	return err
-}
-
-// inheritance is the open files that a QEMU inherits, in order from descriptor 3 on.
-type inheritance struct {
-	env   []string // variables
-	files []*os.File
-	own   []*os.File // what is ours to close
-}
-
-func (in *inheritance) add(f *os.File) int {
-	in.files = append(in.files, f)
-	return 2 + len(in.files)
-}
-
-func (in *inheritance) addOwn(f *os.File) int {
-	in.own = append(in.own, f)
-	return in.add(f)
-}
-
-// listen adds a socket that QEMU listens on.
-func (in *inheritance) listen(path string) (int, error) {
-	socket, err := listen(path)
-	if err != nil {
-		return 0, err
-	}
-	return in.addOwn(socket), nil
-}
-
-// close closes our copies: a tap, and a listening socket, must end with QEMU.
-func (in *inheritance) close() {
-	for _, f := range in.own {
-		_ = f.Close()
-	}
-	in.own = nil
-}
-
-func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
-	var files Files
-	var err error
-	if files.QMP, err = in.listen(QMPSocket(vm)); err != nil {
-		return Files{}, err
-	}
-	if files.Console, err = in.listen(ConsoleSocket(vm)); err != nil {
-		return Files{}, err
-	}
-	for _, tap := range taps {
-		fds := TapFDs{Tap: in.add(tap)}
-		// Without a usable device, QEMU 7.2 aborts when it is told vhost=on: only what opens is handed on.
-		if vhost, err := os.OpenFile("/dev/vhost-net", os.O_RDWR, 0); err == nil {
-			fds.Vhost = in.addOwn(vhost)
-		}
-		files.Taps = append(files.Taps, fds)
-	}
-	in.env = tapsEnv(vm, taps)
-	if files.Agent, err = in.listen(AgentSocket(vm)); err != nil {
-		return Files{}, err
-	}
-	if files.RunDir, err = in.inheritRunDir(vm); err != nil {
-		return Files{}, err
-	}
-	files.Devices = FindDevices(vm)
-	files.UEFI, err = FindUEFI(vm)
-	return files, err
-}
-
 // freeze keeps the definition that this QEMU is started with, for the commands
 // that manage it while the user's own file may change.
 func freeze(vm vms.VM) error {
@@ -258,29 +137,6 @@ func command(ctx context.Context, vm vms.VM, argv []string, in *inheritance) (*e
 	cmd.ExtraFiles = in.files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd, nil
-}
-
-// TapsVariable is a variable in the environment of a QEMU that has taps: each with its bridge, as in "tap0=virbr0 tap1=br1".
-// The kernel forgets the bridge of a tap when that is removed; root reads it here (netsetup's, of the same name).
-const TapsVariable = "QLAUNCH_TAPS"
-
-// tapsEnv is that variable. taps has one for each bridge NIC, in order.
-func tapsEnv(vm vms.VM, taps []*os.File) []string {
-	var words []string
-	for _, n := range vm.NICs {
-		if n.Type == vms.NICBridge && len(words) < len(taps) {
-			words = append(words, filepath.Base(taps[len(words)].Name())+"="+n.Bridge)
-		}
-	}
-	if len(words) == 0 {
-		return nil
-	}
-	return []string{TapsVariable + "=" + strings.Join(words, " ")}
-}
-
-// qemuEnv is QEMU's environment.
-func qemuEnv() []string {
-	return []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"}
 }
 
 // greeted waits until QEMU answers on its monitor. A QEMU that does not is

@@ -32,9 +32,6 @@ type Status struct {
 	Started time.Time // zero when Stopped or Starting
 }
 
-// askDeadline is how long a QEMU may take to say what it does. One that answers does so within a millisecond.
-const askDeadline = time.Second
-
 // Ask tells what a VM does: the lock says whether it runs, QMP says what it
 // does. A QEMU that does not answer within a second is Unresponsive; that is no error.
 func Ask(ctx context.Context, vm vms.VM) (Status, error) {
@@ -156,4 +153,17 @@ const lostReason = "its pid file is gone"
 func starter(vm vms.VM) (string, bool) {
 	h, ok := AtWork(vm)
 	return fmt.Sprintf("by qlaunch %s, pid %d", h.Command, h.PID), ok && h.Command.Starts()
+}
+
+// muteReason says why a QEMU does not answer, as far as that can be told.
+func muteReason(p *Process, err error) string {
+	switch {
+	case p.Stopped():
+		return "QEMU is stopped by a signal"
+	case errors.Is(err, qmp.ErrNoGreeting):
+		return "another program holds its monitor, or it is stuck"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "it is stuck"
+	}
+	return err.Error()
 }

@@ -15,13 +15,6 @@ import (
 // ErrNoUEFI means that no UEFI firmware for the VM's architecture is installed.
 var ErrNoUEFI = errors.New("no UEFI firmware is installed")
 
-// UEFIFiles are a UEFI firmware's two flash images: its code, which all VMs
-// share, and its variables, of which each VM has a copy.
-type UEFIFiles struct {
-	Code string
-	Vars string
-}
-
 // uefiImages are the pairs that distributions ship for an architecture: Debian
 // and Ubuntu (ovmf, qemu-efi-aarch64), Fedora (edk2), Arch, and QEMU's own.
 func uefiImages(arch string) []UEFIFiles {

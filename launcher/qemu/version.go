@@ -67,6 +67,11 @@ func askVersion(ctx context.Context, binary string) (line string, major, minor i
 	return line, major, minor, nil
 }
 
+// qemuEnv is QEMU's environment.
+func qemuEnv() []string {
+	return []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"}
+}
+
 // bounded keeps the beginning of what is written, and takes the rest in silence.
 type bounded struct {
 	kept *strings.Builder
