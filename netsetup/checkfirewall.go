@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/qlaunch/qlaunch/netsetup/firewall"
 )
 
 // needsRoot is the evidence of what only root can see.
@@ -52,8 +54,7 @@ func checkForwardPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 		return skipped(needsRoot)
 	}
 	from := slices.DeleteFunc(r.Bridge.subnets(), func(a netip.Prefix) bool { return !a.Addr().Is4() })
-	p := packet{in: r.Bridge.Name, from: from, out: waysOut(r.Bridge)}
-	return r.askFirewalls(ctx, q, p, "forward", ErrForwardDropped, ok("no policy drops what guests send"))
+	return r.askFirewalls(ctx, q, firewall.Outgoing(r.Bridge.Name, from, waysOut(r.Bridge)), ErrForwardDropped, ok("no policy drops what guests send"))
 }
 
 // checkInputPolicy asks the same for a guest's question for an address: a DHCP server that listens hears nothing of what a firewall drops.
@@ -66,7 +67,7 @@ func checkInputPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 	case os.Geteuid() != 0:
 		return skipped(needsRoot)
 	}
-	return r.askFirewalls(ctx, q, dhcpRequest(r.Bridge.Name), "input", ErrInputDropped, ok("no policy drops what guests ask the DHCP server"))
+	return r.askFirewalls(ctx, q, firewall.DHCPRequest(r.Bridge.Name), ErrInputDropped, ok("no policy drops what guests ask the DHCP server"))
 }
 
 // waysOut are the links of the default routes.
@@ -79,45 +80,34 @@ func waysOut(b Bridge) []string {
 	return names
 }
 
-// askFirewalls says what becomes of a packet at a hook: passed, or, where a firewall drops it, an error of that cause.
-func (r *Report) askFirewalls(ctx context.Context, q CheckQuery, p packet, hook string, cause error, passed Result) Result {
+// askFirewalls says what becomes of a packet: passed, or, where a firewall drops it, an error of that cause.
+func (r *Report) askFirewalls(ctx context.Context, q CheckQuery, p firewall.Packet, cause error, passed Result) Result {
 	rules, err := q.run(ctx, "iptables", "--wait", "-S") // others may be changing the rules: iptables(8)
 	if err != nil && !errors.Is(err, errNotInstalled) {
 		return warn(r.wrong(ErrFirewallUnknown, err.Error()))
 	}
-	sawIPTables := err == nil
-	if f := readIPTables(rules, p).at(hook); f.verdict == drops {
-		e := r.wrong(cause, fmt.Sprintf("iptables: %s has the policy DROP, and no rule accepts what comes from %s", f.chain, p.in))
-		if f.why != "" {
-			e.Detail = "iptables: " + f.why
+	hasIPTables := err == nil
+	drop := p.IPTables(rules)
+	if drop == nil {
+		list, err := q.run(ctx, "nft", "-j", "-t", "list", "ruleset")
+		if errors.Is(err, errNotInstalled) {
+			return passed
 		}
-		return f.result(e)
+		if err == nil {
+			drop, err = p.Nft([]byte(list), hasIPTables)
+		}
+		if err != nil {
+			return warn(r.wrong(ErrFirewallUnknown, err.Error()))
+		}
 	}
-	list, err := q.run(ctx, "nft", "-j", "-t", "list", "ruleset")
-	if errors.Is(err, errNotInstalled) {
+	if drop == nil {
 		return passed
 	}
-	var tables ruleset
-	if err == nil {
-		tables, err = readNft([]byte(list), p, sawIPTables)
+	e := r.wrong(cause, drop.Detail)
+	if drop.Nft {
+		e.Chain = drop.Chain
 	}
-	if err != nil {
-		return warn(r.wrong(ErrFirewallUnknown, err.Error()))
-	}
-	if f := tables.at(hook); f.verdict == drops {
-		e := r.wrong(cause, fmt.Sprintf("nft chain %s has the policy drop", f.chain))
-		if f.why != "" {
-			e.Detail = fmt.Sprintf("nft chain %s has a %s for what comes from %s", f.chain, f.why, p.in)
-		}
-		e.Chain = f.chain
-		return f.result(e)
-	}
-	return passed
-}
-
-// result is a failure, or a warning where a rule that could not be judged may save the packet.
-func (f fate) result(e *Error) Result {
-	if f.unsure {
+	if drop.Unsure {
 		e.Cause = ErrFirewallUnknown
 		return warn(e)
 	}

@@ -14,6 +14,14 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/netsetup/firewall"
+)
+
+// What becomes of a packet.
+const (
+	accepts = "accept"
+	drops   = "drop"
 )
 
 // Firewalls as people have them, and whether a guest's DHCP request comes through to a server of the host's. The kernel
@@ -93,7 +101,7 @@ COMMIT
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			loadFirewall(t, tt.rules)
-			if got := readFirewall(t, dhcpRequest("br0"), "input"); got.verdict != tt.want || got.unsure {
+			if got := readFirewall(t, firewall.DHCPRequest("br0")); (got != nil) != (tt.want == drops) || got != nil && got.Unsure {
 				t.Errorf("read out of it: %+v, want %s", got, tt.want)
 			}
 			if got := wire.send(t, tt.want == accepts); got != tt.want {
@@ -116,16 +124,17 @@ func TestOurOwnRulesAreReadAsLettingGuestsOut(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
-	p := packet{in: "br0", from: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}, out: []string{"eth0"}}
+	outgoing := func(subnet string) firewall.Packet {
+		return firewall.Outgoing("br0", []netip.Prefix{netip.MustParsePrefix(subnet)}, []string{"eth0"})
+	}
 	for _, rules := range []string{"closed", "inbound", "isolate"} {
 		loadFirewall(t, ourRules(t, rules))
-		if got := readFirewall(t, p, "forward"); got.verdict != accepts || got.unsure {
+		if got := readFirewall(t, outgoing("10.0.0.1/24")); got != nil {
 			t.Errorf("%s: %+v", rules, got)
 		}
 	}
 	loadFirewall(t, ourRules(t, "closed"))
-	p.from = []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24")}
-	if got := readFirewall(t, p, "forward"); got.verdict != drops {
+	if got := readFirewall(t, outgoing("10.0.1.0/24")); got == nil {
 		t.Errorf("another subnet: %+v", got)
 	}
 }
@@ -151,19 +160,19 @@ func loadFirewall(t *testing.T, rules string) {
 }
 
 // readFirewall reads the rules as doctor does.
-func readFirewall(t *testing.T, p packet, hook string) fate {
+func readFirewall(t *testing.T, p firewall.Packet) *firewall.Drop {
 	t.Helper()
 	q := CheckQuery{Root: "/"}
 	rules, err := q.run(t.Context(), "iptables-nft", "-S") // /etc/alternatives is not here
 	must(t, err)
-	if f := readIPTables(rules, p).at(hook); f.verdict == drops {
-		return f
+	if drop := p.IPTables(rules); drop != nil {
+		return drop
 	}
 	list, err := q.run(t.Context(), "nft", "-j", "-t", "list", "ruleset")
 	must(t, err)
-	s, err := readNft([]byte(list), p, true)
+	drop, err := p.Nft([]byte(list), true)
 	must(t, err)
-	return s.at(hook)
+	return drop
 }
 
 // A wire leads to the bridge br0, on which a server listens.

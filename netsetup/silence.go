@@ -13,6 +13,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/qlaunch/qlaunch/netsetup/firewall"
 )
 
 // Silence says why nothing is heard of a guest that runs, as far as the host's links show it: the bridge is gone or down,
@@ -199,7 +201,5 @@ func checkBridged(ctx context.Context, q CheckQuery, r *Report) Result {
 	case os.Geteuid() != 0:
 		return skipped(needsRoot)
 	}
-	p := dhcpRequest(r.Bridge.Name)
-	p.out = []string{r.Bridge.Name}
-	return r.askFirewalls(ctx, q, p, "forward", ErrBridgedDropped, ok("no policy drops what guests ask that network"))
+	return r.askFirewalls(ctx, q, firewall.BridgedDHCPRequest(r.Bridge.Name), ErrBridgedDropped, ok("no policy drops what guests ask that network"))
 }

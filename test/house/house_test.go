@@ -15,15 +15,16 @@ const module = "github.com/qlaunch/qlaunch/"
 
 // arrows is the picture in docs/architecture.md: what each package may import of ours.
 var arrows = map[string][]string{
-	"vms":              nil,
-	"qmp":              nil,
-	"qmp/agent":        nil,
-	"netsetup":         nil,
-	"netsetup/lease":   nil,
-	"netsetup/host":    {"netsetup"},
-	"launcher/qemu":    {"vms", "qmp", "qmp/agent"},
-	"launcher/systemd": nil,
-	"launcher":         {"vms", "qmp", "qmp/agent", "netsetup", "netsetup/lease", "launcher/qemu", "launcher/systemd"},
+	"vms":               nil,
+	"qmp":               nil,
+	"qmp/agent":         nil,
+	"netsetup":          {"netsetup/firewall"},
+	"netsetup/lease":    nil,
+	"netsetup/firewall": nil,
+	"netsetup/host":     {"netsetup"},
+	"launcher/qemu":     {"vms", "qmp", "qmp/agent"},
+	"launcher/systemd":  nil,
+	"launcher":          {"vms", "qmp", "qmp/agent", "netsetup", "netsetup/lease", "launcher/qemu", "launcher/systemd"},
 	"cmd/qlaunch": {"launcher", "vms", "netsetup/host",
 		"launcher/qemu", "launcher/systemd", "netsetup", "netsetup/lease", "qmp/agent"}, // whose errors hints.go is about
 }

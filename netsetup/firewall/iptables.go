@@ -1,13 +1,27 @@
-package netsetup
+package firewall
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 )
 
+// IPTables says whether the rules that `iptables -S` prints drop the packet; nil: they do not.
+func (p Packet) IPTables(rules string) *Drop {
+	e := readIPTables(rules, p).at(p.hook)
+	if e.verdict != drops {
+		return nil
+	}
+	d := &Drop{Chain: e.chain, Unsure: e.unsure, Detail: "iptables: " + e.rule}
+	if e.rule == "" {
+		d.Detail = fmt.Sprintf("iptables: %s has the policy DROP, and no rule accepts what comes from %s", e.chain, p.in)
+	}
+	return d
+}
+
 // readIPTables reads what `iptables -S` prints, beside a packet.
-func readIPTables(text string, p packet) ruleset {
+func readIPTables(text string, p Packet) ruleset {
 	s := ruleset{}
 	for line := range strings.Lines(text) {
 		words := splitQuoted(strings.TrimSpace(line))
@@ -18,8 +32,6 @@ func readIPTables(text string, p packet) ruleset {
 		case "-P":
 			c := s.chain(words[1])
 			c.hook, c.policy = strings.ToLower(words[1]), strings.ToLower(words[len(words)-1])
-		case "-N":
-			s.chain(words[1])
 		case "-A":
 			r := p.iptablesRule(words[2:])
 			r.text = strings.TrimSpace(line)
@@ -48,8 +60,8 @@ func splitQuoted(line string) []string {
 }
 
 // iptablesRule reads the options of a rule: up to the target, whose own options follow it.
-func (p packet) iptablesRule(words []string) filterRule {
-	r := filterRule{applies: yes}
+func (p Packet) iptablesRule(words []string) rule {
+	r := rule{applies: yes}
 	for len(words) > 0 {
 		inverted := words[0] == "!"
 		if inverted {
@@ -85,7 +97,7 @@ func cutOption(words []string) (option, value string, rest []string) {
 }
 
 // target is the rule with what it does. Those that are neither verdicts nor chains, such as LOG, change nothing.
-func (r filterRule) target(option, name string) filterRule {
+func (r rule) target(option, name string) rule {
 	switch name {
 	case "ACCEPT":
 		r.does = accepts
@@ -105,7 +117,7 @@ func (r filterRule) target(option, name string) filterRule {
 }
 
 // iptablesOption says whether the packet meets one option.
-func (p packet) iptablesOption(option, value string) answer {
+func (p Packet) iptablesOption(option, value string) match {
 	switch option {
 	case "-i":
 		return link(value, p.in)
@@ -134,11 +146,11 @@ func (p packet) iptablesOption(option, value string) answer {
 }
 
 // ports is about a list of ports, or of FIRST:LAST.
-func (p packet) ports(list string, port uint16) answer {
+func (p Packet) ports(list string, port uint16) match {
 	if p.protocol == "" {
 		return maybe
 	}
-	return anyOf(strings.Split(list, ","), func(item string) answer {
+	return anyOf(strings.Split(list, ","), func(item string) match {
 		first, last, isRange := strings.Cut(item, ":")
 		if !isRange {
 			last = first
@@ -150,13 +162,4 @@ func (p packet) ports(list string, port uint16) answer {
 		}
 		return known(uint16(low) <= port && port <= uint16(high))
 	})
-}
-
-// anyOf is the best answer for one of several.
-func anyOf[T any](values []T, is func(T) answer) answer {
-	best := no
-	for _, v := range values {
-		best = max(best, is(v))
-	}
-	return best
 }

@@ -1,4 +1,4 @@
-package netsetup
+package firewall
 
 import (
 	"net/netip"
@@ -29,8 +29,8 @@ func TestWhatIptablesLetsThrough(t *testing.T) {
 		{"a rule for all", drop + "-A FORWARD -j ACCEPT\n", accepts},
 	}
 	for _, tt := range tests {
-		p := packet{in: "br0", out: []string{"eth0"}, from: []netip.Prefix{netip.MustParsePrefix("192.168.122.1/24")}}
-		if got := readIPTables(tt.rules, p).at("forward"); got.verdict != tt.want || got.unsure {
+		p := Packet{hook: "forward", in: "br0", out: []string{"eth0"}, from: []netip.Prefix{netip.MustParsePrefix("192.168.122.1/24")}}
+		if got := p.IPTables(tt.rules); (got != nil) != (tt.want == drops) || got != nil && got.Unsure {
 			t.Errorf("%s: %+v", tt.name, got)
 		}
 	}

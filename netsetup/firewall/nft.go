@@ -1,10 +1,28 @@
-package netsetup
+package firewall
 
 import (
 	"encoding/json"
 	"fmt"
 	"strings"
 )
+
+// Nft says whether the rules that `nft -j -t list ruleset` prints drop the packet; nil: they do not. iptables is whether
+// [Packet.IPTables] has read what is in the chains of iptables' table, of which nft tells less. The error is that of JSON.
+func (p Packet) Nft(rules []byte, iptables bool) (*Drop, error) {
+	s, err := readNft(rules, p, iptables)
+	if err != nil {
+		return nil, err
+	}
+	e := s.at(p.hook)
+	if e.verdict != drops {
+		return nil, nil
+	}
+	d := &Drop{Chain: e.chain, Nft: true, Unsure: e.unsure, Detail: fmt.Sprintf("nft chain %s has a %s for what comes from %s", e.chain, e.rule, p.in)}
+	if e.rule == "" {
+		d.Detail = fmt.Sprintf("nft chain %s has the policy drop", e.chain)
+	}
+	return d, nil
+}
 
 // nftRule is a rule as `nft -j list ruleset` has it, libnftables-json(5): its statements have one key each.
 type nftRule struct {
@@ -14,7 +32,7 @@ type nftRule struct {
 
 // readNft reads what `nft -j list ruleset` prints, beside an IPv4 packet. The chains of which iptables tells more, where
 // it was asked, are at no hook then.
-func readNft(data []byte, p packet, sawIPTables bool) (ruleset, error) {
+func readNft(data []byte, p Packet, sawIPTables bool) (ruleset, error) {
 	var list struct {
 		Nftables []struct {
 			Chain *struct{ Family, Table, Name, Hook, Policy string }
@@ -46,7 +64,7 @@ func of4(family string) bool { return family == "ip" || family == "inet" }
 func nftName(words ...string) string { return strings.Join(words, " ") }
 
 // nftRules are what a rule is to the packet: one rule, or one for each verdict of a map.
-func (p packet) nftRules(r nftRule) []filterRule {
+func (p Packet) nftRules(r nftRule) []rule {
 	applies := yes
 	for _, statement := range r.Expr {
 		for key, value := range statement {
@@ -57,7 +75,7 @@ func (p packet) nftRules(r nftRule) []filterRule {
 			case "vmap":
 				return p.nftMap(r, applies, value)
 			case "accept", "drop", "reject", "return", "jump", "goto":
-				return []filterRule{r.verdict(applies, key, value)}
+				return []rule{r.verdict(applies, key, value)}
 			default:
 				applies = min(applies, maybe) // a limit, a set, or something of xtables'
 			}
@@ -67,8 +85,8 @@ func (p packet) nftRules(r nftRule) []filterRule {
 }
 
 // verdict is a rule that ends in one.
-func (r nftRule) verdict(applies answer, key string, value any) filterRule {
-	f := filterRule{applies: applies, does: key, text: key}
+func (r nftRule) verdict(applies match, key string, value any) rule {
+	f := rule{applies: applies, does: key, text: key}
 	switch key {
 	case "reject":
 		f.does = drops
@@ -79,12 +97,12 @@ func (r nftRule) verdict(applies answer, key string, value any) filterRule {
 }
 
 // nftMap is a map from what a packet has to a verdict.
-func (p packet) nftMap(r nftRule, applies answer, value any) []filterRule {
+func (p Packet) nftMap(r nftRule, applies match, value any) []rule {
 	pairs, listed := at(value, "data", "set").([]any)
 	if !listed { // a map of its own, whose elements are not among the rules
-		return []filterRule{{applies: maybe, does: accepts}}
+		return []rule{{applies: maybe, does: accepts}}
 	}
-	var rules []filterRule
+	var rules []rule
 	for _, pair := range pairs {
 		keyed, _ := pair.([]any)
 		if len(keyed) != 2 {
@@ -100,7 +118,7 @@ func (p packet) nftMap(r nftRule, applies answer, value any) []filterRule {
 }
 
 // nftMatch says whether the packet meets a match.
-func (p packet) nftMatch(value any) answer {
+func (p Packet) nftMatch(value any) match {
 	has := p.nftHas(at(value, "left"), at(value, "right"))
 	switch text(value, "op") {
 	case "==", "in":
@@ -112,7 +130,7 @@ func (p packet) nftMatch(value any) answer {
 }
 
 // nftHas says whether what is on the left is, for the packet, what is on the right, or is in that.
-func (p packet) nftHas(left, right any) answer {
+func (p Packet) nftHas(left, right any) match {
 	values, several := right.([]any)
 	if set, ok := at(right, "set").([]any); ok {
 		values, several = set, true
@@ -120,10 +138,10 @@ func (p packet) nftHas(left, right any) answer {
 	if !several {
 		values = []any{right}
 	}
-	return anyOf(values, func(v any) answer { return p.nftIs(left, v) })
+	return anyOf(values, func(v any) match { return p.nftIs(left, v) })
 }
 
-func (p packet) nftIs(left, right any) answer {
+func (p Packet) nftIs(left, right any) match {
 	word := nftWord(right)
 	if strings.HasPrefix(word, "@") { // a set of its own
 		return maybe
@@ -167,7 +185,7 @@ func nftWord(value any) string {
 	return ""
 }
 
-func (p packet) nftMeta(key, word string) answer {
+func (p Packet) nftMeta(key, word string) match {
 	switch key {
 	case "iif", "iifname":
 		return link(word, p.in)
@@ -184,7 +202,7 @@ func (p packet) nftMeta(key, word string) answer {
 }
 
 // nftHeader is about a field of IPv4's header.
-func (p packet) nftHeader(field, word string) answer {
+func (p Packet) nftHeader(field, word string) match {
 	switch field {
 	case "saddr":
 		return within(word, p.from)
@@ -197,7 +215,7 @@ func (p packet) nftHeader(field, word string) answer {
 }
 
 // nftPort is about a port: a number, or a range of them.
-func (p packet) nftPort(field string, right any) answer {
+func (p Packet) nftPort(field string, right any) match {
 	port, ok := map[string]uint16{"sport": p.sport, "dport": p.dport}[field]
 	first, last := right, right
 	if ends, _ := at(right, "range").([]any); len(ends) == 2 {
