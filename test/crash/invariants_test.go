@@ -146,7 +146,7 @@ func TestAStoppedQEMUIsUnresponsiveWithinTwoSecondsAndEndsByForce(t *testing.T) 
 	h.comesBack()
 }
 
-// nothingIsLeft compares the files of a VM that is down with those that docs/architecture.md has for it.
+// nothingIsLeft compares the files of a VM that is down with those that docs/files.md has for it.
 func (h *home) nothingIsLeft() {
 	h.t.Helper()
 	left := slices.Concat(h.files("run"), h.files("data"), h.files("state"))
