@@ -119,13 +119,3 @@ func findEditor(environ []string) (argv []string, name string, err error) {
 	}
 	return nil, "", errors.New("no editor: neither $VISUAL nor $EDITOR is set, and there is no vi and no nano")
 }
-
-// getenv gives a variable of an environment, and "" where it is not set.
-func getenv(environ []string, name string) string {
-	for _, variable := range environ {
-		if value, ok := strings.CutPrefix(variable, name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}

@@ -1,5 +1,10 @@
 package main
 
+import (
+	"errors"
+	"fmt"
+)
+
 // The exit codes. They are a contract: scripts depend on them.
 const (
 	exitOK          = 0
@@ -21,3 +26,47 @@ const exitCodes = `Exit codes: 0 ok, 1 failed, 2 usage or config, 3 not running,
 taken by another VM, 124 deadline passed, 130 interrupted. ssh, cp and exec
 pass on the exit code of what they run: 255 from ssh or cp, that its connection
 failed or its VM ended; 127 from exec, that there is no such program.`
+
+// usageError is a command line that makes no sense.
+type usageError struct {
+	err     error
+	command string // whose help says more; empty for qlaunch's own
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func (e *usageError) hint() string {
+	if e.command == "" {
+		return "qlaunch --help"
+	}
+	return "qlaunch " + e.command + " --help"
+}
+
+// A netError is why a command about the host's network failed. Who has to be root for it repeats that command.
+type netError struct {
+	command string
+	err     error
+}
+
+func (e *netError) Error() string { return fmt.Sprintf("net %s: %v", e.command, e.err) }
+func (e *netError) Unwrap() error { return e.err }
+func (e *netError) hint() string  { return "sudo qlaunch net " + e.command }
+
+// exitError is an exit code that says it all: no text goes with it.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// failures are the errors of a command that was given several names.
+type failures []error
+
+func (f failures) Error() string { return errors.Join(f...).Error() }
+
+// err is the failures as an error: nil when there are none.
+func (f failures) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return f
+}

@@ -40,6 +40,37 @@ func verdict(err error) (code int, hint string) {
 	return exitFailed, ""
 }
 
+// report tells the user of an error, if there is one, and gives the exit code. Several errors are several reports;
+// the code is the first one's.
+func (s *session) report(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if several, ok := errors.AsType[failures](err); ok {
+		code := exitOK
+		for i, err := range several {
+			if c := s.report(err); i == 0 {
+				code = c
+			}
+		}
+		return code
+	}
+	if silent, ok := errors.AsType[exitError](err); ok {
+		return int(silent)
+	}
+	code, hint := verdict(err)
+	if mistakes, ok := errors.AsType[vms.Errors](err); ok {
+		err = mistakes // each names its file, line and column: what was being done says nothing more
+	}
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(s.stderr, "qlaunch: error: %s\n", strings.TrimSuffix(line, "\n"))
+	}
+	if hint != "" {
+		fmt.Fprintf(s.stderr, "qlaunch: hint: %s\n", hint)
+	}
+	return code
+}
+
 // aCause is a row of the table: which errors it is about, the code, and the cure.
 type aCause struct {
 	is   func(error) bool

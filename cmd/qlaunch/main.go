@@ -4,13 +4,18 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
@@ -59,4 +64,65 @@ func ends() []os.Signal {
 		return []os.Signal{syscall.SIGTERM}
 	}
 	return []os.Signal{os.Interrupt, syscall.SIGTERM}
+}
+
+// main runs one command line and gives its exit code.
+func (s *session) main(ctx context.Context, argv []string) int {
+	flush := s.guard()
+	defer flush()
+	if slices.Equal(argv, []string{"--version"}) { // as of any other program
+		argv = []string{"version"}
+	}
+	call, verbose, err := s.parse(argv)
+	if group := groupAlone(err, argv); group != nil {
+		return s.report(group.PrintUsage(false))
+	}
+	if err != nil {
+		// For a value that looks like a flag kong advises to join the two, but no value of ours begins so.
+		text, _, _ := strings.Cut(err.Error(), "; perhaps try ")
+		return s.report(&usageError{errors.New(text), commandOf(err)})
+	}
+	s.verbose = verbose
+	command := wordsOf(call.Selected())
+	if err := s.notBySudo(command, argv); err != nil {
+		return s.report(err)
+	}
+	if err := s.env.Store.Dirs.Check(); err != nil && !ofHost(command) {
+		return s.report(fmt.Errorf("%s: %w", command, err))
+	}
+	call.BindTo(ctx, (*context.Context)(nil))
+	return s.report(call.Run())
+}
+
+// groupAlone is the parsed line when that has the name of a group of commands and nothing else but -v, and nil
+// otherwise. Such a line is a question for the commands in the group, as docker, gh and kubectl take it: its answer
+// is the help.
+func groupAlone(err error, argv []string) *kong.Context {
+	wrong, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || wrong.Context.Selected() == nil || wrong.Context.Selected().Leaf() {
+		return nil
+	}
+	verbose := func(word string) bool { return word == "-v" || word == "--verbose" }
+	words := slices.DeleteFunc(slices.Clone(argv), verbose)
+	if len(words) != len(strings.Fields(wordsOf(wrong.Context.Selected()))) {
+		return nil
+	}
+	return wrong.Context
+}
+
+// wordsOf are the words that a command is called by, after qlaunch: those of its group too.
+func wordsOf(command *kong.Node) string {
+	if command.Parent == nil || command.Parent.Type == kong.ApplicationNode {
+		return command.Name
+	}
+	return wordsOf(command.Parent) + " " + command.Name
+}
+
+// commandOf is the command that was recognised in a line that makes no sense.
+func commandOf(err error) string {
+	wrong, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || wrong.Context.Selected() == nil {
+		return ""
+	}
+	return wordsOf(wrong.Context.Selected())
 }

@@ -1,7 +1,5 @@
 package main
 
-import "fmt"
-
 // netCmd is the host's side: its bridges.
 type netCmd struct {
 	Setup    netSetupCmd    `cmd:"" help:"Make the host ready for VMs on a bridge. As root."`
@@ -12,13 +10,3 @@ type netCmd struct {
 }
 
 func (netCmd) Example() string { return "qlaunch net ls" }
-
-// A netError is why a command about the host's network failed. Who has to be root for it repeats that command.
-type netError struct {
-	command string
-	err     error
-}
-
-func (e *netError) Error() string { return fmt.Sprintf("net %s: %v", e.command, e.err) }
-func (e *netError) Unwrap() error { return e.err }
-func (e *netError) hint() string  { return "sudo qlaunch net " + e.command }

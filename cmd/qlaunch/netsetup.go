@@ -165,3 +165,57 @@ func sayLeft(s *session, steps []host.Step) {
 		}
 	}
 }
+
+// netReattachCmd is what qlaunch-net.service runs when the bridge is there.
+type netReattachCmd struct {
+	Bridge string `required:"" help:"The bridge."`
+}
+
+func (netReattachCmd) Help() string {
+	return "Makes the taps of VMs that run ports of the bridge again, after it was removed and made anew."
+}
+
+func (netReattachCmd) Example() string { return "qlaunch net reattach --bridge=qlbr0" }
+
+func (c *netReattachCmd) Run(ctx context.Context, s *session) error {
+	if err := reattach(ctx, s, c.Bridge); err != nil {
+		return fmt.Errorf("net reattach: %w", orInterrupted(err))
+	}
+	return nil
+}
+
+// reattach says which VMs are on the bridge again.
+func reattach(ctx context.Context, s *session, bridge string) error {
+	back, err := host.Reattach(ctx, bridge)
+	for _, g := range back {
+		fmt.Fprintln(s.stdout, clean(fmt.Sprintf("%s of %s, pid %d of %s, is a port of %s again",
+			g.Tap, g.Name, g.PID, g.User, bridge)))
+	}
+	return err
+}
+
+// netApplyCmd is what qlaunch-net.service runs.
+type netApplyCmd struct {
+	Bridge     string       `required:"" help:"The bridge."`
+	Subnet     netip.Prefix `required:"" help:"The host's address on it."`
+	Isolate    bool         `help:"Guests cannot reach one another."`
+	HostAccess bool         `help:"Guests reach every service of the host."`
+	Inbound    bool         `help:"Other networks of the host may open connections to guests."`
+}
+
+func (netApplyCmd) Help() string {
+	return "Puts back what a boot, or the restart of a firewall, takes of what `net setup` made: the bridge, the rules around it, forwarding."
+}
+
+func (netApplyCmd) Example() string {
+	return "qlaunch net apply --bridge=qlbr0 --subnet=192.168.123.1/24"
+}
+
+func (c *netApplyCmd) Run(ctx context.Context) error {
+	want := host.Spec{Bridge: c.Bridge, Own: true, Subnet: c.Subnet, Forward: true,
+		Isolate: c.Isolate, HostAccess: c.HostAccess, Inbound: c.Inbound}
+	if err := host.Apply(ctx, want); err != nil {
+		return fmt.Errorf("net apply: %w", orInterrupted(err))
+	}
+	return nil
+}

@@ -21,7 +21,6 @@ import (
 
 // unsorted are the packages whose files depend on each other in cycles, with the reason. None may be added.
 var unsorted = map[string]string{
-	"cmd/qlaunch":      "the session is in the middle of every command",
 	"launcher/systemd": "the manager and its state are one concept in two files",
 	"netsetup":         "it still has a part of what root does, which is netsetup/host's",
 	"netsetup/host":    "the kinds of items are in files for what is done to them",
