@@ -1,25 +1,8 @@
 package vms
 
-import "strconv"
-
-// The bounds of what a VM can have.
-const (
-	// The least that the BIOS of a PC fits into; QEMU starts with it.
-	leastMemory = 1 * MiB
-	// 52 bits of physical address: x86-64 (AMD64 manual, volume 2, section
-	// 5.1) and aarch64 with FEAT_LPA. QEMU refuses what the CPU cannot address.
-	mostMemory = 4 * PiB
-	// A disk is a number of sectors.
-	sector = 512
-	// The largest qcow2 with clusters of 64 KiB, measured with qemu-img 7.2.
-	mostDisk = 2 * PiB
-	// q35 has 32 slots on its first bus, and a few are its own.
-	mostDisks = 16
-	mostNICs  = 8
-	// More is a mistake of whatever wrote the file.
-	mostForwards = 256
-	// The AHCI controller of the ICH9, which q35 has.
-	mostSATA = 6
+import (
+	"slices"
+	"strconv"
 )
 
 // check finds what only shows when two values are seen together.
@@ -125,6 +108,20 @@ func (d *decoder) checkNICs(nics []NIC) {
 			continue
 		}
 		d.checkForwards(nic.Forwards, path+".forward", forwards)
+	}
+}
+
+// checkSSHNIC refuses a choice of a NIC that has no address on a bridge, and no forward to the guest's ssh port.
+func (d *decoder) checkSSHNIC(ssh SSH, nics []NIC) {
+	i, err := strconv.Atoi(string(ssh.NIC))
+	leads := func(f Forward) bool { return f.Guest == ssh.Port }
+	switch {
+	case err != nil || d.bad["ssh.nic"]: // any, or refused already
+	case i >= len(nics):
+		d.fail("ssh.nic", "ssh.nic = %d: there is no such NIC, the first is 0", i)
+	case nics[i].Type == NICUser && slices.ContainsFunc(nics[i].Forwards, leads):
+	case nics[i].Type != NICBridge && !d.bad[at("nic", i)+".type"]:
+		d.fail("ssh.nic", `ssh.nic = %d: that NIC is of type %q, and must be of type "bridge", or have a forward to port %d`, i, nics[i].Type, ssh.Port)
 	}
 }
 

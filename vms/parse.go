@@ -11,19 +11,6 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Env is what a definition's meaning depends on besides its text.
-type Env struct {
-	Name      string // the VM's, valid by [CheckName]
-	File      string // absolute; relative paths start from its directory
-	Home      string // for ~/; empty: there is none
-	DataDir   string // the VM's own, absolute, as are the next two
-	StateDir  string
-	RunDir    string
-	Arch      string // the host's, in QEMU's spelling
-	MachineID string // the host's, for stable MACs
-	UID       int    // the user's, for stable MACs
-}
-
 // Parse reads a definition. The error is an [Errors] with all that is wrong; a
 // mistake in TOML's own syntax hides what comes after it.
 //

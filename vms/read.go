@@ -1,10 +1,15 @@
 package vms
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -49,4 +54,187 @@ func ReadFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: larger than 1 MiB", path)
 	}
 	return data, nil
+}
+
+// A WritableError says that somebody else can write a definition, or replace it by way of a directory above it.
+type WritableError struct {
+	Path  string // the file, or the directory
+	Why   string // who can do what
+	Chmod bool   // the mode is the reason, and not the owner
+	Own   bool   // it is the user's own, who can change its mode
+}
+
+func (e *WritableError) Error() string { return e.Path + ": " + e.Why }
+
+// checkFile says whether a file can be a definition of this user's.
+func checkFile(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: not a regular file", path)
+	}
+	if info.Size() > largest {
+		return fmt.Errorf("%s: larger than 1 MiB", path)
+	}
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	if owner != 0 && int(owner) != os.Geteuid() {
+		return &WritableError{Path: path, Why: fmt.Sprintf("belongs to user %d: must be your own or root's", owner)}
+	}
+	if who := writers(info); who != "" {
+		return &WritableError{Path: path, Chmod: true, Own: int(owner) == os.Geteuid(),
+			Why: fmt.Sprintf("mode %#o: %s can write it, and so choose which of your files the VM reads", info.Mode().Perm(), who)}
+	}
+	return nil
+}
+
+// checkAbove says whether only the user and root decide what is found at a path: it follows the path from the root, as
+// the kernel does, and looks at each directory and each symbolic link on it. sshd's StrictModes begins at the home
+// directory; what is above that is root's on every host, and a definition can lie outside.
+func checkAbove(path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	at, rest := "/", strings.Split(path, "/")
+	for links := 0; len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			at = filepath.Dir(at)
+			continue
+		}
+		if err := checkDir(at, len(rest) == 0); err != nil {
+			return err
+		}
+		next := filepath.Join(at, name)
+		target, err := checkLink(next)
+		if err != nil {
+			return err
+		}
+		if target == "" {
+			at = next
+			continue
+		}
+		const mostLinks = 40 // the kernel's own bound, path_resolution(7)
+		if links++; links > mostLinks {
+			return &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	return nil
+}
+
+// checkLink gives where a path leads to if it is a symbolic link, which must be the user's own or root's.
+func checkLink(path string) (target string, err error) {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != fs.ModeSymlink {
+		return "", err
+	}
+	if err := checkOwner(path, info); err != nil {
+		return "", err
+	}
+	return os.Readlink(path)
+}
+
+// checkDir says whether only the user and root can replace what is in a directory. In a sticky one everybody keeps to
+// what is his own, and that is looked at by itself.
+func checkDir(dir string, last bool) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if err := checkOwner(dir, info); err != nil {
+		return err
+	}
+	who := writers(info)
+	if who == "" || info.Mode()&fs.ModeSticky != 0 {
+		return nil
+	}
+	where := "below"
+	if last {
+		where = "in"
+	}
+	return &WritableError{Path: dir, Chmod: true, Own: int(info.Sys().(*syscall.Stat_t).Uid) == os.Geteuid(),
+		Why: fmt.Sprintf("mode %#o: %s can replace the definitions %s it", info.Mode().Perm(), who, where)}
+}
+
+// unmapped is the owner that a user namespace shows of what belongs to nobody in it, as all of root's does in one that an
+// ordinary user has made: user_namespaces(7).
+const unmapped = 65534
+
+func checkOwner(path string, info fs.FileInfo) error {
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	if owner == 0 || owner == unmapped || int(owner) == os.Geteuid() {
+		return nil
+	}
+	return &WritableError{Path: path, Why: fmt.Sprintf("belongs to user %d, who can replace the definitions below it", owner)}
+}
+
+// writers are those beside the owner who can write a file, or nothing: others, or its group, but for the owner's own.
+func writers(info fs.FileInfo) string {
+	st := info.Sys().(*syscall.Stat_t)
+	switch mode := info.Mode().Perm(); {
+	case mode&0o002 != 0:
+		return "others"
+	case mode&0o020 == 0:
+		return ""
+	}
+	passwd, group := accounts("/etc/passwd"), accounts("/etc/group")
+	if privateGroup(passwd, group, st.Uid, st.Gid) {
+		return ""
+	}
+	for name, fields := range group {
+		if len(fields) > 2 && fields[2] == strconv.Itoa(int(st.Gid)) {
+			return "group " + name
+		}
+	}
+	return fmt.Sprintf("group %d", st.Gid)
+}
+
+// privateGroup says whether a group is a user's own, in which there is nobody else: the one of distributions whose umask
+// lets groups write. It has the user's name, it is the primary group of this user alone, and lists no other member.
+// Of users and groups that only a directory server knows, nothing is known here.
+func privateGroup(passwd, group map[string][]string, uid, gid uint32) bool {
+	const theUID, theGID, members = 2, 3, 3
+	mine := false
+	for name, user := range passwd {
+		if len(user) <= theGID || user[theGID] != strconv.Itoa(int(gid)) {
+			continue
+		}
+		own := group[name]
+		if user[theUID] != strconv.Itoa(int(uid)) || len(own) <= members || own[2] != user[theGID] || own[members] != "" && own[members] != name {
+			return false
+		}
+		mine = true
+	}
+	return mine
+}
+
+// accounts are the lines of /etc/passwd or /etc/group by their first field, passwd(5), group(5); what cannot be read has none.
+func accounts(file string) map[string][]string {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, largest+1))
+	if err != nil || len(data) > largest {
+		return nil
+	}
+	return parseAccounts(data)
+}
+
+func parseAccounts(data []byte) map[string][]string {
+	lines := map[string][]string{}
+	for line := range bytes.Lines(data) {
+		fields := strings.Split(strings.TrimSuffix(string(line), "\n"), ":")
+		if _, twice := lines[fields[0]]; !twice { // the first one counts, as for getpwnam(3)
+			lines[fields[0]] = fields
+		}
+	}
+	return lines
 }

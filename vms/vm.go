@@ -8,6 +8,11 @@
 // each with its line.
 package vms
 
+import (
+	"fmt"
+	"strconv"
+)
+
 // VM is one virtual machine, and its fields are the shape of its TOML file.
 //
 // The tags are the rules: toml is the key, is names the rule for a text (see
@@ -105,3 +110,60 @@ type QEMU struct {
 	Helper string   `toml:"helper" is:"path"`    // empty: where distributions put it
 	Args   []string `toml:"args"`                // appended as they are
 }
+
+// Env is what a definition's meaning depends on besides its text.
+type Env struct {
+	Name      string // the VM's, valid by [CheckName]
+	File      string // absolute; relative paths start from its directory
+	Home      string // for ~/; empty: there is none
+	DataDir   string // the VM's own, absolute, as are the next two
+	StateDir  string
+	RunDir    string
+	Arch      string // the host's, in QEMU's spelling
+	MachineID string // the host's, for stable MACs
+	UID       int    // the user's, for stable MACs
+}
+
+// The bounds of what a VM can have.
+const (
+	// The least that the BIOS of a PC fits into; QEMU starts with it.
+	leastMemory = 1 * MiB
+	// 52 bits of physical address: x86-64 (AMD64 manual, volume 2, section
+	// 5.1) and aarch64 with FEAT_LPA. QEMU refuses what the CPU cannot address.
+	mostMemory = 4 * PiB
+	// A disk is a number of sectors.
+	sector = 512
+	// The largest qcow2 with clusters of 64 KiB, measured with qemu-img 7.2.
+	mostDisk = 2 * PiB
+	// q35 has 32 slots on its first bus, and a few are its own.
+	mostDisks = 16
+	mostNICs  = 8
+	// More is a mistake of whatever wrote the file.
+	mostForwards = 256
+	// The AHCI controller of the ICH9, which q35 has.
+	mostSATA = 6
+)
+
+// NICChoice is the NIC by which a guest is reached: AnyNIC, or the place of one in the file, counted from 0 as
+// [NIC.Index] is. A bridged NIC leads to the guest's address, one of type user to the host's end of its forward to the ssh port.
+type NICChoice string
+
+// AnyNIC stands for the first bridged NIC that has an address.
+const AnyNIC NICChoice = "any"
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (c *NICChoice) UnmarshalText(text []byte) error {
+	if NICChoice(text) == AnyNIC {
+		*c = AnyNIC
+		return nil
+	}
+	n, err := strconv.ParseUint(string(text), 10, 8)
+	if err != nil || n >= mostNICs {
+		return fmt.Errorf(`must be "any", or the number of a NIC: 0 for the first, at most %d`, mostNICs-1)
+	}
+	*c = NICChoice(strconv.FormatUint(n, 10))
+	return nil
+}
+
+// Takes says whether the choice falls on a NIC, or leaves it open.
+func (c NICChoice) Takes(nic NIC) bool { return c == AnyNIC || string(c) == strconv.Itoa(nic.Index) }

@@ -27,7 +27,6 @@ var unsorted = map[string]string{
 	"netsetup/lease":   "the judgement of an address and its sources share their types",
 	"qmp":              "the monitor and its events are one concept in two files",
 	"qmp/agent":        "the client and the agent's answers are one concept in two files",
-	"vms":              "the rules of a definition are in the files of their values",
 }
 
 // backward are the arrows between files that run back, as "PACKAGE: FROM → TO", each with its reason.

@@ -20,7 +20,7 @@ func targets() []target {
 	return []target{
 		{"argv", module + "launcher/qemu", []string{"argv.go", "opts.go"}, []string{"argv_test.go", "opts_test.go"}, ""},
 		{"vms", module + "vms", []string{
-			"parse.go", "decode.go", "check.go", "rules.go", "choice.go", "nicchoice.go", "defaults.go", "duration.go",
+			"parse.go", "decode.go", "check.go", "rules.go", "choice.go", "vm.go", "defaults.go", "duration.go",
 			"errors.go", "forward.go", "mac.go", "name.go", "nearest.go", "size.go", "text.go",
 		}, []string{"parse_test.go", "bounds_test.go", "env_test.go", "values_test.go", "wrong_test.go", "reference_test.go", "format_test.go"}, "HugeFiles"},
 		{"setup", module + "netsetup/host", []string{"plan.go", "resolve.go", "spec.go"}, []string{"plan_test.go", "resolve_test.go"}, ""},
