@@ -5,9 +5,6 @@ import (
 	"net/netip"
 )
 
-// Agent is what a program in the guest says. It is no witness of anybody else's: the guest may claim what it likes.
-const Agent Source = "agent"
-
 // A Claim is what a guest says of the addresses of its own interface that has the query's MAC.
 type Claim struct {
 	Path       string // where it was asked

@@ -2,10 +2,30 @@ package lease
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// Look asks every source once. The reports come in a fixed order, one for each place that was asked, the unreadable
+// ones too. It blocks only on reading files, and stops asking when ctx ends.
+func Look(ctx context.Context, q Query) []Report {
+	p := Survey(ctx, q.Root, q.Bridge)
+	reports := p.Look(q)
+	if best, ok := Best(reports); q.Server == nil || ok && !best.askable() {
+		return reports
+	}
+	return p.With(ctx, q.Root, q.Server()).Look(q)
+}
+
+// Look is [Look] in what has been read: its query is to be about the bridge that was surveyed.
+func (p Picture) Look(q Query) []Report { return judge(q, p.view(q), nil) }
 
 // answerPatience is how long a guest may take to answer. On a bridge of this host's it takes less than a millisecond.
 const answerPatience = time.Second
@@ -93,4 +113,42 @@ func (a *asking) next(ctx context.Context, refusals <-chan netip.Addr) bool {
 func inDoubt(reports []Report) bool {
 	best, ok := Best(reports)
 	return (!ok || best.askable()) && len(askable(reports)) > 0
+}
+
+// askable are the addresses in the reports that are in doubt, and that the guest could settle.
+func askable(reports []Report) []Address {
+	var doubtful []Address
+	for _, r := range reports {
+		for _, a := range r.Addresses {
+			if a.askable() {
+				doubtful = append(doubtful, a)
+			}
+		}
+	}
+	return doubtful
+}
+
+// sendNothing sends an empty datagram to the discard port (RFC 863) by way of a link. Whether it can be sent does not
+// matter: nil, and all is as before.
+func sendNothing(ctx context.Context, link string, ip netip.Addr) net.Conn {
+	const discard = 9
+	onto := func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = unix.BindToDevice(int(fd), link) })
+	}
+	d := net.Dialer{Control: onto, Timeout: time.Second}
+	conn, err := d.DialContext(ctx, "udp", net.JoinHostPort(ip.String(), fmt.Sprint(discard)))
+	if err != nil {
+		return nil
+	}
+	_, _ = conn.Write(nil)
+	return conn
+}
+
+// answers waits for a refusal of what was sent: it comes from whoever has the address, at the MAC that the kernel sent it
+// to. A guest that drops such packets says nothing.
+func answers(ctx context.Context, conn net.Conn) bool {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
+	_, err := conn.Read(make([]byte, 1))
+	return err == nil || errors.Is(err, unix.ECONNREFUSED)
 }

@@ -51,6 +51,9 @@ const (
 	FDB            Source = "fdb"        // the bridge's forwarding table: proof of frames, not an address
 )
 
+// Agent is what a program in the guest says. It is no witness of anybody else's: the guest may claim what it likes.
+const Agent Source = "agent"
+
 // Freshness says whether an address belongs to the guest's present start.
 type Freshness string
 

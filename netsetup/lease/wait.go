@@ -264,3 +264,16 @@ func (w *Waiter) busEvent(ok bool) bool {
 	}
 	return true
 }
+
+// nudge has the kernel ask after the addresses that are in doubt; it does not by itself, so a guest that starts again with
+// its fixed address, or one whose lease has ended because its server did, and has nothing to say to the host, would never
+// be found. Who sends to an address has the kernel look for it, and who sends to an entry that is STALE has it ask the
+// MAC that it knows (RFC 4861, section 7.3.3; the same for ARP): after delay_first_probe_time, 5 s. With the answer the
+// entry is REACHABLE and confirmed, or it goes. The subscription tells of both.
+func (w *Waiter) nudge(ctx context.Context, reports []Report) {
+	for _, a := range askable(reports) {
+		if conn := sendNothing(ctx, w.link.name, a.IP); conn != nil {
+			_ = conn.Close()
+		}
+	}
+}

@@ -24,17 +24,6 @@ type Report struct {
 	Verdict   string        `json:"verdict"` // in words
 }
 
-// Look asks every source once. The reports come in a fixed order, one for each place that was asked, the unreadable
-// ones too. It blocks only on reading files, and stops asking when ctx ends.
-func Look(ctx context.Context, q Query) []Report {
-	p := Survey(ctx, q.Root, q.Bridge)
-	reports := p.Look(q)
-	if best, ok := Best(reports); q.Server == nil || ok && !best.askable() {
-		return reports
-	}
-	return p.With(ctx, q.Root, q.Server()).Look(q)
-}
-
 // With is the picture with a lease file that a server was told to keep, in dnsmasq's form: see [Query].
 func (p Picture) With(ctx context.Context, root, path string) Picture {
 	if f, ok := serverFile(root, path, p.files); ok {
@@ -77,9 +66,6 @@ func survey(ctx context.Context, root, bridge string, l link, linkErr error) Pic
 	p.frames, p.sightedErr = listFrames(l)
 	return p
 }
-
-// Look is [Look] in what has been read: its query is to be about the bridge that was surveyed.
-func (p Picture) Look(q Query) []Report { return judge(q, p.view(q), nil) }
 
 // A view is what a picture shows of one guest.
 type view struct {
