@@ -135,3 +135,39 @@ func (m *Monitor) Version(ctx context.Context) (string, error) {
 	}
 	return fmt.Sprintf("%d.%d.%d", info.Qemu.Major, info.Qemu.Minor, info.Qemu.Micro), nil
 }
+
+// WaitShutdown waits until QEMU says that the guest has been shut down, and returns QEMU's reason (ShutdownCause in
+// qapi/run-state.json), such as "guest-shutdown" or "host-qmp-quit"; if it said so since Dial it returns at once. QEMU itself ends some
+// 40 ms later. The error wraps ErrEnded if QEMU is gone without a word, as after SIGKILL, and ctx.Err() when ctx is done.
+func (m *Monitor) WaitShutdown(ctx context.Context) (reason string, err error) {
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	for e := range m.events.subscribe(reading) {
+		if e.Event == "SHUTDOWN" {
+			reason, _ := e.Data["reason"].(string)
+			return reason, nil
+		}
+	}
+	err = ctx.Err()
+	if err == nil {
+		err = m.cause()
+	}
+	return "", &failure{m.path, "wait for the shutdown", err}
+}
+
+// WaitEvent waits until QEMU sends an event of that name; if it did so since Dial it returns at once. The error wraps ErrEnded when
+// the connection ends first, and ctx.Err() when ctx is done.
+func (m *Monitor) WaitEvent(ctx context.Context, name string) error {
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	for e := range m.events.subscribe(reading) {
+		if e.Event == name {
+			return nil
+		}
+	}
+	err := ctx.Err()
+	if err == nil {
+		err = m.cause()
+	}
+	return &failure{m.path, "wait for " + name, err}
+}

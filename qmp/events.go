@@ -26,56 +26,6 @@ type events struct {
 	closed  bool
 }
 
-// Events returns QEMU's events from Dial on, the newest 256 of those that have been; they are kept for every caller, so that
-// none is lost between a command and the call. A reader that is more than 256 behind loses the oldest: Dropped counts them. The
-// channel is closed when ctx is done or the connection ends; what is in it can still be read.
-func (m *Monitor) Events(ctx context.Context) (<-chan goqemu.Event, error) {
-	return m.events.subscribe(ctx), nil
-}
-
-// Dropped is the number of events that the readers of Events have missed, all readers together.
-func (m *Monitor) Dropped() uint64 {
-	m.events.mu.Lock()
-	defer m.events.mu.Unlock()
-	return m.events.dropped
-}
-
-// WaitShutdown waits until QEMU says that the guest has been shut down, and returns QEMU's reason (ShutdownCause in
-// qapi/run-state.json), such as "guest-shutdown" or "host-qmp-quit"; if it said so since Dial it returns at once. QEMU itself ends some
-// 40 ms later. The error wraps ErrEnded if QEMU is gone without a word, as after SIGKILL, and ctx.Err() when ctx is done.
-func (m *Monitor) WaitShutdown(ctx context.Context) (reason string, err error) {
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	for e := range m.events.subscribe(reading) {
-		if e.Event == "SHUTDOWN" {
-			reason, _ := e.Data["reason"].(string)
-			return reason, nil
-		}
-	}
-	err = ctx.Err()
-	if err == nil {
-		err = m.cause()
-	}
-	return "", &failure{m.path, "wait for the shutdown", err}
-}
-
-// WaitEvent waits until QEMU sends an event of that name; if it did so since Dial it returns at once. The error wraps ErrEnded when
-// the connection ends first, and ctx.Err() when ctx is done.
-func (m *Monitor) WaitEvent(ctx context.Context, name string) error {
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	for e := range m.events.subscribe(reading) {
-		if e.Event == name {
-			return nil
-		}
-	}
-	err := ctx.Err()
-	if err == nil {
-		err = m.cause()
-	}
-	return &failure{m.path, "wait for " + name, err}
-}
-
 func (q *events) publish(msg message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

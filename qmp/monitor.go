@@ -308,3 +308,17 @@ func (m *Monitor) cause() error {
 	defer m.mu.Unlock()
 	return m.end
 }
+
+// Events returns QEMU's events from Dial on, the newest 256 of those that have been; they are kept for every caller, so that
+// none is lost between a command and the call. A reader that is more than 256 behind loses the oldest: Dropped counts them. The
+// channel is closed when ctx is done or the connection ends; what is in it can still be read.
+func (m *Monitor) Events(ctx context.Context) (<-chan goqemu.Event, error) {
+	return m.events.subscribe(ctx), nil
+}
+
+// Dropped is the number of events that the readers of Events have missed, all readers together.
+func (m *Monitor) Dropped() uint64 {
+	m.events.mu.Lock()
+	defer m.events.mu.Unlock()
+	return m.events.dropped
+}
