@@ -8,10 +8,6 @@ import (
 	"unicode/utf8"
 )
 
-// mostOutput bounds the answer that holds a program's output. The agent keeps
-// 16 MiB of each stream (QEMU's qga/commands.c, GUEST_EXEC_MAX_OUTPUT), which base64 makes a third longer.
-const mostOutput = 48 << 20
-
 // MaxInput is the most that a program can be given on its standard input, in bytes.
 const MaxInput = 16 << 20
 

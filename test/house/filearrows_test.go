@@ -24,7 +24,6 @@ var unsorted = map[string]string{
 	"launcher/systemd": "the manager and its state are one concept in two files",
 	"netsetup":         "it still has a part of what root does, which is netsetup/host's",
 	"netsetup/host":    "the kinds of items are in files for what is done to them",
-	"qmp/agent":        "the client and the agent's answers are one concept in two files",
 }
 
 // backward are the arrows between files that run back, as "PACKAGE: FROM → TO", each with its reason.
