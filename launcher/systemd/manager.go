@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -128,4 +129,31 @@ func (m Manager) Begin(ctx context.Context, verb Verb, unit string) (wait func()
 func (m Manager) Environment(ctx context.Context) (map[string]string, error) {
 	out, err := m.call(ctx, askDeadline, "show-environment")
 	return parseEnvironment(out), err
+}
+
+// parseEnvironment reads the lines of systemctl show-environment: KEY=VALUE,
+// where a value that a shell would take apart is written as $'…'.
+func parseEnvironment(text string) map[string]string {
+	environment := map[string]string{}
+	for line := range strings.Lines(text) {
+		key, value, found := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		if !found {
+			continue
+		}
+		if inner, quoted := strings.CutPrefix(value, "$'"); quoted {
+			value = unquote(strings.TrimSuffix(inner, "'"))
+		}
+		environment[key] = value
+	}
+	return environment
+}
+
+// unquote undoes the escapes of C that systemd writes; what is none of them is left as it is.
+func unquote(text string) string {
+	text = strings.ReplaceAll(text, `\'`, `'`)
+	text = strings.ReplaceAll(text, `"`, `\"`)
+	if plain, err := strconv.Unquote(`"` + text + `"`); err == nil {
+		return plain
+	}
+	return text
 }

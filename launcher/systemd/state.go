@@ -122,30 +122,3 @@ func signalName(number int) string {
 	}
 	return "signal " + strconv.Itoa(number)
 }
-
-// parseEnvironment reads the lines of systemctl show-environment: KEY=VALUE,
-// where a value that a shell would take apart is written as $'…'.
-func parseEnvironment(text string) map[string]string {
-	environment := map[string]string{}
-	for line := range strings.Lines(text) {
-		key, value, found := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-		if !found {
-			continue
-		}
-		if inner, quoted := strings.CutPrefix(value, "$'"); quoted {
-			value = unquote(strings.TrimSuffix(inner, "'"))
-		}
-		environment[key] = value
-	}
-	return environment
-}
-
-// unquote undoes the escapes of C that systemd writes; what is none of them is left as it is.
-func unquote(text string) string {
-	text = strings.ReplaceAll(text, `\'`, `'`)
-	text = strings.ReplaceAll(text, `"`, `\"`)
-	if plain, err := strconv.Unquote(`"` + text + `"`); err == nil {
-		return plain
-	}
-	return text
-}
