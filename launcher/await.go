@@ -150,6 +150,12 @@ type DeadlineError struct {
 	Err     error       // a *lease.WaitError where an address was waited for
 }
 
+// ForAddress tells whether it was the guest's address that did not come in time.
+func (e *DeadlineError) ForAddress() bool {
+	_, is := errors.AsType[*lease.WaitError](e.Err)
+	return is
+}
+
 func (e *DeadlineError) Error() string {
 	wait, ofLease := errors.AsType[*lease.WaitError](e.Err)
 	if !ofLease {

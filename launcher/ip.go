@@ -158,12 +158,25 @@ func noticeDoubt(e *Env, name string, a lease.Address) {
 	case a.Holder != "":
 		e.notice("%s: %s was last seen at %s, which is not its NIC's MAC", name, a.IP, a.Holder)
 	case stale(a):
-		e.notice("%s: %s is %s", name, a.IP, Unconfirmed(a))
+		e.notice("%s: %s is %s", name, a.IP, unconfirmed(a))
 	}
 }
 
-// Unconfirmed says what is not known of an address from before the start, as the end of a sentence about it.
-func Unconfirmed(a lease.Address) string {
+// Since says whether an address is of the VM's present start, as the end of a sentence about it.
+func Since(a lease.Address) string {
+	switch {
+	case a.Freshness == lease.ThisStart:
+		return "of this start"
+	case a.Live:
+		return "in use since this start"
+	case a.Freshness == lease.Older:
+		return unconfirmed(a)
+	}
+	return "which may be from before this start"
+}
+
+// unconfirmed says what is not known of an address from before the start, as the end of a sentence about it.
+func unconfirmed(a lease.Address) string {
 	if !a.IsLease() {
 		return a.Doubt()
 	}

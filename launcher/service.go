@@ -176,9 +176,10 @@ type UnitError struct {
 	State systemd.State
 }
 
-func (e *UnitError) Error() string {
-	return fmt.Sprintf("%s failed: %s", systemd.Name(e.Name), e.State.Failure())
-}
+// Unit is the name of the unit, for systemctl and journalctl.
+func (e *UnitError) Unit() string { return systemd.Name(e.Name) }
+
+func (e *UnitError) Error() string { return fmt.Sprintf("%s failed: %s", e.Unit(), e.State.Failure()) }
 
 // unitGone is how long a unit may take to be inactive once its QEMU has ended.
 const unitGone = 15 * time.Second

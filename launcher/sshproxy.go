@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/qlaunch/qlaunch/launcher/qemu"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -23,9 +22,6 @@ type ProxyRequest struct {
 	// Use is called with the connection. Its context ends with the VM, with the cause ErrEnded.
 	Use func(ctx context.Context, conn *net.TCPConn) error
 }
-
-// ErrEnded is the cause of the end of everything that depends on a QEMU that has ended.
-var ErrEnded = qemu.ErrEnded
 
 // Proxy connects to the sshd of a VM that runs, and lets the caller use the connection, which is closed after that.
 func Proxy(ctx context.Context, e *Env, r ProxyRequest) error {

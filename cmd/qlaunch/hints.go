@@ -10,12 +10,8 @@ import (
 	"strings"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/launcher/qemu"
-	"github.com/qlaunch/qlaunch/launcher/systemd"
 	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/host"
-	"github.com/qlaunch/qlaunch/netsetup/lease"
-	"github.com/qlaunch/qlaunch/qmp/agent"
 	"github.com/qlaunch/qlaunch/vms"
 )
 
@@ -108,25 +104,25 @@ func commandCauses() []aCause {
 		{isA[*launcher.NoDisplayError], exitFailed,
 			fixed(`type = "vnc" in the definition's [display] table gives it a display at its next start`)},
 		{isA[*launcher.NoViewerError], exitFailed, hintOf(viewerHint)},
-		{is(qemu.ErrNotRunning), exitNotRunning, nil},
+		{is(launcher.ErrNotRunning), exitNotRunning, nil},
 		{isA[*launcher.RunsError], exitBusy, hintOf(func(e *launcher.RunsError) string { return "qlaunch down " + e.Name })},
 		{isA[*launcher.OtherFileError], exitBusy, hintOf(func(e *launcher.OtherFileError) string { return "qlaunch down " + e.Name })},
-		{is(qemu.ErrBusy), exitBusy, nil},
-		{isA[*qemu.StrangerError], exitBusy, hintOf(func(e *qemu.StrangerError) string { return "qlaunch down " + e.Name })},
-		{is(qemu.ErrRunning), exitBusy, nil},
-		{isA[*qemu.OpenError], exitBusy, nil},
-		{isA[*qemu.MACError], exitBusy, nil},
-		{isA[*qemu.OrphanError], exitBusy, hintOf(func(e *qemu.OrphanError) string { return "qlaunch down " + e.Name })},
-		{is(qemu.ErrConsoleTaken), exitBusy, nil},
-		{is(qemu.ErrAgentTaken), exitBusy, nil},
+		{is(launcher.ErrBusy), exitBusy, nil},
+		{isA[*launcher.StrangerError], exitBusy, hintOf(func(e *launcher.StrangerError) string { return "qlaunch down " + e.Name })},
+		{is(launcher.ErrRunning), exitBusy, nil},
+		{isA[*launcher.OpenError], exitBusy, nil},
+		{isA[*launcher.MACError], exitBusy, nil},
+		{isA[*launcher.OrphanError], exitBusy, hintOf(func(e *launcher.OrphanError) string { return "qlaunch down " + e.Name })},
+		{is(launcher.ErrConsoleTaken), exitBusy, nil},
+		{is(launcher.ErrAgentTaken), exitBusy, nil},
 		{isA[*launcher.SSHConfigError], exitFailed, hintOf(func(e *launcher.SSHConfigError) string { return "this line at its top does the same: " + e.Line })},
 		{is(launcher.ErrNoCopyServer), exitFailed, fixed("sudo apt install openssh-sftp-server # in the guest")},
-		{isA[*qemu.PausedError], exitFailed, hintOf(func(e *qemu.PausedError) string { return "qlaunch resume " + e.VM })},
+		{isA[*launcher.PausedError], exitFailed, hintOf(func(e *launcher.PausedError) string { return "qlaunch resume " + e.VM })},
 		{isA[*launcher.NoAgentError], exitFailed, hintOf(func(e *launcher.NoAgentError) string {
 			return "qlaunch wait " + e.Name + " --for agent # needs qemu-guest-agent in the guest"
 		})},
-		{is(agent.ErrSilent), exitFailed, nil},
-		{is(agent.ErrNoProgram), exitNoProgram, nil},
+		{is(launcher.ErrAgentSilent), exitFailed, nil},
+		{is(launcher.ErrNoProgram), exitNoProgram, nil},
 		{isA[*launcher.ElsewhereError], exitBusy, hintOf(elsewhereHint)},
 		{is(launcher.ErrCalledOff), exitBusy, nil},
 		{isA[*launcher.NoManagerError], exitHost, fixed(launcher.ManagerCure)},
@@ -140,55 +136,55 @@ func commandCauses() []aCause {
 // launcherCauses are those of a start: what QEMU needs and lacks, and how it ends.
 func launcherCauses() []aCause {
 	return []aCause{
-		{isA[*qemu.OldQEMUError], exitHost,
+		{isA[*launcher.OldQEMUError], exitHost,
 			fixed(`binary = "PATH" in the definition's [qemu] table, with a newer QEMU`)},
-		{is(qemu.ErrVhostDenied), exitHost, hintOf(vhostHint)},
-		{is(qemu.ErrNoVhost), exitHost, fixed("sudo modprobe vhost_net")},
-		{isA[*qemu.SpaceError], exitHost, hintOf(func(e *qemu.SpaceError) string { return "df -h " + shellLine([]string{e.Dir}) })},
-		{is(qemu.ErrNoLinger), exitHost, fixed("loginctl enable-linger")},
-		{is(qemu.ErrNoKVM), exitHost,
+		{is(launcher.ErrVhostDenied), exitHost, hintOf(vhostHint)},
+		{is(launcher.ErrNoVhost), exitHost, fixed("sudo modprobe vhost_net")},
+		{isA[*launcher.SpaceError], exitHost, hintOf(func(e *launcher.SpaceError) string { return "df -h " + shellLine([]string{e.Dir}) })},
+		{is(launcher.ErrNoLinger), exitHost, fixed("loginctl enable-linger")},
+		{is(launcher.ErrNoKVM), exitHost,
 			fixed(`sudo modprobe kvm_intel || sudo modprobe kvm_amd # or accel = "tcg" in the definition, which is slow`)},
-		{is(qemu.ErrKVMDenied), exitHost, hintOf(kvmHint)},
-		{isA[*qemu.KVMError], exitHost, nil},
-		{isA[*qemu.NoQEMUError], exitHost, hintOf(noQEMUHint)},
-		{is(qemu.ErrNoUEFI), exitHost, fixed("sudo apt install ovmf qemu-efi-aarch64")},
-		{isA[*qemu.AttributeError], exitUsage, hintOf(func(e *qemu.AttributeError) string {
+		{is(launcher.ErrKVMDenied), exitHost, hintOf(kvmHint)},
+		{isA[*launcher.KVMError], exitHost, nil},
+		{isA[*launcher.NoQEMUError], exitHost, hintOf(noQEMUHint)},
+		{is(launcher.ErrNoUEFI), exitHost, fixed("sudo apt install ovmf qemu-efi-aarch64")},
+		{isA[*launcher.AttributeError], exitUsage, hintOf(func(e *launcher.AttributeError) string {
 			return "sudo chattr -" + e.Letter + " " + shellLine([]string{e.Path})
 		})},
-		{is(qemu.ErrNotWritable), exitUsage, fixed(`readonly = true in that disk's table, if the guest only reads it`)},
-		{isA[*qemu.CompressedError], exitUsage, hintOf(unpackHint)},
-		{isA[*qemu.NotPrivateError], exitHost, hintOf(privateHint)},
-		{isA[*qemu.RunDirError], exitHost, fixed(ownRunDir)},
-		{isA[*qemu.DeniedError], exitUsage, hintOf(permitHint)},
-		{is(qemu.ErrFile), exitUsage, nil},
-		{is(qemu.ErrDeviceAbsent), exitUsage, fixed("lsblk")},
-		{is(qemu.ErrNotGrown), exitUsage, fixed("without a size in its table, a disk keeps its own")},
-		{isA[*qemu.DanglingError], exitUsage, hintOf(func(e *qemu.DanglingError) string {
+		{is(launcher.ErrNotWritable), exitUsage, fixed(`readonly = true in that disk's table, if the guest only reads it`)},
+		{isA[*launcher.CompressedError], exitUsage, hintOf(unpackHint)},
+		{isA[*launcher.NotPrivateError], exitHost, hintOf(privateHint)},
+		{isA[*launcher.RunDirError], exitHost, fixed(ownRunDir)},
+		{isA[*launcher.DeniedError], exitUsage, hintOf(permitHint)},
+		{is(launcher.ErrFile), exitUsage, nil},
+		{is(launcher.ErrDeviceAbsent), exitUsage, fixed("lsblk")},
+		{is(launcher.ErrNotGrown), exitUsage, fixed("without a size in its table, a disk keeps its own")},
+		{isA[*launcher.DanglingError], exitUsage, hintOf(func(e *launcher.DanglingError) string {
 			return "rm " + shellLine([]string{e.Path}) + " # or mount the file system that it leads to"
 		})},
-		{is(qemu.ErrDiskMissing), exitUsage, fixed(`size = "20GiB" in that disk's table creates it`)},
-		{is(qemu.ErrDiskKind), exitUsage, nil},
-		{isA[*qemu.FormatError], exitUsage, hintOf(convertHint)},
-		{is(qemu.ErrEmptyImage), exitUsage, hintOf(func(e *qemu.DiskError) string {
+		{is(launcher.ErrDiskMissing), exitUsage, fixed(`size = "20GiB" in that disk's table creates it`)},
+		{is(launcher.ErrDiskKind), exitUsage, nil},
+		{isA[*launcher.FormatError], exitUsage, hintOf(convertHint)},
+		{is(launcher.ErrEmptyImage), exitUsage, hintOf(func(e *launcher.DiskError) string {
 			return "rm " + shellLine([]string{e.Path}) + " # a size in that disk's table then makes it"
 		})},
-		{is(qemu.ErrNotQCOW2), exitUsage, fixed(`format = "raw" in that disk's table, if it is a raw image`)},
-		{is(qemu.ErrBackingFile), exitUsage, nil},
-		{is(qemu.ErrExternalData), exitUsage, nil},
-		{isA[*qemu.InUseError], exitBusy, hintOf(inUseHint)},
-		{is(qemu.ErrDiskInUse), exitBusy, nil},
-		{isA[*qemu.LoopError], exitBusy, hintOf(func(e *qemu.LoopError) string {
+		{is(launcher.ErrNotQCOW2), exitUsage, fixed(`format = "raw" in that disk's table, if it is a raw image`)},
+		{is(launcher.ErrBackingFile), exitUsage, nil},
+		{is(launcher.ErrExternalData), exitUsage, nil},
+		{isA[*launcher.InUseError], exitBusy, hintOf(inUseHint)},
+		{is(launcher.ErrDiskInUse), exitBusy, nil},
+		{isA[*launcher.LoopError], exitBusy, hintOf(func(e *launcher.LoopError) string {
 			return "sudo losetup --detach " + e.Device + " # once nothing of it is mounted"
 		})},
-		{isA[*qemu.ClaimedError], exitBusy, hintOf(claimedHint)},
-		{is(qemu.ErrNoMemory), exitQEMU, fixed("less memory in the definition, or what others have freed: free -h")},
-		{is(qemu.ErrLittleMemory), exitHost, fixed("free -h")},
-		{is(qemu.ErrNoSpice), exitHost, fixed("sudo apt install qemu-system-modules-spice")},
-		{is(qemu.ErrArchCapabilities), exitQEMU, fixed(`cpu = "host,-arch-capabilities" in the definition`)},
-		{isA[*qemu.DiedError], exitQEMU, nil},
-		{is(qemu.ErrEnded), exitQEMU, nil},
+		{isA[*launcher.ClaimedError], exitBusy, hintOf(claimedHint)},
+		{is(launcher.ErrNoMemory), exitQEMU, fixed("less memory in the definition, or what others have freed: free -h")},
+		{is(launcher.ErrLittleMemory), exitHost, fixed("free -h")},
+		{is(launcher.ErrNoSpice), exitHost, fixed("sudo apt install qemu-system-modules-spice")},
+		{is(launcher.ErrArchCapabilities), exitQEMU, fixed(`cpu = "host,-arch-capabilities" in the definition`)},
+		{isA[*launcher.DiedError], exitQEMU, nil},
+		{is(launcher.ErrEnded), exitQEMU, nil},
 		{isA[*launcher.StartError], exitQEMU, nil},
-		{isA[*qemu.DiskError], exitUsage, nil}, // all else that can be wrong with one
+		{isA[*launcher.DiskError], exitUsage, nil}, // all else that can be wrong with one
 	}
 }
 
@@ -197,7 +193,7 @@ func silenceCauses() []aCause {
 	return []aCause{
 		{isA[*launcher.NoAddressError], exitFailed,
 			hintOf(func(e *launcher.NoAddressError) string { return hintFor(e.Cause) })},
-		{isA[*qemu.ConsoleError], exitFailed, hintOf(consoleHint)},
+		{isA[*launcher.ConsoleError], exitFailed, hintOf(consoleHint)},
 	}
 }
 
@@ -423,7 +419,7 @@ func deniedHint(e *netsetup.Error) string {
 }
 
 // noQEMUHint names the package that has the program, where it is one of QEMU's own.
-func noQEMUHint(e *qemu.NoQEMUError) string {
+func noQEMUHint(e *launcher.NoQEMUError) string {
 	switch e.Binary {
 	case "qemu-system-x86_64":
 		return "sudo apt install qemu-system-x86"
@@ -437,7 +433,7 @@ func noQEMUHint(e *qemu.NoQEMUError) string {
 }
 
 // permitHint lets this user in, and nobody else.
-func permitHint(e *qemu.DeniedError) string {
+func permitHint(e *launcher.DeniedError) string {
 	file := shellLine([]string{e.Path})
 	if e.Own {
 		return fmt.Sprintf("chmod u+%s %s", e.Need, file)
@@ -446,7 +442,7 @@ func permitHint(e *qemu.DeniedError) string {
 }
 
 // unpackHint makes a kernel that QEMU takes, beside the one that it does not.
-func unpackHint(e *qemu.CompressedError) string {
+func unpackHint(e *launcher.CompressedError) string {
 	unpacked := e.Path + ".unpacked"
 	if slices.Contains([]string{".gz", ".xz", ".zst", ".bz2", ".lz4"}, path.Ext(e.Path)) {
 		unpacked = strings.TrimSuffix(e.Path, path.Ext(e.Path))
@@ -456,7 +452,7 @@ func unpackHint(e *qemu.CompressedError) string {
 }
 
 // inUseHint ends the VM that has a disk. Another program's end is not ours to ask for.
-func inUseHint(e *qemu.InUseError) string {
+func inUseHint(e *launcher.InUseError) string {
 	if e.VM == "" {
 		return ""
 	}
@@ -464,7 +460,7 @@ func inUseHint(e *qemu.InUseError) string {
 }
 
 // convertHint makes a qcow2 image beside one of another program's.
-func convertHint(e *qemu.FormatError) string {
+func convertHint(e *launcher.FormatError) string {
 	image := strings.TrimSuffix(e.Path, path.Ext(e.Path)) + ".qcow2"
 	if image == e.Path {
 		image += ".new"
@@ -474,7 +470,7 @@ func convertHint(e *qemu.FormatError) string {
 }
 
 // claimedHint gives a device back, or shows what the host has on it.
-func claimedHint(e *qemu.ClaimedError) string {
+func claimedHint(e *launcher.ClaimedError) string {
 	if e.Mount == "" {
 		return "lsblk " + shellLine([]string{e.Device})
 	}
@@ -482,7 +478,7 @@ func claimedHint(e *qemu.ClaimedError) string {
 }
 
 // privateHint: what another made is not ours to change, and what lies in the data directory not to be moved away.
-func privateHint(e *qemu.NotPrivateError) string {
+func privateHint(e *launcher.NotPrivateError) string {
 	switch {
 	case e.Mode:
 		return "chmod 700 " + shellLine([]string{e.Dir})
@@ -502,12 +498,12 @@ func privateHint(e *qemu.NotPrivateError) string {
 const ownRunDir = "install -d -m 700 ~/.cache/run && export XDG_RUNTIME_DIR=~/.cache/run"
 
 // kvmHint: QEMU writes to the device too.
-func kvmHint(e *qemu.KVMError) string {
+func kvmHint(e *launcher.KVMError) string {
 	return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device)
 }
 
 // vhostHint: QEMU writes to the device too.
-func vhostHint(e *qemu.VhostError) string {
+func vhostHint(e *launcher.VhostError) string {
 	return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device)
 }
 
@@ -563,13 +559,12 @@ func lateHint(e *launcher.DeadlineError) string {
 	if hint := hintFor(e.Cause); hint != "" {
 		return hint
 	}
-	_, ofLease := errors.AsType[*lease.WaitError](e.Err)
 	switch {
-	case errors.Is(e.Err, agent.ErrSilent):
+	case errors.Is(e.Err, launcher.ErrAgentSilent):
 		return fmt.Sprintf("does qemu-guest-agent run in it? qlaunch logs %s", e.Name)
-	case !ofLease:
+	case !e.ForAddress():
 		return fmt.Sprintf("does an sshd run in it? qlaunch logs %s", e.Name)
-	case e.Stage == lease.Silent:
+	case e.Stage == launcher.Silent:
 		return fmt.Sprintf("has it booted? qlaunch logs %s", e.Name)
 	}
 	return fmt.Sprintf("does a DHCP server answer on the bridge? qlaunch ip %s --explain", e.Name)
@@ -602,22 +597,22 @@ func unitHint(e *launcher.UnitError) string {
 	if e.State.NoProgram() {
 		return "qlaunch enable " + e.Name + " # writes the unit anew, with the path of this qlaunch"
 	}
-	return "journalctl --user --unit " + systemd.Name(e.Name)
+	return "journalctl --user --unit " + e.Unit()
 }
 
 // consoleHint is where a guest that is stuck can be helped on.
-func consoleHint(e *qemu.ConsoleError) string {
+func consoleHint(e *launcher.ConsoleError) string {
 	name := e.VM.Name
 	switch {
-	case errors.Is(e, qemu.ErrNoBootDevice):
+	case errors.Is(e, launcher.ErrNoBootDevice):
 		return "qlaunch edit " + name + ` # a [[disk]] with a system on it, the firmware that this system is for, or a [kernel]`
-	case errors.Is(e, qemu.ErrPanic):
+	case errors.Is(e, launcher.ErrPanic):
 		return "qlaunch logs " + name
-	case errors.Is(e, qemu.ErrHalted):
+	case errors.Is(e, launcher.ErrHalted):
 		return "qlaunch restart " + name
-	case errors.Is(e, qemu.ErrNoOutput) && e.VM.Display.Type != vms.DisplayNone:
+	case errors.Is(e, launcher.ErrNoOutput) && e.VM.Display.Type != vms.DisplayNone:
 		return "qlaunch screenshot " + name
-	case errors.Is(e, qemu.ErrNoOutput):
+	case errors.Is(e, launcher.ErrNoOutput):
 		return "console=ttyS0 on the guest's kernel command line shows what it does"
 	}
 	return "qlaunch console " + name

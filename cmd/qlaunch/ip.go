@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/netsetup/lease"
 )
 
 type ipCmd struct {
@@ -52,34 +51,21 @@ func explain(w io.Writer, known launcher.AddressResult) error {
 	for _, nic := range known.NICs {
 		fmt.Fprintf(w, "%s on %s\n\n", nic.MAC, nic.Bridge)
 	}
-	if err := printReports(w, known.Reports); err != nil {
+	if err := printReports(w, known); err != nil {
 		return err
 	}
 	if best := known.Address; best.IP.IsValid() {
-		fmt.Fprintf(w, "\n%s, from %s, %s\n", best.IP, clean(best.Path), sinceWhen(best))
+		fmt.Fprintf(w, "\n%s, from %s, %s\n", best.IP, clean(best.Path), launcher.Since(best))
 		return nil
 	}
 	fmt.Fprintln(w, "\nno address")
 	return nil
 }
 
-// sinceWhen says how far an address is of this start.
-func sinceWhen(a lease.Address) string {
-	switch {
-	case a.Freshness == lease.ThisStart:
-		return "of this start"
-	case a.Live:
-		return "in use since this start"
-	case a.Freshness == lease.Older:
-		return launcher.Unconfirmed(a)
-	}
-	return "which may be from before this start"
-}
-
-func printReports(w io.Writer, reports []lease.Report) error {
+func printReports(w io.Writer, known launcher.AddressResult) error {
 	t := newTable(w)
 	fmt.Fprintln(t, "SOURCE\tWHERE\tREADABLE\tMATCHED\tAGE\tVERDICT")
-	for _, r := range reports {
+	for _, r := range known.Reports {
 		readable, matched, age := "yes", "no", "-"
 		if !r.Readable {
 			readable = cmp.Or(r.Reason, "no")
