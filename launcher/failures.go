@@ -20,7 +20,7 @@ var (
 	ErrNoProgram    = agent.ErrNoProgram
 )
 
-// Failures by what the VM, or another process, does at the moment.
+// StrangerError and the next ones say what the VM, or another process, does at the moment.
 type (
 	StrangerError = qemu.StrangerError
 	OrphanError   = qemu.OrphanError
@@ -41,7 +41,7 @@ var (
 	ErrLittleMemory = qemu.ErrLittleMemory
 )
 
-// What a start needs of the host.
+// NoQEMUError and the next ones say what a start needs of the host.
 type (
 	NoQEMUError     = qemu.NoQEMUError
 	OldQEMUError    = qemu.OldQEMUError
@@ -67,7 +67,7 @@ var (
 	ErrExternalData = qemu.ErrExternalData
 )
 
-// What is wrong with a file that a definition names.
+// DiskError and the next ones say what is wrong with a file that a definition names.
 type (
 	DiskError       = qemu.DiskError
 	FormatError     = qemu.FormatError
@@ -91,7 +91,7 @@ var (
 	ErrNoOutput         = qemu.ErrNoOutput
 )
 
-// How QEMU ended, and what the guest's console shows.
+// DiedError and ConsoleError say how QEMU ended, and what the guest's console shows.
 type (
 	DiedError    = qemu.DiedError
 	ConsoleError = qemu.ConsoleError
