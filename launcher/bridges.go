@@ -72,7 +72,7 @@ func bridgeInfo(root string, b netsetup.Bridge) BridgeInfo {
 
 // whyNotAllowed is an error of the ACL without the bridge's name.
 func whyNotAllowed(err error) string {
-	denied, ok := errors.AsType[*netsetup.Error](err)
+	denied, ok := errors.AsType[*netsetup.ACLError](err)
 	switch {
 	case !ok:
 		return err.Error()

@@ -246,8 +246,8 @@ func waitForUnit(e *Env, vm vms.VM, wait func() error) {
 
 // unitCause looks at why a start failed inside of a unit, where the same cause has another cure than at a terminal.
 func unitCause(ctx context.Context, e *Env, name string, err error) error {
-	if denied, ok := errors.AsType[*netsetup.Error](err); ok && denied.LogInAgain {
-		return &OldManagerError{err, denied.Group, e.Store.UID}
+	if access := netsetup.AccessOf(err); access.LogInAgain {
+		return &OldManagerError{err, access.Group, e.Store.UID}
 	}
 	if denied, ok := errors.AsType[*qemu.KVMError](err); ok && joinedLater(denied.Group) {
 		return &OldManagerError{err, denied.Group, e.Store.UID}

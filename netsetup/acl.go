@@ -30,7 +30,7 @@ type Verdict struct {
 	Rule string
 
 	// Skipped are the includes that the helper passes over in silence, wholly or from their first bad line on:
-	// an [*Error] each, with [ErrACLMissing], [ErrACLUnreadable] or [ErrACLSyntax].
+	// an [*ACLError] each, with [ErrACLMissing], [ErrACLUnreadable] or [ErrACLSyntax].
 	Skipped []error
 }
 
@@ -38,7 +38,7 @@ type Verdict struct {
 // It reads what the helper would read: conf and all that it includes, with this process's own rights, relative paths
 // from "/", where [OpenTap] runs the helper.
 //
-// A bridge that is not allowed is a verdict, not an error. The error is an [*Error] for an ACL that allows nothing at
+// A bridge that is not allowed is a verdict, not an error. The error is an [*ACLError] for an ACL that allows nothing at
 // all, to anybody: [ErrACLMissing], [ErrACLUnreadable] or [ErrACLSyntax].
 func Allowed(conf, bridge string) (Verdict, error) {
 	l := aclLoader{seen: map[string]bool{}}
@@ -50,10 +50,10 @@ func Allowed(conf, bridge string) (Verdict, error) {
 	return v, nil
 }
 
-// Err is nil for an allowed bridge, and otherwise an [*Error] that says why it is not: the rule that denies it, or that a
+// Err is nil for an allowed bridge, and otherwise an [*ACLError] that says why it is not: the rule that denies it, or that a
 // comment has spoilt, an include that might allow it and cannot be read, or that nothing mentions it.
 func (v Verdict) Err() error {
-	e := &Error{What: fmt.Sprintf("bridge %q", v.Bridge), Cause: ErrDenied, Bridge: v.Bridge, File: v.ACL}
+	e := &ACLError{Failure: Failure{What: fmt.Sprintf("bridge %q", v.Bridge), Cause: ErrDenied}, Target: Target{Bridge: v.Bridge}, File: v.ACL}
 	switch {
 	case v.Allowed:
 		return nil
@@ -76,7 +76,7 @@ func (v Verdict) Err() error {
 	return e
 }
 
-// CheckACL reads data as the content of [DefaultACL] without its includes. The error is an [*Error] when a line of it would
+// CheckACL reads data as the content of [DefaultACL] without its includes. The error is an [*ACLError] when a line of it would
 // close every bridge, or a rule denies this one; nil does not mean that a rule allows it.
 func CheckACL(data []byte, bridge string) error {
 	rules, bad := parseACL(DefaultACL, data)
@@ -91,7 +91,7 @@ func CheckACL(data []byte, bridge string) error {
 
 // forBridge is an error of the ACL as an error of the bridge that asks it.
 func forBridge(err error, bridge string) error {
-	e, ok := errors.AsType[*Error](err)
+	e, ok := errors.AsType[*ACLError](err)
 	if !ok {
 		return fmt.Errorf("bridge %q: %w", bridge, err)
 	}
@@ -199,25 +199,26 @@ func readACL(path string) ([]byte, error) {
 	case info.IsDir() || info.Mode()&os.ModeCharDevice != 0:
 		return nil, nil
 	case !info.Mode().IsRegular():
-		return nil, &Error{What: path, Cause: ErrACLSyntax, File: path, Detail: path + " is not a regular file"}
+		return nil, &ACLError{Failure: Failure{What: path, Cause: ErrACLSyntax, Detail: path + " is not a regular file"}, File: path}
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxACLSize+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(data) > maxACLSize {
-		return nil, &Error{What: path, Cause: ErrACLSyntax, File: path, Detail: fmt.Sprintf("%s is larger than %d bytes", path, maxACLSize)}
+		detail := fmt.Sprintf("%s is larger than %d bytes", path, maxACLSize)
+		return nil, &ACLError{Failure: Failure{What: path, Cause: ErrACLSyntax, Detail: detail}, File: path}
 	}
 	return data, nil
 }
 
 // aclOpenError is the cause of an open that failed.
 func aclOpenError(path string, err error) error {
-	e := &Error{What: path, File: path, Detail: path}
+	e := &ACLError{Failure: Failure{What: path, Detail: path}, File: path}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		e.Cause = ErrACLUnreadable
-		e.closedTo(path)
+		e.Access = accessTo(path)
 		if e.Group != "" {
 			e.Detail = fmt.Sprintf("%s is for group %s", path, e.Group)
 		}
@@ -251,7 +252,7 @@ func parseACL(file string, data []byte) (rules []rule, bad error) {
 		r.file, r.line = file, n
 		if reason != "" {
 			detail := fmt.Sprintf("%s:%d: %s", file, n, reason)
-			return rules, &Error{What: file, Cause: ErrACLSyntax, File: file, Line: n, Detail: detail}
+			return rules, &ACLError{Failure: Failure{What: file, Cause: ErrACLSyntax, Detail: detail}, File: file, Line: n}
 		}
 		if r.verb != "" {
 			rules = append(rules, r)

@@ -51,7 +51,7 @@ func TestOnlyABridgeThatMayComeIsWaitedFor(t *testing.T) {
 	of := func(causes ...error) error {
 		none := &NoneFits{}
 		for _, cause := range causes {
-			none.Reasons = append(none.Reasons, &Error{Cause: cause})
+			none.Reasons = append(none.Reasons, &Failure{Cause: cause})
 		}
 		return none
 	}
@@ -60,10 +60,10 @@ func TestOnlyABridgeThatMayComeIsWaitedFor(t *testing.T) {
 		want bool
 	}{
 		{nil, false},
-		{&Error{Cause: ErrNoBridge}, true},
-		{&Error{Cause: ErrBridgeDown}, true},
-		{&Error{Cause: ErrDenied}, false},
-		{&Error{Cause: ErrACLUnreadable}, false},
+		{&Failure{Cause: ErrNoBridge}, true},
+		{&Failure{Cause: ErrBridgeDown}, true},
+		{&Failure{Cause: ErrDenied}, false},
+		{&Failure{Cause: ErrACLUnreadable}, false},
 		{of(ErrDenied, ErrDenied), true},
 		{of(ErrDenied, ErrBridgeDown), true},
 		{of(ErrACLUnreadable, ErrDenied), false},

@@ -50,7 +50,7 @@ func Bridges() ([]Bridge, error) {
 	return bridges, nil
 }
 
-// FindBridge is the bridge of that name: an [*Error] with [ErrNoBridge] when no link has it,
+// FindBridge is the bridge of that name: a [*BridgeError] with [ErrNoBridge] when no link has it,
 // and with [ErrNotBridge] when the link is of another kind.
 func FindBridge(name string) (Bridge, error) {
 	what := fmt.Sprintf("bridge %q", name)
@@ -60,10 +60,10 @@ func FindBridge(name string) (Bridge, error) {
 	}
 	i := slices.IndexFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == name })
 	if i < 0 {
-		return Bridge{}, &Error{What: what, Cause: ErrNoBridge, Bridge: name}
+		return Bridge{}, &BridgeError{Failure{What: what, Cause: ErrNoBridge}, Target{Bridge: name}}
 	}
 	if kind := links[i].Type(); kind != kindBridge {
-		return Bridge{}, &Error{What: what, Cause: ErrNotBridge, Bridge: name, Detail: "a link of type " + kind}
+		return Bridge{}, &BridgeError{Failure{What: what, Cause: ErrNotBridge, Detail: "a link of type " + kind}, Target{Bridge: name}}
 	}
 	return describe(links[i], links)
 }

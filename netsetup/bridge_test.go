@@ -90,7 +90,7 @@ func TestAutoPicksTheFirstBridgeThatIsUpAndAllowed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b, err := pick(tt.bridges, func(name string) (Verdict, error) {
 				if tt.acl == "" {
-					return Verdict{}, forBridge(&Error{Cause: ErrACLMissing, Detail: "absent"}, name)
+					return Verdict{}, forBridge(&ACLError{Failure: Failure{Cause: ErrACLMissing, Detail: "absent"}}, name)
 				}
 				rules, err := parseACL("ACL", []byte(tt.acl))
 				v := judge(rules, name)
@@ -109,7 +109,9 @@ func TestAutoPicksTheFirstBridgeThatIsUpAndAllowed(t *testing.T) {
 }
 
 func TestOfBridgesThatDoNotFitTheNearestToACureIsNamed(t *testing.T) {
-	reason := func(bridge string, cause error) error { return &Error{What: bridge, Cause: cause, Bridge: bridge} }
+	reason := func(bridge string, cause error) error {
+		return &BridgeError{Failure{What: bridge, Cause: cause}, Target{Bridge: bridge}}
+	}
 	tests := []struct {
 		name    string
 		reasons []error

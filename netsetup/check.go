@@ -150,9 +150,15 @@ func fail(err error) Result { return Result{Level: Fail, Evidence: err.Error(), 
 func warn(err error) Result { return Result{Level: Warn, Evidence: err.Error(), Err: err} }
 
 // wrong is an error of the report's bridge.
-func (r *Report) wrong(cause error, detail string) *Error {
-	return &Error{What: fmt.Sprintf("bridge %q", r.Bridge.Name), Cause: cause, Bridge: r.Bridge.Name, Own: r.own, Detail: detail}
+func (r *Report) wrong(cause error, detail string) error {
+	return &BridgeError{r.failure(cause, detail), r.target()}
 }
+
+func (r *Report) failure(cause error, detail string) Failure {
+	return Failure{What: fmt.Sprintf("bridge %q", r.Bridge.Name), Cause: cause, Detail: detail}
+}
+
+func (r *Report) target() Target { return Target{Bridge: r.Bridge.Name, Own: r.own} }
 
 func checkBridge(_ context.Context, q CheckQuery, r *Report) Result {
 	var err error
@@ -177,11 +183,7 @@ func nearest(err error) Bridge {
 	if none, ok := errors.AsType[*NoneFits](err); ok {
 		err = none.Nearest()
 	}
-	e, ok := errors.AsType[*Error](err)
-	if !ok {
-		return Bridge{}
-	}
-	b, _ := FindBridge(e.Bridge)
+	b, _ := FindBridge(TargetOf(err).Bridge)
 	return b
 }
 
@@ -200,7 +202,7 @@ func upError(b Bridge, own bool) error {
 	if b.Up {
 		return nil
 	}
-	return &Error{What: fmt.Sprintf("bridge %q", b.Name), Cause: ErrBridgeDown, Bridge: b.Name, Own: own}
+	return &BridgeError{Failure{What: fmt.Sprintf("bridge %q", b.Name), Cause: ErrBridgeDown}, Target{Bridge: b.Name, Own: own}}
 }
 
 // checkAddress warns alone: a bridge onto a LAN needs no address of the host's, one with the host's own DHCP does.
@@ -236,9 +238,7 @@ func checkACL(_ context.Context, q CheckQuery, r *Report) Result {
 	}
 	evidence := fmt.Sprintf("%s:%d: %s", v.File, v.Line, v.Rule)
 	if v.Rule == "allow all" {
-		e := r.wrong(ErrAllAllowed, evidence)
-		e.What, e.File, e.Line = "acl", v.File, v.Line
-		return warn(e)
+		return warn(&ACLError{Failure: Failure{What: "acl", Cause: ErrAllAllowed, Detail: evidence}, Target: r.target(), File: v.File, Line: v.Line})
 	}
 	return ok(evidence)
 }
@@ -260,9 +260,10 @@ func checkPrivilege(_ context.Context, q CheckQuery, r *Report) Result {
 	if cause == nil {
 		return ok(evidence)
 	}
-	e := &Error{What: "bridge helper " + r.Helper, Cause: cause, Bridge: r.Bridge.Name, Auto: q.Bridge == Auto, Helper: r.Helper, Detail: evidence}
+	e := &HelperError{Failure: Failure{What: "bridge helper " + r.Helper, Cause: cause, Detail: evidence},
+		Target: Target{Bridge: r.Bridge.Name, Auto: q.Bridge == Auto}, Helper: r.Helper}
 	if errors.Is(cause, ErrHelperForbidden) {
-		e.closedTo(r.Helper)
+		e.Access = accessTo(r.Helper)
 	}
 	return fail(e)
 }
@@ -277,11 +278,11 @@ func checkTun(context.Context, CheckQuery, *Report) Result {
 		f.Close()
 		return ok(tunDevice)
 	}
-	e := &Error{What: tunDevice, Cause: ErrNoTun, File: tunDevice, Detail: errors.Unwrap(err).Error()}
+	e := &TunError{Failure: Failure{What: tunDevice, Cause: ErrNoTun, Detail: errors.Unwrap(err).Error()}}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		e.Cause = ErrTunPermission
-		e.closedTo(tunDevice)
+		e.Access = accessTo(tunDevice)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
 	default:
 		return fail(err)

@@ -37,9 +37,7 @@ func checkDHCP(_ context.Context, _ CheckQuery, r *Report) Result {
 	case r.Bridge.Name == "":
 		return skipped("no bridge")
 	case s.Dead:
-		e := r.wrong(ErrDHCPDead, s.Evidence)
-		e.Server = s
-		return fail(e)
+		return fail(&ServerError{r.failure(ErrDHCPDead, s.Evidence), r.target(), s})
 	case s.Kind != "" && s.PID == 0:
 		return ok(fmt.Sprintf("%s, by %s", s.Kind, s.Evidence))
 	case s.Kind == ServerDnsmasq:
@@ -66,9 +64,7 @@ func checkLeases(_ context.Context, q CheckQuery, r *Report) Result {
 	case errors.Is(err, fs.ErrNotExist):
 		return ok(path + ": not there yet")
 	}
-	e := r.wrong(ErrLeasesUnreadable, path)
-	e.File, e.Server = path, r.Server
-	return warn(e)
+	return warn(&ServerError{r.failure(ErrLeasesUnreadable, path), r.target(), r.Server})
 }
 
 // checkListeners looks for who holds a server's ports on every address, where no server is known: it would be in the way of one.
@@ -87,9 +83,8 @@ func checkListeners(_ context.Context, q CheckQuery, r *Report) Result {
 		port  uint16
 	}{{"udp", dhcp}, {"udp", dns}, {"udp6", dns}, {"tcp", dns}, {"tcp6", dns}} {
 		if uid, taken := wildcard(string(readSome(q.at("/proc/net/"+p.table), 8<<20)), p.port); taken {
-			e := &Error{What: fmt.Sprintf("%s port %d", strings.TrimSuffix(p.table, "6"), p.port), Cause: ErrPortTaken, Bridge: r.Bridge.Name, Port: int(p.port),
-				Detail: "by a process of user " + UserName(uid)}
-			return warn(e)
+			what := fmt.Sprintf("%s port %d", strings.TrimSuffix(p.table, "6"), p.port)
+			return warn(&PortTakenError{Failure{What: what, Cause: ErrPortTaken, Detail: "by a process of user " + UserName(uid)}, int(p.port)})
 		}
 	}
 	return ok("53 and 67 are free")

@@ -82,9 +82,12 @@ func waysOut(b Bridge) []string {
 
 // askFirewalls says what becomes of a packet: passed, or, where a firewall drops it, an error of that cause.
 func (r *Report) askFirewalls(ctx context.Context, q CheckQuery, p firewall.Packet, cause error, passed Result) Result {
+	unknown := func(err error) Result {
+		return warn(&FirewallError{Failure: r.failure(ErrFirewallUnknown, err.Error()), Target: r.target()})
+	}
 	rules, err := q.run(ctx, "iptables", "--wait", "-S") // others may be changing the rules: iptables(8)
 	if err != nil && !errors.Is(err, errNotInstalled) {
-		return warn(r.wrong(ErrFirewallUnknown, err.Error()))
+		return unknown(err)
 	}
 	hasIPTables := err == nil
 	drop := p.IPTables(rules)
@@ -97,13 +100,13 @@ func (r *Report) askFirewalls(ctx context.Context, q CheckQuery, p firewall.Pack
 			drop, err = p.Nft([]byte(list), hasIPTables)
 		}
 		if err != nil {
-			return warn(r.wrong(ErrFirewallUnknown, err.Error()))
+			return unknown(err)
 		}
 	}
 	if drop == nil {
 		return passed
 	}
-	e := r.wrong(cause, drop.Detail)
+	e := &FirewallError{Failure: r.failure(cause, drop.Detail), Target: r.target()}
 	if drop.Nft {
 		e.Chain = drop.Chain
 	}

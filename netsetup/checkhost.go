@@ -47,9 +47,8 @@ func checkMTU(_ context.Context, _ CheckQuery, r *Report) Result {
 			return ok(fmt.Sprintf("%s has %d, %s %d, and TCP is told", r.Bridge.Name, r.Bridge.MTU, link.Attrs().Name, mtu))
 		}
 		if mtu < r.Bridge.MTU {
-			e := r.wrong(ErrMTU, fmt.Sprintf("%s has an MTU of %d, %s one of %d", r.Bridge.Name, r.Bridge.MTU, link.Attrs().Name, mtu))
-			e.MTU = mtu
-			return warn(e)
+			detail := fmt.Sprintf("%s has an MTU of %d, %s one of %d", r.Bridge.Name, r.Bridge.MTU, link.Attrs().Name, mtu)
+			return warn(&MTUError{r.failure(ErrMTU, detail), r.target(), mtu})
 		}
 	}
 	return ok(fmt.Sprintf("%s has %d", r.Bridge.Name, r.Bridge.MTU))

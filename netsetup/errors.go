@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The causes: one for each cure. An [Error] carries exactly one of them; test with [errors.Is].
+// The causes: one for each cure. A [Failure] has exactly one of them; test with [errors.Is].
 var (
 	// ErrNoBridge says that no link has that name, or, for "auto", that the host has no bridge at all.
 	ErrNoBridge = errors.New("no such bridge")
@@ -116,43 +116,21 @@ var (
 	ErrHelperFailed = errors.New("ended in an error")
 )
 
-// An Error is what stands between a guest and its bridge, with all that a hint needs to name the cure.
-// Fields that do not apply are zero.
-type Error struct {
-	What  string // the object: "tap on virbr0", "bridge virbr0"
-	Cause error  // one of the sentinels above
-
-	Bridge string // the bridge that was wanted
-	Auto   bool   // nobody named it: any other would do
-	Own    bool   // `net setup` made it: a unit brings it back
-	Helper string // path of the helper
-	File   string // the ACL file, or the device, that is the cause
-	Line   int    // the line in File, from 1
-	Group  string // the group that may use File, or Helper: whoever is in it has no such error
-
-	LogInAgain bool // this user is in Group, and not yet in this session, which began before
-
-	Tap string           // the guest's tap that Cause is about
-	STP bool             // the bridge takes part in the spanning tree protocol
-	MAC net.HardwareAddr // under which the guest sends
-	IP  netip.Addr       // the address that Cause is about
-
-	Server Server // the DHCP server that Cause is about
-	Port   int    // the port that is taken
-	Chain  string // the nft chain that Cause is about: its family, table and name
-	MTU    int    // that of the way out
-
-	Detail string // what was seen, in our words
-	Words  string // the helper's own words in one line: foreign text, not fit for a terminal
+// A Failure is what stands between a guest and its bridge. Most are of one of the types below, which have what a cure needs.
+type Failure struct {
+	What   string // the object: "tap on virbr0", "bridge virbr0"
+	Cause  error  // one of the sentinels above
+	Detail string // what was seen, in our words; may be empty
+	Words  string // the bridge helper's own words in one line: foreign text, not fit for a terminal
 }
 
 // Error is one line: the object, the cause, what was seen, the helper's own words.
-func (e *Error) Error() string {
-	parts := []string{e.What}
-	if e.Cause != nil {
-		parts = append(parts, e.Cause.Error())
+func (f *Failure) Error() string {
+	parts := []string{f.What}
+	if f.Cause != nil {
+		parts = append(parts, f.Cause.Error())
 	}
-	for _, s := range []string{e.Detail, e.Words} {
+	for _, s := range []string{f.Detail, f.Words} {
 		if s != "" {
 			parts = append(parts, s)
 		}
@@ -161,4 +139,128 @@ func (e *Error) Error() string {
 }
 
 // Unwrap is the cause.
-func (e *Error) Unwrap() error { return e.Cause }
+func (f *Failure) Unwrap() error { return f.Cause }
+
+// A Target is the bridge that a failure is about.
+type Target struct {
+	Bridge string // its name, or [Auto] where the host has none
+	Auto   bool   // nobody named it: any other would do
+	Own    bool   // `net setup` made it: a unit brings it back
+}
+
+func (t *Target) target() *Target { return t }
+
+// TargetOf returns the bridge that an error of this package is about; the zero value where it is about none.
+func TargetOf(err error) Target {
+	if t := targetOf(err); t != nil {
+		return *t
+	}
+	return Target{}
+}
+
+func targetOf(err error) *Target {
+	type aimed interface {
+		error
+		target() *Target
+	}
+	if e, ok := errors.AsType[aimed](err); ok {
+		return e.target()
+	}
+	return nil
+}
+
+// An Access is who may use a file that this user may not.
+type Access struct {
+	Group      string // its group; empty where it cannot be seen
+	LogInAgain bool   // this user is in the group, and not yet in this session, which began before
+}
+
+func (a *Access) access() *Access { return a }
+
+// AccessOf returns who may use the file that an error of this package is about; the zero value where it is about none.
+func AccessOf(err error) Access {
+	type closed interface {
+		error
+		access() *Access
+	}
+	if e, ok := errors.AsType[closed](err); ok {
+		return *e.access()
+	}
+	return Access{}
+}
+
+// A BridgeError is about the bridge, or what the host has for it.
+type BridgeError struct {
+	Failure
+	Target
+}
+
+// An ACLError is about the helper's ACL: what it says of the bridge, or that it cannot be read.
+type ACLError struct {
+	Failure
+	Target
+	Access
+	File string // the ACL, or a file that it includes
+	Line int    // the line in File, from 1; 0 for all of it
+}
+
+// A HelperError is about qemu-bridge-helper.
+type HelperError struct {
+	Failure
+	Target
+	Access
+	Helper string // its path
+}
+
+// A TunError is about /dev/net/tun: [ErrNoTun] or [ErrTunPermission].
+type TunError struct {
+	Failure
+	Access
+}
+
+// A ServerError is about the DHCP server of the bridge: [ErrDHCPDead] or [ErrLeasesUnreadable].
+type ServerError struct {
+	Failure
+	Target
+	Server Server
+}
+
+// A PortTakenError is [ErrPortTaken].
+type PortTakenError struct {
+	Failure
+	Port int // of UDP or TCP
+}
+
+// A BlockedTapError is [ErrPortBlocked].
+type BlockedTapError struct {
+	Failure
+	Tap string
+	STP bool // the bridge takes part in the spanning tree protocol
+}
+
+// An OtherMACError is [ErrOtherMAC].
+type OtherMACError struct {
+	Failure
+	MAC net.HardwareAddr // under which the guest sends
+}
+
+// An ElsewhereError is [ErrAddressElsewhere].
+type ElsewhereError struct {
+	Failure
+	Target
+	IP netip.Addr // the guest's
+}
+
+// A FirewallError is about a firewall that drops what guests send.
+type FirewallError struct {
+	Failure
+	Target
+	Chain string // the nft chain: its family, table and name; empty for iptables, and where none is known
+}
+
+// An MTUError is [ErrMTU].
+type MTUError struct {
+	Failure
+	Target
+	MTU int // that of the way out, in bytes
+}

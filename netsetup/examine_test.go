@@ -272,7 +272,7 @@ func TestWhichBridgesAreOursIsLookedUpBelowTheRoot(t *testing.T) {
 	ours := plant(t, map[string]string{DNSConfig("guests0"): "interface=guests0\n"})
 	for _, bridge := range []string{"guests0", Auto} {
 		for root, own := range map[string]bool{ours: true, t.TempDir(): false} {
-			e, ok := errors.AsType[*Error](Check(t.Context(), CheckQuery{Bridge: bridge, Root: root}).Err())
+			e, ok := errors.AsType[*BridgeError](Check(t.Context(), CheckQuery{Bridge: bridge, Root: root}).Err())
 			if !ok || !errors.Is(e, ErrBridgeDown) || e.Own != own {
 				t.Errorf("%s: got %+v, want own %v", bridge, e, own)
 			}

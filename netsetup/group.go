@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closedTo says in the error which group may use the file that this user may not, and whether the user is in that group
-// by now, and only this session began before.
-func (e *Error) closedTo(path string) {
+// accessTo says which group may use a file that this user may not, and whether the user is in that group by now, and only
+// this session began before.
+func accessTo(path string) Access {
 	var st unix.Stat_t
 	if unix.Stat(path, &st) != nil {
-		return // in a directory that is closed itself
+		return Access{} // in a directory that is closed itself
 	}
-	e.Group, e.LogInAgain = GroupName(st.Gid), joinedLater(st.Gid)
+	return Access{GroupName(st.Gid), joinedLater(st.Gid)}
 }
 
 // joinedLater says whether the user database has this process's user in a group that the process itself does not have:

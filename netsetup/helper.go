@@ -19,7 +19,7 @@ func HelperPlaces() []string {
 }
 
 // FindHelper is the path of the bridge helper: the configured one, or, when that is empty, the first of
-// [HelperPlaces] that is there. The error is an [*Error] with [ErrNoHelper] that names the places looked at.
+// [HelperPlaces] that is there. The error is a [*HelperError] with [ErrNoHelper] that names the places looked at.
 // Whether it may be run, and has what it needs, is [Check]'s to say.
 func FindHelper(configured string) (string, error) {
 	if configured != "" {
@@ -41,7 +41,7 @@ func findHelper(places []string) (string, error) {
 	return "", NoHelper(places)
 }
 
-// NoHelper is the [*Error] with [ErrNoHelper] for a helper that is in none of these places.
+// NoHelper is the [*HelperError] with [ErrNoHelper] for a helper that is in none of these places.
 func NoHelper(places []string) error {
-	return &Error{What: "bridge helper", Cause: ErrNoHelper, Helper: places[0], Detail: "looked for " + strings.Join(places, ", ")}
+	return &HelperError{Failure: Failure{What: "bridge helper", Cause: ErrNoHelper, Detail: "looked for " + strings.Join(places, ", ")}, Helper: places[0]}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // Impostor tells whether the MAC of a guest is another's on its bridge: whether the last frame with it came in through
-// another port than a tap of the guest's own QEMU. The error is an *Error of ErrMACTaken. The bridge knows one port for a
+// another port than a tap of the guest's own QEMU. The error is a [*BridgeError] of [ErrMACTaken]. The bridge knows one port for a
 // MAC, the last: of two that both send, each is seen at times. What cannot be looked at is no impostor.
 func Impostor(bridge string, mac net.HardwareAddr, pid int) error {
 	port, own := "", Taps(pid)
@@ -24,7 +24,7 @@ func Impostor(bridge string, mac net.HardwareAddr, pid int) error {
 	if port == "" || len(own) == 0 || slices.Contains(own, port) {
 		return nil
 	}
-	return &Error{What: fmt.Sprintf("bridge %q", bridge), Cause: ErrMACTaken, Bridge: bridge, Detail: seenNotOn(mac, port, own)}
+	return &BridgeError{Failure{What: fmt.Sprintf("bridge %q", bridge), Cause: ErrMACTaken, Detail: seenNotOn(mac, port, own)}, Target{Bridge: bridge}}
 }
 
 func seenNotOn(mac net.HardwareAddr, port string, own []string) string {

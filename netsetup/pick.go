@@ -11,7 +11,7 @@ import (
 const Auto = "auto"
 
 // PickBridge is the bridge for a NIC that names none: the first of virbr0 (libvirt's), qlbr0 (our own), then the
-// others by name, that is up and that the ACL allows. Without a bridge on the host the error is an [*Error] with
+// others by name, that is up and that the ACL allows. Without a bridge on the host the error is a [*BridgeError] with
 // [ErrNoBridge]; when none fits it is a [*NoneFits]; an ACL that allows nothing at all is its own error, as from [Allowed].
 // root is where the host's files are, normally "/": they tell which bridges `net setup` has made.
 func PickBridge(root, acl string) (Bridge, error) {
@@ -38,7 +38,7 @@ func (e *NoneFits) Error() string {
 // qlbr0; else that an allowed one is down; else the first, whatever it is.
 func (e *NoneFits) Nearest() error {
 	for _, r := range e.Reasons {
-		if bridge, ok := errors.AsType[*Error](r); ok && (slices.Contains(madeForGuests(), bridge.Bridge) || errors.Is(r, ErrBridgeDown)) {
+		if slices.Contains(madeForGuests(), TargetOf(r).Bridge) || errors.Is(r, ErrBridgeDown) {
 			return r
 		}
 	}
@@ -51,7 +51,7 @@ func (e *NoneFits) Unwrap() []error { return e.Reasons }
 // pick is the choice among bridges that are sorted by name. own says of one whether it is ours.
 func pick(bridges []Bridge, allowed func(name string) (Verdict, error), own func(name string) bool) (Bridge, error) {
 	if len(bridges) == 0 {
-		return Bridge{}, &Error{What: "bridge " + Auto, Cause: ErrNoBridge, Bridge: Auto, Auto: true, Detail: "no bridge on this host"}
+		return Bridge{}, &BridgeError{Failure{What: "bridge " + Auto, Cause: ErrNoBridge, Detail: "no bridge on this host"}, Target{Bridge: Auto, Auto: true}}
 	}
 	none := &NoneFits{}
 	for _, b := range Preferred(bridges) {
@@ -69,8 +69,8 @@ func pick(bridges []Bridge, allowed func(name string) (Verdict, error), own func
 
 // anyBridge is an error of a bridge that nobody asked for by its name.
 func anyBridge(err error) error {
-	if e, ok := errors.AsType[*Error](err); ok {
-		e.Auto = true
+	if t := targetOf(err); t != nil {
+		t.Auto = true
 	}
 	return err
 }

@@ -19,7 +19,7 @@ import (
 
 // Silence says why nothing is heard of a guest that runs, as far as the host's links show it: the bridge is gone or down,
 // a tap of the guest's is no port of it or lets no frames through, or the guest sends under another MAC. The query has the
-// bridge, the MACs that the guest has on it, and QEMU's pid. The error is an [*Error]; nil: nothing of that kind is seen.
+// bridge, the MACs that the guest has on it, and QEMU's pid. The error has a [Failure]; nil: nothing of that kind is seen.
 func Silence(q CheckQuery) error {
 	b, err := FindBridge(q.Bridge)
 	if err == nil {
@@ -38,7 +38,7 @@ func Silence(q CheckQuery) error {
 }
 
 // Unanswered says why a guest that sends frames has no lease: no server runs, or none that is known has answered. The
-// query is that of [Silence]. The error is an [*Error]: there is always one.
+// query is that of [Silence]. The error has a [Failure]: there is always one.
 func Unanswered(ctx context.Context, q CheckQuery) error {
 	q.Root = cmp.Or(q.Root, "/")
 	r := Report{own: own(q.Root, q.Bridge)}
@@ -94,8 +94,8 @@ func (q CheckQuery) detached(b Bridge, taps []port) error {
 	if off == "" || on >= max(1, len(q.MACs)) {
 		return nil
 	}
-	return &Error{What: "tap " + off, Cause: ErrTapDetached, Bridge: b.Name, Own: own(cmp.Or(q.Root, "/"), b.Name), Tap: off,
-		Detail: fmt.Sprintf("bridge %q was made anew since the start", b.Name)}
+	return &BridgeError{Failure{What: "tap " + off, Cause: ErrTapDetached, Detail: fmt.Sprintf("bridge %q was made anew since the start", b.Name)},
+		Target{Bridge: b.Name, Own: own(cmp.Or(q.Root, "/"), b.Name)}}
 }
 
 // held is [ErrPortWaits] or [ErrPortBlocked] for a guest's port that forwards no frames.
@@ -108,8 +108,7 @@ func (CheckQuery) held(b Bridge, taps []port) error {
 		if err != nil || state == PortForwarding {
 			continue // the tap went away meanwhile, or is well
 		}
-		e := &Error{What: fmt.Sprintf("port %s of bridge %q", t.name, b.Name), Cause: ErrPortBlocked, Bridge: b.Name, Tap: t.name, STP: b.STP.On,
-			Detail: state.String()}
+		e := Failure{What: fmt.Sprintf("port %s of bridge %q", t.name, b.Name), Cause: ErrPortBlocked, Detail: state.String()}
 		switch state {
 		case PortListening:
 			left += b.STP.ForwardDelay // it learns next
@@ -117,9 +116,10 @@ func (CheckQuery) held(b Bridge, taps []port) error {
 		case PortLearning:
 			e.Cause = ErrPortWaits
 			e.Detail = fmt.Sprintf("%s, and forwards in %s", state, left.Round(time.Second))
+			return &BridgeError{e, Target{Bridge: b.Name}}
 		default:
+			return &BlockedTapError{e, t.name, b.STP.On}
 		}
-		return e
 	}
 	return nil
 }
@@ -149,9 +149,8 @@ func (q CheckQuery) renamed(b Bridge, taps []port) error {
 	if other.HardwareAddr == nil {
 		return nil
 	}
-	t := ofTap[other.LinkIndex]
-	return &Error{What: fmt.Sprintf("port %s of bridge %q", t.name, b.Name), Cause: ErrOtherMAC, Bridge: b.Name, Tap: t.name, MAC: other.HardwareAddr,
-		Detail: other.HardwareAddr.String()}
+	what := fmt.Sprintf("port %s of bridge %q", ofTap[other.LinkIndex].name, b.Name)
+	return &OtherMACError{Failure{What: what, Cause: ErrOtherMAC, Detail: other.HardwareAddr.String()}, other.HardwareAddr}
 }
 
 // checkPort is [Silence] for the examination of a guest that runs.

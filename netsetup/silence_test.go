@@ -48,14 +48,13 @@ func ip(t *testing.T, program string, args ...string) {
 }
 
 // wantSilence holds the error's text against a pattern of all of it, and its cause.
-func wantSilence(t *testing.T, q CheckQuery, cause error, pattern string) *Error {
+func wantSilence(t *testing.T, q CheckQuery, cause error, pattern string) error {
 	t.Helper()
 	err := Silence(q)
 	if !errors.Is(err, cause) || !regexp.MustCompile("^"+pattern+"$").MatchString(fmt.Sprint(err)) {
 		t.Errorf("got  %v\nwant %s", err, pattern)
 	}
-	e, _ := errors.AsType[*Error](err)
-	return e
+	return err
 }
 
 func TestWhyNothingIsHeardOfAGuest(t *testing.T) {
@@ -76,9 +75,9 @@ func TestWhyNothingIsHeardOfAGuest(t *testing.T) {
 	}
 
 	sendFrom(t, tap, otherMAC)
-	e := wantSilence(t, q, ErrOtherMAC, `port tap0 of bridge "virbr0": the guest's frames come from another MAC than its definition has: 52:54:00:99:99:99`)
-	if e == nil || e.MAC.String() != otherMAC.String() {
-		t.Errorf("%+v", e)
+	err := wantSilence(t, q, ErrOtherMAC, `port tap0 of bridge "virbr0": the guest's frames come from another MAC than its definition has: 52:54:00:99:99:99`)
+	if e, ok := errors.AsType[*OtherMACError](err); !ok || e.MAC.String() != otherMAC.String() {
+		t.Errorf("%+v", err)
 	}
 	sendFrom(t, tap, guestMAC) // a guest may have others behind its own
 	if err := Silence(q); err != nil {
@@ -121,7 +120,7 @@ func TestAPortThatWaitsForTheSpanningTreeSaysForHowLong(t *testing.T) {
 	wantSilence(t, q, ErrPortWaits, `port tap0 of bridge "virbr0": the spanning tree protocol lets no frames through yet: listening, and forwards in [34]s`)
 	states := map[string]bool{}
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // the kernel tells of no state by an event that is worth a subscription here
-		e, held := errors.AsType[*Error](Silence(q))
+		e, held := errors.AsType[*BridgeError](Silence(q))
 		if !held {
 			break
 		}

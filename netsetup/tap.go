@@ -37,7 +37,7 @@ const (
 // of its own process group, which is killed when ctx ends, and after 10 s in any case. For that every file of this
 // process above stderr becomes close-on-exec, which Go's own are already.
 //
-// Every failure is an [*Error], and errors.Is tells its cause, except that a ctx which was cancelled returns its own error.
+// Every error has a [Failure], and [errors.Is] tells its cause, except that a ctx which was cancelled returns its own error.
 func OpenTap(ctx context.Context, helper, bridge string) (*Tap, error) {
 	return openTap(ctx, helper, bridge, nil)
 }
@@ -57,11 +57,12 @@ func TryTap(ctx context.Context, helper, bridge string, uid uint32, groups []uin
 }
 
 func openTap(ctx context.Context, helper, bridge string, as *syscall.Credential) (*Tap, error) {
-	failed := &Error{What: fmt.Sprintf("tap on %s: bridge helper %s", bridge, helper), Bridge: bridge, Helper: helper}
+	failed := &HelperError{Failure: Failure{What: fmt.Sprintf("tap on %s: bridge helper %s", bridge, helper)},
+		Target: Target{Bridge: bridge}, Helper: helper}
 	switch {
 	case bridge == "" || len(bridge) > MaxName || strings.ContainsRune(bridge, 0):
 		failed.Cause, failed.Detail = ErrNoBridge, fmt.Sprintf("a name has 1 to %d bytes", MaxName)
-		return nil, failed
+		return nil, &BridgeError{failed.Failure, failed.Target}
 	case !filepath.IsAbs(helper): // os/exec would search PATH
 		failed.Cause, failed.Detail = ErrNoHelper, "must be an absolute path"
 		return nil, failed
@@ -194,7 +195,7 @@ func closeAll(fds []int) {
 
 // explain completes the error of a helper that failed: its words, the cause that they tell, and, where one text has
 // several causes, what can be seen on the host.
-func explain(ctx context.Context, e *Error, stderr string, err error) error {
+func explain(ctx context.Context, e *HelperError, stderr string, err error) error {
 	e.Words = oneLine(stderr)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
@@ -206,8 +207,7 @@ func explain(ctx context.Context, e *Error, stderr string, err error) error {
 		e.Cause = ErrNoHelper
 		return e
 	case errors.Is(err, fs.ErrPermission):
-		e.Cause = ErrHelperForbidden
-		e.closedTo(e.Helper)
+		e.Cause, e.Access = ErrHelperForbidden, accessTo(e.Helper)
 		return e
 	}
 	e.Cause = causeOf(stderr)
@@ -218,10 +218,11 @@ func explain(ctx context.Context, e *Error, stderr string, err error) error {
 			e.Cause, e.Detail = ErrHelperFailed, err.Error()+", although mode, no_new_privs, mount and namespace look right"
 		}
 	case is(ErrDenied), is(ErrACLSyntax):
-		explainACL(e, aclNamed(stderr))
+		return explainACL(&ACLError{Failure: e.Failure, Target: e.Target, File: aclNamed(stderr)})
 	case is(ErrTunPermission), is(ErrNoTun):
-		e.File = tunDevice
-		e.closedTo(tunDevice)
+		return &TunError{e.Failure, accessTo(tunDevice)}
+	case is(ErrNoBridge), is(ErrNotBridge):
+		return &BridgeError{e.Failure, e.Target}
 	case is(ErrHelperFailed):
 		e.Detail = err.Error() // the exit status or the signal
 	}
@@ -229,19 +230,18 @@ func explain(ctx context.Context, e *Error, stderr string, err error) error {
 }
 
 // explainACL looks into the ACL for the file and the line of a refusal. Where our reading differs from the helper's, its word stands.
-func explainACL(e *Error, acl string) {
-	e.File = acl
-	v, err := Allowed(acl, e.Bridge)
+func explainACL(e *ACLError) error {
+	v, err := Allowed(e.File, e.Bridge)
 	if errors.Is(e.Cause, ErrDenied) {
 		if err != nil {
-			return // it read the file, and we cannot
+			return e // it read the file, and we cannot
 		}
 		err = v.Err()
 	}
-	if why, ok := errors.AsType[*Error](err); ok {
-		e.Cause, e.Detail, e.File, e.Line = why.Cause, why.Detail, why.File, why.Line
-		e.Group, e.LogInAgain = why.Group, why.LogInAgain
+	if why, ok := errors.AsType[*ACLError](err); ok {
+		e.Cause, e.Detail, e.File, e.Line, e.Access = why.Cause, why.Detail, why.File, why.Line, why.Access
 	}
+	return e
 }
 
 // A head keeps the first bytes written to it and takes the rest in silence, so that the writer never blocks.

@@ -197,9 +197,9 @@ func TestTheHelperGetsNothingOfOurs(t *testing.T) {
 	defer unix.Close(inherited)
 	helper := fake(t, t.TempDir(), "report")
 	_, err = OpenTap(t.Context(), helper, "virbr0")
-	e, ok := errors.AsType[*Error](err)
+	e, ok := errors.AsType[*HelperError](err)
 	if !ok {
-		t.Fatalf("not an *Error: %v", err)
+		t.Fatalf("not a *HelperError: %v", err)
 	}
 	want := `args ["--use-vnet" "--br=virbr0" "--fd=3"]; env []; cwd /; stdin /dev/null; own group true; files 0 1 2 3`
 	if diff := cmp.Diff(want, e.Words); diff != "" {
@@ -210,7 +210,7 @@ func TestTheHelperGetsNothingOfOurs(t *testing.T) {
 func TestTheHelpersWordsAreBoundedAndOneLine(t *testing.T) {
 	t.Run("a flood", func(t *testing.T) {
 		_, err := OpenTap(t.Context(), fake(t, t.TempDir(), "flood"), "virbr0")
-		if e, ok := errors.AsType[*Error](err); !ok || strings.Count(e.Words, "x") != helperStderr/1024*1023 {
+		if e, ok := errors.AsType[*HelperError](err); !ok || strings.Count(e.Words, "x") != helperStderr/1024*1023 {
 			t.Errorf("%d bytes of words", len(e.Words))
 		}
 	})
@@ -282,8 +282,15 @@ func TestEveryTextOfTheHelperHasItsCause(t *testing.T) {
 			_, err := OpenTap(t.Context(), helper, "virbr0")
 			words := strings.ReplaceAll(strings.TrimSpace(tt.says), "\n", "; ")
 			wantError(t, err, tt.cause, "tap on virbr0: bridge helper "+helper+": "+tt.want+": "+words)
-			if e, ok := errors.AsType[*Error](err); !ok || e.Line != tt.line || e.Bridge != "virbr0" || e.Helper != helper {
-				t.Errorf("the error's fields: %+v", e)
+			_, ofTun := errors.AsType[*TunError](err)
+			if !ofTun && TargetOf(err).Bridge != "virbr0" {
+				t.Errorf("the error's bridge: %+v", TargetOf(err))
+			}
+			if e, ok := errors.AsType[*HelperError](err); ok && e.Helper != helper {
+				t.Errorf("the error's helper: %s", e.Helper)
+			}
+			if e, ok := errors.AsType[*ACLError](err); ok != (tt.acl != "") || ok && (e.Line != tt.line || e.File != DefaultACL) {
+				t.Errorf("the error's file: %+v", e)
 			}
 		})
 	}

@@ -221,30 +221,28 @@ func setupCauses() []aCause {
 // hostCauses are those that a bridged NIC can fail by.
 func hostCauses() []aCause {
 	return bridgeCauses([]hostCause{
-		{netsetup.ErrNoBridge, setUp},
+		{netsetup.ErrNoBridge, onBridge(setUp)},
 		{netsetup.ErrNotBridge, nil},
-		{netsetup.ErrBridgeDown, bridgeDownHint},
-		{netsetup.ErrACLMissing, setUp},
-		{netsetup.ErrACLUnreadable, func(e *netsetup.Error) string {
+		{netsetup.ErrBridgeDown, onBridge(bridgeDownHint)},
+		{netsetup.ErrACLMissing, onBridge(setUp)},
+		{netsetup.ErrACLUnreadable, hintOf(func(e *netsetup.ACLError) string {
 			return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+r "+e.File)
-		}},
-		{netsetup.ErrACLSyntax, func(e *netsetup.Error) string { return "sudoedit " + e.File }},
-		{netsetup.ErrACLComment, func(e *netsetup.Error) string { return "sudoedit " + e.File }},
-		{netsetup.ErrDenied, deniedHint},
-		{netsetup.ErrNoHelper, func(*netsetup.Error) string { return "sudo apt install qemu-system-common" }},
-		{netsetup.ErrHelperForbidden, func(e *netsetup.Error) string {
+		})},
+		{netsetup.ErrACLSyntax, hintOf(editACL)},
+		{netsetup.ErrACLComment, hintOf(editACL)},
+		{netsetup.ErrDenied, hintOf(deniedHint)},
+		{netsetup.ErrNoHelper, fixed("sudo apt install qemu-system-common")},
+		{netsetup.ErrHelperForbidden, hintOf(func(e *netsetup.HelperError) string {
 			return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+rx "+e.Helper)
-		}},
-		{netsetup.ErrHelperNotSetuid, setUp},
-		{netsetup.ErrNoNewPrivs, func(*netsetup.Error) string {
-			return "start it outside of what set no_new_privs: a container, a sandbox, a unit with NoNewPrivileges="
-		}},
-		{netsetup.ErrUserNamespace, func(*netsetup.Error) string { return "start it outside of the container or sandbox" }},
-		{netsetup.ErrNosuidMount, func(e *netsetup.Error) string {
+		})},
+		{netsetup.ErrHelperNotSetuid, onBridge(setUp)},
+		{netsetup.ErrNoNewPrivs, fixed("start it outside of what set no_new_privs: a container, a sandbox, a unit with NoNewPrivileges=")},
+		{netsetup.ErrUserNamespace, fixed("start it outside of the container or sandbox")},
+		{netsetup.ErrNosuidMount, hintOf(func(e *netsetup.HelperError) string {
 			return `helper = "PATH" in the definition's [qemu] table, with a copy of ` + e.Helper + " elsewhere"
-		}},
-		{netsetup.ErrNoTun, func(*netsetup.Error) string { return "sudo modprobe tun" }},
-		{netsetup.ErrTunPermission, func(e *netsetup.Error) string { return "sudo chmod 666 " + e.File }},
+		})},
+		{netsetup.ErrNoTun, fixed("sudo modprobe tun")},
+		{netsetup.ErrTunPermission, fixed("sudo chmod 666 /dev/net/tun")},
 		{netsetup.ErrHelperTimeout, nil},
 		{netsetup.ErrNoTapFD, nil},
 		{netsetup.ErrHelperFailed, nil},
@@ -254,77 +252,78 @@ func hostCauses() []aCause {
 // networkCauses are those by which a guest has a NIC, and not all that it needs behind it: doctor finds them.
 func networkCauses() []aCause {
 	return bridgeCauses([]hostCause{
-		{netsetup.ErrNoAddress, bringBack},
-		{netsetup.ErrAllAllowed, func(e *netsetup.Error) string { return "sudoedit " + e.File }},
-		{netsetup.ErrUplink, func(e *netsetup.Error) string { return "ip link show master " + shellLine([]string{e.Bridge}) }},
-		{netsetup.ErrStaleManager, func(*netsetup.Error) string {
-			return "sudo systemctl restart user@$(id -u) # ends all that runs in it"
-		}},
-		{netsetup.ErrNoDHCP, noDHCPHint},
-		{netsetup.ErrTapDetached, setUp},
-		{netsetup.ErrPortWaits, delayHint},
-		{netsetup.ErrSTPDelay, delayHint},
-		{netsetup.ErrPortBlocked, blockedHint},
-		{netsetup.ErrOtherMAC, func(e *netsetup.Error) string {
+		{netsetup.ErrNoAddress, onBridge(bringBack)},
+		{netsetup.ErrAllAllowed, hintOf(editACL)},
+		{netsetup.ErrUplink, onBridge(func(t netsetup.Target) string { return "ip link show master " + shellLine([]string{t.Bridge}) })},
+		{netsetup.ErrStaleManager, fixed("sudo systemctl restart user@$(id -u) # ends all that runs in it")},
+		{netsetup.ErrNoDHCP, onBridge(noDHCPHint)},
+		{netsetup.ErrTapDetached, onBridge(setUp)},
+		{netsetup.ErrPortWaits, onBridge(delayHint)},
+		{netsetup.ErrSTPDelay, onBridge(delayHint)},
+		{netsetup.ErrPortBlocked, hintOf(blockedHint)},
+		{netsetup.ErrOtherMAC, hintOf(func(e *netsetup.OtherMACError) string {
 			return fmt.Sprintf("mac = \"%s\" in the definition's [[nic]] table, if the guest is to keep it", e.MAC)
-		}},
-		{netsetup.ErrNoAnswer, watchDHCP},
-		{netsetup.ErrNotServed, watchDHCP},
-		{netsetup.ErrForwardUnseen, func(e *netsetup.Error) string {
-			return "sudo iptables -S FORWARD # where its policy is DROP: " + bridgedAccept(e)
-		}},
-		{netsetup.ErrBridgedDropped, bridgedAccept},
-		{netsetup.ErrAddressElsewhere, func(e *netsetup.Error) string {
+		})},
+		{netsetup.ErrNoAnswer, onBridge(watchDHCP)},
+		{netsetup.ErrNotServed, onBridge(watchDHCP)},
+		{netsetup.ErrForwardUnseen, onBridge(func(t netsetup.Target) string {
+			return "sudo iptables -S FORWARD # where its policy is DROP: " + bridgedAccept(t)
+		})},
+		{netsetup.ErrBridgedDropped, onBridge(bridgedAccept)},
+		{netsetup.ErrAddressElsewhere, hintOf(func(e *netsetup.ElsewhereError) string {
 			return fmt.Sprintf("ip route get %s # has to lead to %s", e.IP, clean(e.Bridge))
-		}},
-		{netsetup.ErrDHCPDead, deadHint},
-		{netsetup.ErrLeasesUnreadable, func(e *netsetup.Error) string { return "sudo chmod o+r " + shellLine([]string{e.File}) }},
-		{netsetup.ErrPortTaken, func(e *netsetup.Error) string {
+		})},
+		{netsetup.ErrDHCPDead, hintOf(deadHint)},
+		{netsetup.ErrLeasesUnreadable, hintOf(func(e *netsetup.ServerError) string {
+			return "sudo chmod o+r " + shellLine([]string{e.Server.Leases})
+		})},
+		{netsetup.ErrPortTaken, hintOf(func(e *netsetup.PortTakenError) string {
 			return fmt.Sprintf("sudo ss -lntup sport = :%d", e.Port)
-		}},
-		{netsetup.ErrForwardingOff, setUp},
-		{netsetup.ErrForwardDropped, firewallHint},
-		{netsetup.ErrInputDropped, firewallHint},
-		{netsetup.ErrFirewallUnknown, func(e *netsetup.Error) string {
+		})},
+		{netsetup.ErrForwardingOff, onBridge(setUp)},
+		{netsetup.ErrForwardDropped, hintOf(firewallHint)},
+		{netsetup.ErrInputDropped, hintOf(firewallHint)},
+		{netsetup.ErrFirewallUnknown, hintOf(func(e *netsetup.FirewallError) string {
 			if e.Chain == "" {
 				return "sudo nft list ruleset"
 			}
 			return "sudo nft list chain " + e.Chain
-		}},
-		{netsetup.ErrNoNAT, bringBack},
-		{netsetup.ErrFewerRules, setUp},
-		{netsetup.ErrRouteCollides, func(e *netsetup.Error) string {
-			if e.Own {
+		})},
+		{netsetup.ErrNoNAT, onBridge(bringBack)},
+		{netsetup.ErrFewerRules, onBridge(setUp)},
+		{netsetup.ErrRouteCollides, onBridge(func(t netsetup.Target) string {
+			if t.Own {
 				return "sudo qlaunch net teardown && sudo qlaunch net setup"
 			}
 			return "ip route"
-		}},
-		{netsetup.ErrMTU, func(e *netsetup.Error) string {
+		})},
+		{netsetup.ErrMTU, hintOf(func(e *netsetup.MTUError) string {
 			return fmt.Sprintf("sudo ip link set %s mtu %d", shellLine([]string{e.Bridge}), e.MTU)
-		}},
-		{netsetup.ErrMACTaken, func(*netsetup.Error) string { return ownMAC }},
-		{netsetup.ErrManagerMeddles, func(e *netsetup.Error) string {
-			return "sudo nmcli device set " + shellLine([]string{e.Bridge}) + " managed no"
-		}},
+		})},
+		{netsetup.ErrMACTaken, fixed(ownMAC)},
+		{netsetup.ErrManagerMeddles, onBridge(func(t netsetup.Target) string {
+			return "sudo nmcli device set " + shellLine([]string{t.Bridge}) + " managed no"
+		})},
 	})
 }
 
 // A hostCause is a row about an error of netsetup's.
 type hostCause struct {
 	cause error
-	hint  func(*netsetup.Error) string
+	hint  func(error) string
 }
 
 func bridgeCauses(rows []hostCause) []aCause {
 	var causes []aCause
 	for _, r := range rows {
-		c := aCause{is: is(r.cause), code: exitHost}
-		if r.hint != nil {
-			c.hint = hintOf(r.hint)
-		}
-		causes = append(causes, c)
+		causes = append(causes, aCause{is(r.cause), exitHost, r.hint})
 	}
 	return causes
+}
+
+// onBridge is a hint that needs to know the bridge alone.
+func onBridge(hint func(netsetup.Target) string) func(error) string {
+	return func(err error) string { return hint(netsetup.TargetOf(err)) }
 }
 
 const ownMAC = "without a mac in its definition, each VM gets one of its own"
@@ -350,23 +349,23 @@ func closeHint(e *vms.WritableError) string {
 }
 
 // setUp makes the host ready: for the bridge that was named, or for one that qlaunch finds or makes.
-func setUp(e *netsetup.Error) string {
-	if e.Auto || e.Bridge == "" || e.Bridge == netsetup.OwnBridge {
+func setUp(t netsetup.Target) string {
+	if t.Auto || t.Bridge == "" || t.Bridge == netsetup.OwnBridge {
 		return "sudo qlaunch net setup"
 	}
-	return "sudo qlaunch net setup --bridge " + shellLine([]string{e.Bridge})
+	return "sudo qlaunch net setup --bridge " + shellLine([]string{t.Bridge})
 }
 
 // firewallHint lets guests through a firewall. On a bridge of our own setup does, as far as a table of nft's own lets
 // it; around another's bridge it changes nothing.
-func firewallHint(e *netsetup.Error) string {
+func firewallHint(e *netsetup.FirewallError) string {
 	table, bridge := strings.Fields(e.Chain), shellLine([]string{e.Bridge})
 	ofFirewalld := len(table) > 1 && table[1] == "firewalld"
 	switch {
 	case e.Chain != "" && !ofFirewalld:
 		return "sudo nft list chain " + e.Chain
 	case e.Own:
-		return setUp(e)
+		return setUp(e.Target)
 	case ofFirewalld:
 		return "sudo firewall-cmd --zone=trusted --add-interface=" + bridge + " # and with --permanent, for the next boot"
 	case errors.Is(e.Cause, netsetup.ErrInputDropped):
@@ -376,23 +375,23 @@ func firewallHint(e *netsetup.Error) string {
 		"sudo iptables -I FORWARD -o " + bridge + " -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 }
 
-func bridgeDownHint(e *netsetup.Error) string {
-	if e.Own {
-		return bringBack(e)
+func bridgeDownHint(t netsetup.Target) string {
+	if t.Own {
+		return bringBack(t)
 	}
-	return "sudo ip link set " + shellLine([]string{e.Bridge}) + " up"
+	return "sudo ip link set " + shellLine([]string{t.Bridge}) + " up"
 }
 
 // bringBack is for what setup once made, and something has taken away; on other bridges it is still to be made.
-func bringBack(e *netsetup.Error) string {
-	if e.Own {
+func bringBack(t netsetup.Target) string {
+	if t.Own {
 		return "sudo systemctl restart qlaunch-net"
 	}
-	return setUp(e)
+	return setUp(t)
 }
 
 // deadHint starts a server by what runs it. libvirt names its configuration after the network.
-func deadHint(e *netsetup.Error) string {
+func deadHint(e *netsetup.ServerError) string {
 	switch e.Server.Kind {
 	case netsetup.ServerQlaunch:
 		return "sudo systemctl restart qlaunch-dhcp"
@@ -407,15 +406,17 @@ func deadHint(e *netsetup.Error) string {
 	case netsetup.ServerNetworkManager:
 		return "sudo systemctl restart NetworkManager"
 	}
-	return setUp(e)
+	return setUp(e.Target)
 }
 
+func editACL(e *netsetup.ACLError) string { return "sudoedit " + e.File }
+
 // deniedHint tells the two apart: nothing allows the bridge, or a line denies it.
-func deniedHint(e *netsetup.Error) string {
+func deniedHint(e *netsetup.ACLError) string {
 	if e.Line > 0 {
 		return fmt.Sprintf("sudo sed -i %dd %s", e.Line, e.File)
 	}
-	return setUp(e)
+	return setUp(e.Target)
 }
 
 // noQEMUHint names the package that has the program, where it is one of QEMU's own.
@@ -619,32 +620,32 @@ func consoleHint(e *launcher.ConsoleError) string {
 }
 
 // noDHCPHint: setup gives DHCP to bridges of its own alone.
-func noDHCPHint(e *netsetup.Error) string {
-	if e.Own {
-		return setUp(e)
+func noDHCPHint(t netsetup.Target) string {
+	if t.Own {
+		return setUp(t)
 	}
 	return fmt.Sprintf("sudo qlaunch net setup --bridge %s # makes one with DHCP, for bridge = %[1]q in the definition",
 		netsetup.OwnBridge)
 }
 
-func delayHint(e *netsetup.Error) string {
-	return "sudo ip link set " + shellLine([]string{e.Bridge}) + " type bridge forward_delay 200 # 2 s, twice"
+func delayHint(t netsetup.Target) string {
+	return "sudo ip link set " + shellLine([]string{t.Bridge}) + " type bridge forward_delay 200 # 2 s, twice"
 }
 
 // blockedHint: what the spanning tree has closed is a loop of bridges; else somebody has closed the port.
-func blockedHint(e *netsetup.Error) string {
+func blockedHint(e *netsetup.BlockedTapError) string {
 	if e.STP {
 		return "bridge -d link show dev " + e.Tap
 	}
 	return "sudo bridge link set dev " + e.Tap + " state 3"
 }
 
-func watchDHCP(e *netsetup.Error) string {
-	return "sudo tcpdump -eni " + shellLine([]string{e.Bridge}) + " port 67 or port 68 # shows what the guest asks, and who answers"
+func watchDHCP(t netsetup.Target) string {
+	return "sudo tcpdump -eni " + shellLine([]string{t.Bridge}) + " port 67 or port 68 # shows what the guest asks, and who answers"
 }
 
-func bridgedAccept(e *netsetup.Error) string {
-	bridge := shellLine([]string{e.Bridge})
+func bridgedAccept(t netsetup.Target) string {
+	bridge := shellLine([]string{t.Bridge})
 	return "sudo iptables -I FORWARD -i " + bridge + " -o " + bridge + " -j ACCEPT"
 }
 

@@ -28,7 +28,7 @@ func (r Request) rules() bool {
 	return r.Isolate != nil || r.HostAccess != nil || r.Inbound != nil || r.Names != nil
 }
 
-// The reasons for which setup refuses, beside those of an [netsetup.Error].
+// The reasons for which setup refuses, beside a [netsetup.Failure].
 var (
 	// ErrRequest says that the request itself makes no sense.
 	ErrRequest = errors.New("refused")
@@ -54,14 +54,15 @@ func (e *NoProgramError) Unwrap() error { return ErrNoProgram }
 
 // Resolve decides what a request leaves open: an existing bridge with DHCP is used as it is, libvirt's first; else our own
 // is made, on the first /24 that nothing on the host routes to. What the last setup decided stays. It is pure. It refuses
-// what could not work, or would harm: an error is an [*netsetup.Error], or one of the reasons above.
+// what could not work, or would harm: an error has a [netsetup.Failure], or is one of the reasons above.
 func Resolve(ask Request, facts Facts) (Spec, error) {
 	spec := Spec{Bridge: cmp.Or(ask.Bridge, facts.Previous.Bridge, served(facts), netsetup.OwnBridge), Users: ask.Users}
 	if err := checkBridgeName(spec.Bridge); err != nil {
 		return Spec{}, err
 	}
 	if slices.Contains(facts.Links, spec.Bridge) {
-		return Spec{}, &netsetup.Error{What: fmt.Sprintf("bridge %q", spec.Bridge), Cause: netsetup.ErrNotBridge, Bridge: spec.Bridge}
+		return Spec{}, &netsetup.BridgeError{
+			Failure: netsetup.Failure{What: fmt.Sprintf("bridge %q", spec.Bridge), Cause: netsetup.ErrNotBridge}, Target: netsetup.Target{Bridge: spec.Bridge}}
 	}
 	b, there := facts.bridge(spec.Bridge)
 	spec.Own = !there || b.DHCP.Kind == netsetup.ServerQlaunch || spec.Bridge == netsetup.OwnBridge || facts.Previous.Own && spec.Bridge == facts.Previous.Bridge
@@ -257,8 +258,9 @@ func checkMerged(spec Spec, facts Facts) error {
 	}
 	if now := mode(facts.States[item]); ofAnother(now) {
 		if bits, _, _, _ := parseMode(now); bits&0o044 == 0 {
-			return &netsetup.Error{What: fmt.Sprintf("bridge %q", spec.Bridge), Cause: netsetup.ErrACLUnreadable, Bridge: spec.Bridge, File: netsetup.DefaultACL,
-				Detail: fmt.Sprintf("%s is %s, and what is another group's stays as it is", netsetup.DefaultACL, now)}
+			return &netsetup.ACLError{Failure: netsetup.Failure{What: fmt.Sprintf("bridge %q", spec.Bridge), Cause: netsetup.ErrACLUnreadable,
+				Detail: fmt.Sprintf("%s is %s, and what is another group's stays as it is", netsetup.DefaultACL, now)},
+				Target: netsetup.Target{Bridge: spec.Bridge}, File: netsetup.DefaultACL}
 		}
 	}
 	return netsetup.CheckACL([]byte(content(withInclude(facts.States[item]))), spec.Bridge)

@@ -217,7 +217,7 @@ func TestAnACLThatWasNotSeenIsNotJudged(t *testing.T) {
 	}
 	h.Unseen = nil
 	_, err := Resolve(Request{}, h)
-	if e, ok := errors.AsType[*netsetup.Error](err); !ok || e.File != netsetup.DefaultACL || e.Bridge != netsetup.OwnBridge {
+	if e, ok := errors.AsType[*netsetup.ACLError](err); !ok || e.File != netsetup.DefaultACL || e.Bridge != netsetup.OwnBridge {
 		t.Errorf("seen: %+v", err)
 	}
 }
