@@ -3,10 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"sync/atomic"
+	"os"
+	"strings"
+	"sync"
 
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
 
 	"github.com/qlaunch/qlaunch/launcher"
 )
@@ -17,47 +18,88 @@ type progress struct {
 	s       *session
 	names   []string
 	results []launcher.UpResult // in the order of the names
-	stderr  io.Writer           // the session's, until all is done
-	lines   *mpb.Progress       // nil: standard error is no terminal
-	stages  []*atomic.Value
-	bars    []*mpb.Bar
+	said    io.Writer           // the session's stderr, until all is done
+
+	mu     sync.Mutex
+	stages []string
+	shown  int // lines that are on the terminal, above the cursor
 }
 
 func newProgress(s *session, names []string) *progress {
-	p := &progress{s: s, names: names, results: make([]launcher.UpResult, len(names)), stderr: s.stderr}
-	if !s.errTerminal {
-		return p
+	p := &progress{s: s, names: names, results: make([]launcher.UpResult, len(names)), said: s.stderr,
+		stages: make([]string, len(names))}
+	if s.errTerminal {
+		s.stderr = &cleanWriter{w: p}
 	}
-	p.lines = mpb.New(mpb.WithOutput(s.ownStderr), mpb.WithWidth(1))
-	for _, name := range names {
-		stage := &atomic.Value{}
-		stage.Store("")
-		text := func(decor.Statistics) string { return clean(name + ": " + stage.Load().(string)) }
-		bar := p.lines.New(0, mpb.SpinnerStyle(), mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Any(text)))
-		p.stages, p.bars = append(p.stages, stage), append(p.bars, bar)
-	}
-	s.stderr = &cleanWriter{w: p.lines}
 	return p
 }
 
 // stage gives the function that is told of the i-th VM's stages.
 func (p *progress) stage(i int) func(string) {
-	if p.lines == nil {
-		return func(string) {}
+	return func(stage string) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.stages[i] = stage
+		_ = p.draw("")
 	}
-	return func(stage string) { p.stages[i].Store(stage) }
+}
+
+// Write writes a text above the lines.
+func (p *progress) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.draw(string(text)); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// draw takes the lines off the terminal, writes a text in their place, and the lines below it, once the text has come
+// to the end of a line. The sequences are those of ECMA-48: CUU moves the cursor up, ED erases from there on.
+func (p *progress) draw(text string) error {
+	if !p.s.errTerminal {
+		return nil
+	}
+	var b strings.Builder
+	if p.shown > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", p.shown)
+	}
+	b.WriteString(text)
+	p.shown = 0
+	if text == "" || strings.HasSuffix(text, "\n") {
+		width, height := p.size()
+		for i, stage := range p.stages {
+			if stage == "" || p.shown == height-1 {
+				continue
+			}
+			line := []rune(clean(p.names[i] + ": " + stage))
+			fmt.Fprintln(&b, string(line[:min(len(line), width-1)]))
+			p.shown++
+		}
+	}
+	_, err := io.WriteString(p.s.ownStderr, b.String())
+	return err
+}
+
+// size is the terminal's. What does not fit, a line that wraps or one that scrolls away, could not be taken off it.
+func (p *progress) size() (width, height int) {
+	if terminal, ok := p.s.ownStderr.(*os.File); ok {
+		width, height, _ = term.GetSize(int(terminal.Fd()))
+	}
+	if width < 2 || height < 2 {
+		return 80, 24
+	}
+	return width, height
 }
 
 // done takes the lines off the terminal, and prints the address of each VM that has one: with its name, unless one VM
 // alone was named.
 func (p *progress) done(all bool) {
-	if p.lines != nil {
-		for _, bar := range p.bars {
-			bar.Abort(true)
-		}
-		p.lines.Wait()
-		p.s.stderr = p.stderr
-	}
+	p.mu.Lock()
+	clear(p.stages)
+	_ = p.draw("")
+	p.mu.Unlock()
+	p.s.stderr = p.said
 	for i, result := range p.results {
 		switch {
 		case !result.Address.IsValid():

@@ -38,6 +38,30 @@ func TestWhatIsSaidDuringProgressStaysOnTheTerminal(t *testing.T) {
 	}
 }
 
+func TestProgressFitsTheTerminal(t *testing.T) {
+	control, tty, err := openPTY("20x3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer control.Close()
+	s := &session{ownStderr: tty, errTerminal: true}
+	s.guard()
+	lines := newProgress(s, []string{"web", "db", "mail"})
+	for i := range 3 {
+		lines.stage(i)("waits for something that has a long name")
+	}
+	s.notice("said")
+	lines.done(false)
+	tty.Close()
+	shown := string(converse(control))
+	if got := strings.TrimRight(render(shown), " \n"); got != "qlaunch: said" {
+		t.Errorf("the terminal shows\n%s\nof %q", got, shown)
+	}
+	if strings.Contains(shown, "mail") || strings.Contains(shown, "something") {
+		t.Errorf("more than fits: %q", shown)
+	}
+}
+
 func TestWithoutATerminalThereIsNoProgress(t *testing.T) {
 	var said strings.Builder
 	s := &session{ownStderr: &said}
