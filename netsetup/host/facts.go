@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/user"
 	"strings"
@@ -53,45 +55,6 @@ func (h Facts) bridge(name string) (BridgeFacts, bool) {
 		}
 	}
 	return BridgeFacts{}, false
-}
-
-// Prepare looks at the host, resolves the request, and looks at all the items that it is about: Plan(spec, facts) is what
-// there is to do. It changes nothing. Anybody may call it; what only root can see is then unseen.
-func Prepare(ctx context.Context, ask Request) (spec Spec, facts Facts, err error) {
-	facts, err = survey(ctx, ask.Users)
-	if err != nil {
-		return spec, facts, err
-	}
-	spec, err = Resolve(ask, facts)
-	if err != nil {
-		return spec, facts, err
-	}
-	items := plannedItems(spec, facts)
-	if err := checkTrusted(items, facts); err != nil {
-		return spec, facts, err
-	}
-	return spec, facts, lookAll(ctx, &facts, items)
-}
-
-// checkTrusted refuses a host on which somebody else than root could change what root is to write, or what its units run.
-func checkTrusted(items []Item, facts Facts) error {
-	paths := []string{lockPath, journalPath}
-	for _, item := range items {
-		if kinds()[item.Kind].isPath {
-			paths = append(paths, item.Name)
-		}
-	}
-	for _, program := range []string{facts.Helper, facts.Dnsmasq, facts.Nft, facts.IPTables} {
-		if program != "" {
-			paths = append(paths, program)
-		}
-	}
-	for _, path := range paths {
-		if err := netsetup.Trusted(path); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // survey finds out what [Resolve] decides by.
@@ -165,4 +128,36 @@ func surveyLinks(h *Facts) error {
 	}
 	h.Routes, err = netsetup.Routes()
 	return err
+}
+
+// lookAll fills in the states of items. What only root may look at is noted as unseen when somebody else looks.
+func lookAll(ctx context.Context, facts *Facts, items []Item) error {
+	for _, item := range items {
+		if _, looked := facts.States[item]; looked {
+			continue
+		}
+		if os.Geteuid() != 0 && kinds()[item.Kind].rootOnly {
+			facts.Unseen[item] = true
+			continue
+		}
+		state, err := look(ctx, item)
+		switch {
+		case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+			facts.Unseen[item] = true
+		case err != nil:
+			return err
+		default:
+			facts.States[item] = state
+		}
+	}
+	return nil
+}
+
+// itemsToResolve are the items that [Resolve] decides by.
+func itemsToResolve(helper string) []Item {
+	items := []Item{{KindShared, netsetup.DefaultACL}, {KindFile, aclInclude}}
+	if helper != "" {
+		items = append(items, Item{KindMode, helper})
+	}
+	return items
 }

@@ -287,3 +287,31 @@ func setProgram(path, state string) error {
 	defer f.Close()
 	return replace(path, state[:strings.LastIndex(state, " ")], f)
 }
+
+// fileState is the state of a file: the permission bits with setuid, setgid and sticky, owner and group by name.
+func fileState(mode fs.FileMode, owner, group string, content []byte) string {
+	return modeState(mode, owner, group) + "\n" + string(content)
+}
+
+// modeState is the state of a mode or a directory.
+func modeState(mode fs.FileMode, owner, group string) string {
+	bits := uint32(mode.Perm())
+	for bit, set := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+		if mode&set != 0 {
+			bits |= bit
+		}
+	}
+	return fmt.Sprintf("%04o %s:%s", bits, owner, group)
+}
+
+// mode is what a file's state begins with.
+func mode(state string) string {
+	m, _, _ := strings.Cut(state, "\n")
+	return m
+}
+
+// content is what a file's state has behind its mode.
+func content(state string) string {
+	_, text, _ := strings.Cut(state, "\n")
+	return text
+}

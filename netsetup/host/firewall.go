@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -161,4 +163,34 @@ func setZone(ctx context.Context, _, state string) error {
 	}
 	_, err := run(ctx, "", "firewall-cmd", "--reload")
 	return err
+}
+
+// filterState is the state of iptables' table: those of its own chains that are there.
+func filterState(chains ...string) string {
+	chains = slices.Compact(slices.Sorted(slices.Values(chains)))
+	return strings.Join(append([]string{filterHas}, chains...), " ")
+}
+
+const filterHas = "has"
+
+// stamped is a ruleset of nft's with a comment at each rule, made of that rule: nft prints a ruleset in words of its own
+// that change with its version, but a comment as it is. So what is loaded can be told from what should be.
+func stamped(ruleset string) string {
+	var b strings.Builder
+	for line := range strings.Lines(ruleset) {
+		rule := strings.TrimSpace(line)
+		if strings.HasPrefix(line, "\t\t") && !strings.HasPrefix(rule, "type ") {
+			sum := sha256.Sum256([]byte(rule))
+			line = fmt.Sprintf("\t\t%s comment \"qlaunch-%x\"\n", rule, sum[:4])
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+var stamp = regexp.MustCompile(`qlaunch-[0-9a-f]{8}`)
+
+// sameStamps says whether two rulesets that are there have the same comments.
+func sameStamps(a, b string) bool {
+	return a != "" && b != "" && slices.Equal(stamp.FindAllString(a, -1), stamp.FindAllString(b, -1))
 }

@@ -3,14 +3,9 @@ package host
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"os/exec"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -67,6 +62,15 @@ const (
 	// KindDaemon is dnsmasq on a host without systemd, named by its configuration: "running".
 	KindDaemon Kind = "dnsmasq with"
 )
+
+// A Step is one change to the host.
+type Step struct {
+	Item
+	From, To string   // the item's states
+	Why      string   // a sentence for the person who reads the plan
+	Then     []string // a command that makes what runs take notice of the change, and of its undoing; may be empty
+	Unseen   bool     // only root can see whether this is done already
+}
 
 // A kind is what is done with the items of one kind, and what is said of it. In its texts, {name} is the item's name,
 // {first} and {second} that name around its "/", {item} the item, {from} and {to} the states, and {mode} the access that
@@ -153,29 +157,6 @@ func look(ctx context.Context, item Item) (string, error) {
 		return "", fmt.Errorf("look at %s: %w", item, err)
 	}
 	return state, nil
-}
-
-// lookAll fills in the states of items. What only root may look at is noted as unseen when somebody else looks.
-func lookAll(ctx context.Context, facts *Facts, items []Item) error {
-	for _, item := range items {
-		if _, looked := facts.States[item]; looked {
-			continue
-		}
-		if os.Geteuid() != 0 && kinds()[item.Kind].rootOnly {
-			facts.Unseen[item] = true
-			continue
-		}
-		state, err := look(ctx, item)
-		switch {
-		case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
-			facts.Unseen[item] = true
-		case err != nil:
-			return err
-		default:
-			facts.States[item] = state
-		}
-	}
-	return nil
 }
 
 // set makes an item what a state says, and what runs take notice of it.
@@ -265,62 +246,4 @@ func asLines(state string) string { return state + "\n" }
 func (s Step) Reverse() Step {
 	s.From, s.To = s.To, s.From
 	return s
-}
-
-// fileState is the state of a file: the permission bits with setuid, setgid and sticky, owner and group by name.
-func fileState(mode fs.FileMode, owner, group string, content []byte) string {
-	return modeState(mode, owner, group) + "\n" + string(content)
-}
-
-// modeState is the state of a mode or a directory.
-func modeState(mode fs.FileMode, owner, group string) string {
-	bits := uint32(mode.Perm())
-	for bit, set := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if mode&set != 0 {
-			bits |= bit
-		}
-	}
-	return fmt.Sprintf("%04o %s:%s", bits, owner, group)
-}
-
-// mode is what a file's state begins with.
-func mode(state string) string {
-	m, _, _ := strings.Cut(state, "\n")
-	return m
-}
-
-// content is what a file's state has behind its mode.
-func content(state string) string {
-	_, text, _ := strings.Cut(state, "\n")
-	return text
-}
-
-// filterState is the state of iptables' table: those of its own chains that are there.
-func filterState(chains ...string) string {
-	chains = slices.Compact(slices.Sorted(slices.Values(chains)))
-	return strings.Join(append([]string{filterHas}, chains...), " ")
-}
-
-const filterHas = "has"
-
-// stamped is a ruleset of nft's with a comment at each rule, made of that rule: nft prints a ruleset in words of its own
-// that change with its version, but a comment as it is. So what is loaded can be told from what should be.
-func stamped(ruleset string) string {
-	var b strings.Builder
-	for line := range strings.Lines(ruleset) {
-		rule := strings.TrimSpace(line)
-		if strings.HasPrefix(line, "\t\t") && !strings.HasPrefix(rule, "type ") {
-			sum := sha256.Sum256([]byte(rule))
-			line = fmt.Sprintf("\t\t%s comment \"qlaunch-%x\"\n", rule, sum[:4])
-		}
-		b.WriteString(line)
-	}
-	return b.String()
-}
-
-var stamp = regexp.MustCompile(`qlaunch-[0-9a-f]{8}`)
-
-// sameStamps says whether two rulesets that are there have the same comments.
-func sameStamps(a, b string) bool {
-	return a != "" && b != "" && slices.Equal(stamp.FindAllString(a, -1), stamp.FindAllString(b, -1))
 }

@@ -1,12 +1,16 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"regexp"
 	"slices"
 	"strings"
 )
+
+// ErrRequest says that a request itself makes no sense.
+var ErrRequest = errors.New("refused")
 
 // A Name is a guest's name in the DNS of our own bridge that is kept for one MAC.
 type Name struct {

@@ -10,15 +10,6 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup"
 )
 
-// A Step is one change to the host.
-type Step struct {
-	Item
-	From, To string   // the item's states
-	Why      string   // a sentence for the person who reads the plan
-	Then     []string // a command that makes what runs take notice of the change, and of its undoing; may be empty
-	Unseen   bool     // only root can see whether this is done already
-}
-
 // Plan is everything that root must do to make the host what is wanted, in its order; nothing to do is an empty plan.
 // It is pure. Undoing a step is setting its item back to From.
 func Plan(spec Spec, facts Facts) []Step {
@@ -323,12 +314,6 @@ func (p *planner) services() {
 	p.starts(KindUnit, dhcpUnit, unitActive, "DHCP and DNS from now on", unitDir+dhcpUnit, config)
 }
 
-// The states of our units.
-const (
-	unitActive = "enabled active"
-	unitIdle   = "enabled inactive"
-)
-
 // starts adds the step that starts a unit or a daemon, or starts it again when one of its files changes in this plan.
 func (p *planner) starts(kind Kind, name, to, why string, files ...string) {
 	changes := slices.ContainsFunc(p.steps, func(s Step) bool { return s.Kind != kind && slices.Contains(files, s.Name) })
@@ -338,13 +323,4 @@ func (p *planner) starts(kind Kind, name, to, why string, files ...string) {
 		return
 	}
 	p.steps = append(p.steps, Step{Item: i, From: p.facts.States[i], To: to, Why: why, Unseen: p.facts.Unseen[i]})
-}
-
-// itemsToResolve are the items that [Resolve] decides by.
-func itemsToResolve(helper string) []Item {
-	items := []Item{{KindShared, netsetup.DefaultACL}, {KindFile, aclInclude}}
-	if helper != "" {
-		items = append(items, Item{KindMode, helper})
-	}
-	return items
 }

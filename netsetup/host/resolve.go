@@ -30,8 +30,6 @@ func (r Request) rules() bool {
 
 // The reasons for which setup refuses, beside a [netsetup.Failure].
 var (
-	// ErrRequest says that the request itself makes no sense.
-	ErrRequest = errors.New("refused")
 	// ErrNoProgram says that a program is not installed; the error is a [*NoProgramError].
 	ErrNoProgram = errors.New("not installed")
 	// ErrExposed says that the bridge that setup would run leads out of the host.

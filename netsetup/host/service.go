@@ -188,3 +188,9 @@ func awaitEnd(ctx context.Context, fd int) error {
 	}
 	return ctx.Err()
 }
+
+// The states of our units.
+const (
+	unitActive = "enabled active"
+	unitIdle   = "enabled inactive"
+)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/qlaunch/qlaunch/netsetup"
 )
 
 // A FailedError says which step failed, and how the host is now.
@@ -66,6 +68,45 @@ func Setup(ctx context.Context, ask Request, tell func(Spec, []Step)) error {
 		r.spec = j.Spec // our own bridge stays what the next setup is about
 	}
 	return r.do(ctx, steps)
+}
+
+// Prepare looks at the host, resolves the request, and looks at all the items that it is about: Plan(spec, facts) is what
+// there is to do. It changes nothing. Anybody may call it; what only root can see is then unseen.
+func Prepare(ctx context.Context, ask Request) (spec Spec, facts Facts, err error) {
+	facts, err = survey(ctx, ask.Users)
+	if err != nil {
+		return spec, facts, err
+	}
+	spec, err = Resolve(ask, facts)
+	if err != nil {
+		return spec, facts, err
+	}
+	items := plannedItems(spec, facts)
+	if err := checkTrusted(items, facts); err != nil {
+		return spec, facts, err
+	}
+	return spec, facts, lookAll(ctx, &facts, items)
+}
+
+// checkTrusted refuses a host on which somebody else than root could change what root is to write, or what its units run.
+func checkTrusted(items []Item, facts Facts) error {
+	paths := []string{lockPath, journalPath}
+	for _, item := range items {
+		if kinds()[item.Kind].isPath {
+			paths = append(paths, item.Name)
+		}
+	}
+	for _, program := range []string{facts.Helper, facts.Dnsmasq, facts.Nft, facts.IPTables} {
+		if program != "" {
+			paths = append(paths, program)
+		}
+	}
+	for _, path := range paths {
+		if err := netsetup.Trusted(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // attempt is one run of setup. What it wants is noted with its first step, so that the next one completes it if it is

@@ -2,9 +2,7 @@ package host
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/qlaunch/qlaunch/netsetup"
 )
@@ -56,22 +54,6 @@ const (
 	ipForward   = "net.ipv4.ip_forward"
 	guestDomain = "qlaunch.internal" // .internal is reserved for private use (ICANN, 2024)
 )
-
-// values are what the texts about our own bridge are filled in with.
-func (w Spec) values(facts Facts) map[string]any {
-	between := `meta ibrname "` + w.Bridge + `"`
-	if !facts.BridgeMeta {
-		between = `iifname "tap*" oifname "tap*"`
-	}
-	first, last := w.pool()
-	return map[string]any{
-		"Bridge": w.Bridge, "Isolate": w.Isolate, "HostAccess": w.HostAccess, "Inbound": w.Inbound, "Between": between,
-		"Host": w.Subnet.Addr(), "HostHex": fmt.Sprintf("%#x", w.Subnet.Addr().AsSlice()), "Net": w.Subnet.Masked(), "First": first, "Last": last, "Mask": mask(w.Subnet),
-		"Leases": netsetup.LeaseFile(w.Bridge), "State": netsetup.StateDir, "Config": netsetup.DNSConfig(w.Bridge), "Domain": guestDomain,
-		"Program": programPath, "Flags": strings.Join(w.Flags(), " "), "Dnsmasq": facts.Dnsmasq,
-		"Names": w.Names, "Matches": nameMatches(w.Names),
-	}
-}
 
 // pool are the first and the last address for guests: all of the subnet but its own and the broadcast's, on that side of
 // the host's address that has more of them. The host's is never among them: a guest that had it would be the gateway.

@@ -21,8 +21,7 @@ import (
 
 // unsorted are the packages whose files depend on each other in cycles, with the reason. None may be added.
 var unsorted = map[string]string{
-	"netsetup":      "it still has a part of what root does, which is netsetup/host's",
-	"netsetup/host": "the kinds of items are in files for what is done to them",
+	"netsetup": "it still has a part of what root does, which is netsetup/host's",
 }
 
 // backward are the arrows between files that run back, as "PACKAGE: FROM → TO", each with its reason.

@@ -23,7 +23,7 @@ func targets() []target {
 			"parse.go", "decode.go", "check.go", "rules.go", "choice.go", "vm.go", "defaults.go", "duration.go",
 			"errors.go", "forward.go", "mac.go", "name.go", "nearest.go", "size.go", "text.go",
 		}, []string{"parse_test.go", "bounds_test.go", "env_test.go", "values_test.go", "wrong_test.go", "reference_test.go", "format_test.go"}, "HugeFiles"},
-		{"setup", module + "netsetup/host", []string{"plan.go", "resolve.go", "spec.go"}, []string{"plan_test.go", "resolve_test.go"}, ""},
+		{"setup", module + "netsetup/host", []string{"plan.go", "resolve.go", "spec.go", "texts.go"}, []string{"plan_test.go", "resolve_test.go"}, ""},
 		{"judge", module + "netsetup/lease", []string{"judge.go", "rank.go"}, []string{"judge_test.go", "verdict_test.go"}, ""},
 	}
 }
