@@ -20,13 +20,17 @@ var (
 	ErrNoProgram    = agent.ErrNoProgram
 )
 
-// StrangerError and the next ones say what the VM, or another process, does at the moment.
 type (
+	// StrangerError is [qemu.StrangerError].
 	StrangerError = qemu.StrangerError
-	OrphanError   = qemu.OrphanError
-	OpenError     = qemu.OpenError
-	MACError      = qemu.MACError
-	PausedError   = qemu.PausedError
+	// OrphanError is [qemu.OrphanError].
+	OrphanError = qemu.OrphanError
+	// OpenError is [qemu.OpenError].
+	OpenError = qemu.OpenError
+	// MACError is [qemu.MACError].
+	MACError = qemu.MACError
+	// PausedError is [qemu.PausedError].
+	PausedError = qemu.PausedError
 )
 
 // What a start needs of the host.
@@ -41,15 +45,21 @@ var (
 	ErrLittleMemory = qemu.ErrLittleMemory
 )
 
-// NoQEMUError and the next ones say what a start needs of the host.
 type (
-	NoQEMUError     = qemu.NoQEMUError
-	OldQEMUError    = qemu.OldQEMUError
-	KVMError        = qemu.KVMError
-	VhostError      = qemu.VhostError
-	SpaceError      = qemu.SpaceError
+	// NoQEMUError is [qemu.NoQEMUError].
+	NoQEMUError = qemu.NoQEMUError
+	// OldQEMUError is [qemu.OldQEMUError].
+	OldQEMUError = qemu.OldQEMUError
+	// KVMError is [qemu.KVMError].
+	KVMError = qemu.KVMError
+	// VhostError is [qemu.VhostError].
+	VhostError = qemu.VhostError
+	// SpaceError is [qemu.SpaceError].
+	SpaceError = qemu.SpaceError
+	// NotPrivateError is [qemu.NotPrivateError].
 	NotPrivateError = qemu.NotPrivateError
-	RunDirError     = qemu.RunDirError
+	// RunDirError is [qemu.RunDirError].
+	RunDirError = qemu.RunDirError
 )
 
 // What is wrong with a file that a definition names.
@@ -67,17 +77,25 @@ var (
 	ErrExternalData = qemu.ErrExternalData
 )
 
-// DiskError and the next ones say what is wrong with a file that a definition names.
 type (
-	DiskError       = qemu.DiskError
-	FormatError     = qemu.FormatError
+	// DiskError is [qemu.DiskError].
+	DiskError = qemu.DiskError
+	// FormatError is [qemu.FormatError].
+	FormatError = qemu.FormatError
+	// CompressedError is [qemu.CompressedError].
 	CompressedError = qemu.CompressedError
-	AttributeError  = qemu.AttributeError
-	DeniedError     = qemu.DeniedError
-	DanglingError   = qemu.DanglingError
-	InUseError      = qemu.InUseError
-	LoopError       = qemu.LoopError
-	ClaimedError    = qemu.ClaimedError
+	// AttributeError is [qemu.AttributeError].
+	AttributeError = qemu.AttributeError
+	// DeniedError is [qemu.DeniedError].
+	DeniedError = qemu.DeniedError
+	// DanglingError is [qemu.DanglingError].
+	DanglingError = qemu.DanglingError
+	// InUseError is [qemu.InUseError].
+	InUseError = qemu.InUseError
+	// LoopError is [qemu.LoopError].
+	LoopError = qemu.LoopError
+	// ClaimedError is [qemu.ClaimedError].
+	ClaimedError = qemu.ClaimedError
 )
 
 // How QEMU ended, and what the guest's console shows.
@@ -91,9 +109,10 @@ var (
 	ErrNoOutput         = qemu.ErrNoOutput
 )
 
-// DiedError and ConsoleError say how QEMU ended, and what the guest's console shows.
 type (
-	DiedError    = qemu.DiedError
+	// DiedError is [qemu.DiedError].
+	DiedError = qemu.DiedError
+	// ConsoleError is [qemu.ConsoleError].
 	ConsoleError = qemu.ConsoleError
 )
 

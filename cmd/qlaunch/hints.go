@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/qlaunch/qlaunch/launcher"
-	"github.com/qlaunch/qlaunch/netsetup"
 	"github.com/qlaunch/qlaunch/netsetup/host"
 	"github.com/qlaunch/qlaunch/vms"
 )
@@ -21,7 +20,7 @@ func verdict(err error) (code int, hint string) {
 	if handed, ok := errors.AsType[*launcher.UnitStartError](err); ok {
 		return handed.Code, handed.Hint // judged where it happened
 	}
-	if none, ok := errors.AsType[*netsetup.NoneFits](err); ok {
+	if none, ok := errors.AsType[*launcher.NoneFits](err); ok {
 		err = none.Nearest()
 	}
 	for _, row := range causes() {
@@ -209,7 +208,7 @@ func setupCauses() []aCause {
 			fixed("sudo qlaunch net setup --subnet CIDR # one that the host has no route to")},
 		{is(host.ErrExposed), exitHost, fixed("sudo qlaunch net setup --bridge NAME # a bridge of its own")},
 		{is(host.ErrReadOnly), exitHost, nil},
-		{isA[*netsetup.UntrustedError], exitHost, hintOf(func(e *netsetup.UntrustedError) string {
+		{isA[*launcher.UntrustedError], exitHost, hintOf(func(e *launcher.UntrustedError) string {
 			if e.Mode {
 				return "sudo chmod go-w " + shellLine([]string{e.Component})
 			}
@@ -221,87 +220,87 @@ func setupCauses() []aCause {
 // hostCauses are those that a bridged NIC can fail by.
 func hostCauses() []aCause {
 	return bridgeCauses([]hostCause{
-		{netsetup.ErrNoBridge, onBridge(setUp)},
-		{netsetup.ErrNotBridge, nil},
-		{netsetup.ErrBridgeDown, onBridge(bridgeDownHint)},
-		{netsetup.ErrACLMissing, onBridge(setUp)},
-		{netsetup.ErrACLUnreadable, hintOf(func(e *netsetup.ACLError) string {
+		{launcher.ErrNoBridge, onBridge(setUp)},
+		{launcher.ErrNotBridge, nil},
+		{launcher.ErrBridgeDown, onBridge(bridgeDownHint)},
+		{launcher.ErrACLMissing, onBridge(setUp)},
+		{launcher.ErrACLUnreadable, hintOf(func(e *launcher.ACLError) string {
 			return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+r "+e.File)
 		})},
-		{netsetup.ErrACLSyntax, hintOf(editACL)},
-		{netsetup.ErrACLComment, hintOf(editACL)},
-		{netsetup.ErrDenied, hintOf(deniedHint)},
-		{netsetup.ErrNoHelper, fixed("sudo apt install qemu-system-common")},
-		{netsetup.ErrHelperForbidden, hintOf(func(e *netsetup.HelperError) string {
+		{launcher.ErrACLSyntax, hintOf(editACL)},
+		{launcher.ErrACLComment, hintOf(editACL)},
+		{launcher.ErrDenied, hintOf(deniedHint)},
+		{launcher.ErrNoHelper, fixed("sudo apt install qemu-system-common")},
+		{launcher.ErrHelperForbidden, hintOf(func(e *launcher.HelperError) string {
 			return joinGroup(e.Group, e.LogInAgain, "sudo chmod o+rx "+e.Helper)
 		})},
-		{netsetup.ErrHelperNotSetuid, onBridge(setUp)},
-		{netsetup.ErrNoNewPrivs, fixed("start it outside of what set no_new_privs: a container, a sandbox, a unit with NoNewPrivileges=")},
-		{netsetup.ErrUserNamespace, fixed("start it outside of the container or sandbox")},
-		{netsetup.ErrNosuidMount, hintOf(func(e *netsetup.HelperError) string {
+		{launcher.ErrHelperNotSetuid, onBridge(setUp)},
+		{launcher.ErrNoNewPrivs, fixed("start it outside of what set no_new_privs: a container, a sandbox, a unit with NoNewPrivileges=")},
+		{launcher.ErrUserNamespace, fixed("start it outside of the container or sandbox")},
+		{launcher.ErrNosuidMount, hintOf(func(e *launcher.HelperError) string {
 			return `helper = "PATH" in the definition's [qemu] table, with a copy of ` + e.Helper + " elsewhere"
 		})},
-		{netsetup.ErrNoTun, fixed("sudo modprobe tun")},
-		{netsetup.ErrTunPermission, fixed("sudo chmod 666 /dev/net/tun")},
-		{netsetup.ErrHelperTimeout, nil},
-		{netsetup.ErrNoTapFD, nil},
-		{netsetup.ErrHelperFailed, nil},
+		{launcher.ErrNoTun, fixed("sudo modprobe tun")},
+		{launcher.ErrTunPermission, fixed("sudo chmod 666 /dev/net/tun")},
+		{launcher.ErrHelperTimeout, nil},
+		{launcher.ErrNoTapFD, nil},
+		{launcher.ErrHelperFailed, nil},
 	})
 }
 
 // networkCauses are those by which a guest has a NIC, and not all that it needs behind it: doctor finds them.
 func networkCauses() []aCause {
 	return bridgeCauses([]hostCause{
-		{netsetup.ErrNoAddress, onBridge(bringBack)},
-		{netsetup.ErrAllAllowed, hintOf(editACL)},
-		{netsetup.ErrUplink, onBridge(func(t netsetup.Target) string { return "ip link show master " + shellLine([]string{t.Bridge}) })},
-		{netsetup.ErrStaleManager, fixed("sudo systemctl restart user@$(id -u) # ends all that runs in it")},
-		{netsetup.ErrNoDHCP, onBridge(noDHCPHint)},
-		{netsetup.ErrTapDetached, onBridge(setUp)},
-		{netsetup.ErrPortWaits, onBridge(delayHint)},
-		{netsetup.ErrSTPDelay, onBridge(delayHint)},
-		{netsetup.ErrPortBlocked, hintOf(blockedHint)},
-		{netsetup.ErrOtherMAC, hintOf(func(e *netsetup.OtherMACError) string {
+		{launcher.ErrBridgeNoAddress, onBridge(bringBack)},
+		{launcher.ErrAllAllowed, hintOf(editACL)},
+		{launcher.ErrUplink, onBridge(func(t launcher.BridgeTarget) string { return "ip link show master " + shellLine([]string{t.Bridge}) })},
+		{launcher.ErrStaleManager, fixed("sudo systemctl restart user@$(id -u) # ends all that runs in it")},
+		{launcher.ErrNoDHCP, onBridge(noDHCPHint)},
+		{launcher.ErrTapDetached, onBridge(setUp)},
+		{launcher.ErrPortWaits, onBridge(delayHint)},
+		{launcher.ErrSTPDelay, onBridge(delayHint)},
+		{launcher.ErrPortBlocked, hintOf(blockedHint)},
+		{launcher.ErrOtherMAC, hintOf(func(e *launcher.OtherMACError) string {
 			return fmt.Sprintf("mac = \"%s\" in the definition's [[nic]] table, if the guest is to keep it", e.MAC)
 		})},
-		{netsetup.ErrNoAnswer, onBridge(watchDHCP)},
-		{netsetup.ErrNotServed, onBridge(watchDHCP)},
-		{netsetup.ErrForwardUnseen, onBridge(func(t netsetup.Target) string {
+		{launcher.ErrNoAnswer, onBridge(watchDHCP)},
+		{launcher.ErrNotServed, onBridge(watchDHCP)},
+		{launcher.ErrForwardUnseen, onBridge(func(t launcher.BridgeTarget) string {
 			return "sudo iptables -S FORWARD # where its policy is DROP: " + bridgedAccept(t)
 		})},
-		{netsetup.ErrBridgedDropped, onBridge(bridgedAccept)},
-		{netsetup.ErrAddressElsewhere, hintOf(func(e *netsetup.ElsewhereError) string {
+		{launcher.ErrBridgedDropped, onBridge(bridgedAccept)},
+		{launcher.ErrAddressElsewhere, hintOf(func(e *launcher.AddressElsewhereError) string {
 			return fmt.Sprintf("ip route get %s # has to lead to %s", e.IP, clean(e.Bridge))
 		})},
-		{netsetup.ErrDHCPDead, hintOf(deadHint)},
-		{netsetup.ErrLeasesUnreadable, hintOf(func(e *netsetup.ServerError) string {
+		{launcher.ErrDHCPDead, hintOf(deadHint)},
+		{launcher.ErrLeasesUnreadable, hintOf(func(e *launcher.ServerError) string {
 			return "sudo chmod o+r " + shellLine([]string{e.Server.Leases})
 		})},
-		{netsetup.ErrPortTaken, hintOf(func(e *netsetup.PortTakenError) string {
+		{launcher.ErrPortTaken, hintOf(func(e *launcher.PortTakenError) string {
 			return fmt.Sprintf("sudo ss -lntup sport = :%d", e.Port)
 		})},
-		{netsetup.ErrForwardingOff, onBridge(setUp)},
-		{netsetup.ErrForwardDropped, hintOf(firewallHint)},
-		{netsetup.ErrInputDropped, hintOf(firewallHint)},
-		{netsetup.ErrFirewallUnknown, hintOf(func(e *netsetup.FirewallError) string {
+		{launcher.ErrForwardingOff, onBridge(setUp)},
+		{launcher.ErrForwardDropped, hintOf(firewallHint)},
+		{launcher.ErrInputDropped, hintOf(firewallHint)},
+		{launcher.ErrFirewallUnknown, hintOf(func(e *launcher.FirewallError) string {
 			if e.Chain == "" {
 				return "sudo nft list ruleset"
 			}
 			return "sudo nft list chain " + e.Chain
 		})},
-		{netsetup.ErrNoNAT, onBridge(bringBack)},
-		{netsetup.ErrFewerRules, onBridge(setUp)},
-		{netsetup.ErrRouteCollides, onBridge(func(t netsetup.Target) string {
+		{launcher.ErrNoNAT, onBridge(bringBack)},
+		{launcher.ErrFewerRules, onBridge(setUp)},
+		{launcher.ErrRouteCollides, onBridge(func(t launcher.BridgeTarget) string {
 			if t.Own {
 				return "sudo qlaunch net teardown && sudo qlaunch net setup"
 			}
 			return "ip route"
 		})},
-		{netsetup.ErrMTU, hintOf(func(e *netsetup.MTUError) string {
+		{launcher.ErrMTU, hintOf(func(e *launcher.MTUError) string {
 			return fmt.Sprintf("sudo ip link set %s mtu %d", shellLine([]string{e.Bridge}), e.MTU)
 		})},
-		{netsetup.ErrMACTaken, fixed(ownMAC)},
-		{netsetup.ErrManagerMeddles, onBridge(func(t netsetup.Target) string {
+		{launcher.ErrMACTaken, fixed(ownMAC)},
+		{launcher.ErrManagerMeddles, onBridge(func(t launcher.BridgeTarget) string {
 			return "sudo nmcli device set " + shellLine([]string{t.Bridge}) + " managed no"
 		})},
 	})
@@ -322,8 +321,8 @@ func bridgeCauses(rows []hostCause) []aCause {
 }
 
 // onBridge is a hint that needs to know the bridge alone.
-func onBridge(hint func(netsetup.Target) string) func(error) string {
-	return func(err error) string { return hint(netsetup.TargetOf(err)) }
+func onBridge(hint func(launcher.BridgeTarget) string) func(error) string {
+	return func(err error) string { return hint(launcher.TargetOf(err)) }
 }
 
 const ownMAC = "without a mac in its definition, each VM gets one of its own"
@@ -349,8 +348,8 @@ func closeHint(e *vms.WritableError) string {
 }
 
 // setUp makes the host ready: for the bridge that was named, or for one that qlaunch finds or makes.
-func setUp(t netsetup.Target) string {
-	if t.Auto || t.Bridge == "" || t.Bridge == netsetup.OwnBridge {
+func setUp(t launcher.BridgeTarget) string {
+	if t.Auto || t.Bridge == "" || t.Bridge == launcher.OwnBridge {
 		return "sudo qlaunch net setup"
 	}
 	return "sudo qlaunch net setup --bridge " + shellLine([]string{t.Bridge})
@@ -358,7 +357,7 @@ func setUp(t netsetup.Target) string {
 
 // firewallHint lets guests through a firewall. On a bridge of our own setup does, as far as a table of nft's own lets
 // it; around another's bridge it changes nothing.
-func firewallHint(e *netsetup.FirewallError) string {
+func firewallHint(e *launcher.FirewallError) string {
 	table, bridge := strings.Fields(e.Chain), shellLine([]string{e.Bridge})
 	ofFirewalld := len(table) > 1 && table[1] == "firewalld"
 	switch {
@@ -368,14 +367,14 @@ func firewallHint(e *netsetup.FirewallError) string {
 		return setUp(e.Target)
 	case ofFirewalld:
 		return "sudo firewall-cmd --zone=trusted --add-interface=" + bridge + " # and with --permanent, for the next boot"
-	case errors.Is(e.Cause, netsetup.ErrInputDropped):
+	case errors.Is(e.Cause, launcher.ErrInputDropped):
 		return "sudo iptables -I INPUT -i " + bridge + " -p udp --dport 67 -j ACCEPT"
 	}
 	return "sudo iptables -I FORWARD -i " + bridge + " -j ACCEPT && " +
 		"sudo iptables -I FORWARD -o " + bridge + " -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 }
 
-func bridgeDownHint(t netsetup.Target) string {
+func bridgeDownHint(t launcher.BridgeTarget) string {
 	if t.Own {
 		return bringBack(t)
 	}
@@ -383,7 +382,7 @@ func bridgeDownHint(t netsetup.Target) string {
 }
 
 // bringBack is for what setup once made, and something has taken away; on other bridges it is still to be made.
-func bringBack(t netsetup.Target) string {
+func bringBack(t launcher.BridgeTarget) string {
 	if t.Own {
 		return "sudo systemctl restart qlaunch-net"
 	}
@@ -391,28 +390,28 @@ func bringBack(t netsetup.Target) string {
 }
 
 // deadHint starts a server by what runs it. libvirt names its configuration after the network.
-func deadHint(e *netsetup.ServerError) string {
+func deadHint(e *launcher.ServerError) string {
 	switch e.Server.Kind {
-	case netsetup.ServerQlaunch:
+	case launcher.ServerQlaunch:
 		return "sudo systemctl restart qlaunch-dhcp"
-	case netsetup.ServerLibvirt:
+	case launcher.ServerLibvirt:
 		network, isConf := strings.CutSuffix(path.Base(e.Server.Evidence), ".conf")
 		if !isConf {
 			network = "default"
 		}
 		return "sudo virsh net-start " + shellLine([]string{network})
-	case netsetup.ServerNetworkd:
+	case launcher.ServerNetworkd:
 		return "sudo systemctl restart systemd-networkd"
-	case netsetup.ServerNetworkManager:
+	case launcher.ServerNetworkManager:
 		return "sudo systemctl restart NetworkManager"
 	}
 	return setUp(e.Target)
 }
 
-func editACL(e *netsetup.ACLError) string { return "sudoedit " + e.File }
+func editACL(e *launcher.ACLError) string { return "sudoedit " + e.File }
 
 // deniedHint tells the two apart: nothing allows the bridge, or a line denies it.
-func deniedHint(e *netsetup.ACLError) string {
+func deniedHint(e *launcher.ACLError) string {
 	if e.Line > 0 {
 		return fmt.Sprintf("sudo sed -i %dd %s", e.Line, e.File)
 	}
@@ -620,31 +619,31 @@ func consoleHint(e *launcher.ConsoleError) string {
 }
 
 // noDHCPHint: setup gives DHCP to bridges of its own alone.
-func noDHCPHint(t netsetup.Target) string {
+func noDHCPHint(t launcher.BridgeTarget) string {
 	if t.Own {
 		return setUp(t)
 	}
 	return fmt.Sprintf("sudo qlaunch net setup --bridge %s # makes one with DHCP, for bridge = %[1]q in the definition",
-		netsetup.OwnBridge)
+		launcher.OwnBridge)
 }
 
-func delayHint(t netsetup.Target) string {
+func delayHint(t launcher.BridgeTarget) string {
 	return "sudo ip link set " + shellLine([]string{t.Bridge}) + " type bridge forward_delay 200 # 2 s, twice"
 }
 
 // blockedHint: what the spanning tree has closed is a loop of bridges; else somebody has closed the port.
-func blockedHint(e *netsetup.BlockedTapError) string {
+func blockedHint(e *launcher.BlockedTapError) string {
 	if e.STP {
 		return "bridge -d link show dev " + e.Tap
 	}
 	return "sudo bridge link set dev " + e.Tap + " state 3"
 }
 
-func watchDHCP(t netsetup.Target) string {
+func watchDHCP(t launcher.BridgeTarget) string {
 	return "sudo tcpdump -eni " + shellLine([]string{t.Bridge}) + " port 67 or port 68 # shows what the guest asks, and who answers"
 }
 
-func bridgedAccept(t netsetup.Target) string {
+func bridgedAccept(t launcher.BridgeTarget) string {
 	bridge := shellLine([]string{t.Bridge})
 	return "sudo iptables -I FORWARD -i " + bridge + " -o " + bridge + " -j ACCEPT"
 }

@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 	"launcher/qemu":     {"vms", "qmp", "qmp/agent"},
 	"launcher/systemd":  nil,
 	"launcher":          {"vms", "qmp", "qmp/agent", "netsetup", "netsetup/lease", "launcher/qemu", "launcher/systemd"},
-	"cmd/qlaunch":       {"launcher", "vms", "netsetup/host", "netsetup"},
+	"cmd/qlaunch":       {"launcher", "vms", "netsetup/host"},
 }
 
 func TestPackagesImportOnlyWhatTheArrowsSay(t *testing.T) {
