@@ -187,7 +187,7 @@ func unconfirmed(a lease.Address) string {
 // may be that other's. It takes less than a millisecond.
 func noticeDuplicateMACs(e *Env, vm vms.VM, pid int) {
 	for _, nic := range bridged(vm) {
-		if err := netsetup.Impostor(nic.Bridge, nic.MAC.HardwareAddr(), pid); err != nil {
+		if err := netsetup.DuplicateMAC(nic.Bridge, nic.MAC.HardwareAddr(), pid); err != nil {
 			e.notice("%s: %v", vm.Name, err)
 		}
 	}

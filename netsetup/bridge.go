@@ -118,3 +118,11 @@ func again[T any](dump func() ([]T, error)) ([]T, error) {
 	}
 	return list, err
 }
+
+// upError is [ErrBridgeDown] for a bridge that is down; one of our own has another cure.
+func upError(b Bridge, own bool) error {
+	if b.Up {
+		return nil
+	}
+	return &BridgeError{Failure{What: fmt.Sprintf("bridge %q", b.Name), Cause: ErrBridgeDown}, Target{Bridge: b.Name, Own: own}}
+}

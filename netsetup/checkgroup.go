@@ -34,12 +34,6 @@ func checkGroup(_ context.Context, _ CheckQuery, r *Report) Result {
 		Target{Bridge: r.Bridge.Name}, accessTo(r.Helper), r.Helper})
 }
 
-// inGroup says whether this process is.
-func inGroup(gid uint32) bool {
-	has, err := os.Getgroups()
-	return err == nil && slices.Contains(append(has, os.Getegid()), int(gid))
-}
-
 // checkManager: the user's systemd has the groups of its own start. One that lingers outlives the logins after which
 // a group came, and what it starts lacks that group.
 func checkManager(_ context.Context, q CheckQuery, r *Report) Result {

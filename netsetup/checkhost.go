@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -72,30 +71,6 @@ func defaultLinks(bridge Bridge) ([]netlink.Link, error) {
 		}
 	}
 	return links, nil
-}
-
-// checkMACs looks for the MACs of a guest in the bridge's forwarding table: who has sent a frame with one of them in the
-// last minutes, through another port than a tap of the guest's QEMU if that runs, is another.
-func checkMACs(_ context.Context, q CheckQuery, r *Report) Result {
-	own := Taps(q.PID)
-	switch {
-	case r.Bridge.Name == "":
-		return skipped("no bridge")
-	case len(q.MACs) == 0:
-		return skipped("no VM given, so no MAC to check")
-	case q.PID != 0 && len(own) == 0:
-		return skipped(fmt.Sprintf("the taps of pid %d: not readable", q.PID))
-	}
-	for _, mac := range q.MACs {
-		port, err := seenOn(r.Bridge.Index, mac)
-		if err != nil {
-			return warn(err)
-		}
-		if port != "" && !slices.Contains(own, port) {
-			return warn(r.wrong(ErrMACTaken, seenNotOn(mac, port, own)))
-		}
-	}
-	return ok("no other port uses this MAC")
 }
 
 // checkNetworkManager asks for its state of the bridge: it leaves alone what it does not manage and what it has found

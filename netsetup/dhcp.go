@@ -3,29 +3,8 @@ package netsetup
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"path/filepath"
-	"slices"
 )
-
-// The kinds of DHCP server that are told apart.
-const (
-	ServerQlaunch        = "qlaunch"        // the one that `net setup` installs
-	ServerLibvirt        = "libvirt"        // of a network of libvirt's
-	ServerNetworkManager = "NetworkManager" // of a shared connection
-	ServerDnsmasq        = "dnsmasq"        // the distribution's, or one that somebody started
-	ServerNetworkd       = "networkd"       // systemd-networkd's own
-)
-
-// A Server is what can be seen of the DHCP server on a bridge. The zero value is that none is known, which is no proof
-// that there is none: on a bridge onto a LAN it is another machine.
-type Server struct {
-	Kind     string // one of the constants above, "" for none
-	Evidence string // what tells of it: a process, a file
-	PID      int    // its process, 0 when none was seen
-	Dead     bool   // it is configured, and no process of this host is it; false where that cannot be told
-	Leases   string // its lease file, where that is known
-}
 
 // DHCPServer tells which program of this host serves DHCP on a bridge, by what every user can read below root, normally
 // "/": the command lines in /proc, with the configuration that they name, and the files that servers keep for an
@@ -42,13 +21,6 @@ func DHCPServer(root, bridge string) Server {
 		}
 	}
 	return Server{}
-}
-
-func (h *dhcpHost) at(path string) string { return filepath.Join(h.root, path) }
-
-func (h *dhcpHost) has(path string) bool {
-	_, err := os.Stat(h.at(path))
-	return err == nil
 }
 
 // runningDnsmasq is the dnsmasq whose command line, or configuration, gives it DHCP on the bridge.
@@ -68,13 +40,6 @@ func (h *dhcpHost) runningDnsmasq() Server {
 		return s
 	}
 	return Server{}
-}
-
-// idle is a server that is configured, and that no process was found for. It is not dead where one runs of which this
-// user cannot read what it serves: libvirt keeps its configuration to root.
-func (h *dhcpHost) idle(kind, evidence, leases string) Server {
-	secret := slices.ContainsFunc(h.dnsmasqs, func(p dnsmasqProcess) bool { return p.options.unread && p.options.kind() == kind })
-	return Server{Kind: kind, Evidence: evidence, Leases: leases, Dead: h.seesAll && !secret}
 }
 
 func (h *dhcpHost) qlaunch() Server {

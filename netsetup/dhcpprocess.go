@@ -2,7 +2,6 @@ package netsetup
 
 import (
 	"bytes"
-	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,11 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Bounds on the search: a host has hundreds of processes, and a command line of dnsmasq's is short.
-const (
-	maxProcesses = 1 << 16
-	maxCommand   = 1 << 16
-)
+// maxProcesses bounds the search: a host has hundreds.
+const maxProcesses = 1 << 16
 
 // A dhcpHost is a host in which a bridge's DHCP server is looked for.
 type dhcpHost struct {
@@ -33,6 +29,13 @@ type dhcpHost struct {
 type dnsmasqProcess struct {
 	pid     int
 	options dnsmasqOptions
+}
+
+func (h *dhcpHost) at(path string) string { return filepath.Join(h.root, path) }
+
+func (h *dhcpHost) has(path string) bool {
+	_, err := os.Stat(h.at(path))
+	return err == nil
 }
 
 // scan looks at the command line of every process that could serve. Those of another network namespace are left out
@@ -104,16 +107,9 @@ func (h *dhcpHost) commandLine(pid int) []string {
 	return argv
 }
 
-// readSome reads a regular file up to a limit, and nothing of what cannot be read. It never blocks on a FIFO.
-func readSome(path string, limit int64) []byte {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil
-	}
-	data, _ := io.ReadAll(io.LimitReader(f, limit))
-	return data
+// idle is a server that is configured, and that no process was found for. It is not dead where one runs of which this
+// user cannot read what it serves: libvirt keeps its configuration to root.
+func (h *dhcpHost) idle(kind, evidence, leases string) Server {
+	secret := slices.ContainsFunc(h.dnsmasqs, func(p dnsmasqProcess) bool { return p.options.unread && p.options.kind() == kind })
+	return Server{Kind: kind, Evidence: evidence, Leases: leases, Dead: h.seesAll && !secret}
 }

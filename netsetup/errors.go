@@ -218,13 +218,6 @@ type TunError struct {
 	Access
 }
 
-// A ServerError is about the DHCP server of the bridge: [ErrDHCPDead] or [ErrLeasesUnreadable].
-type ServerError struct {
-	Failure
-	Target
-	Server Server
-}
-
 // A PortTakenError is [ErrPortTaken].
 type PortTakenError struct {
 	Failure

@@ -2,6 +2,7 @@ package netsetup
 
 import (
 	"fmt"
+	"os"
 	"os/user"
 	"slices"
 	"strconv"
@@ -17,6 +18,12 @@ func accessTo(path string) Access {
 		return Access{} // in a directory that is closed itself
 	}
 	return Access{GroupName(st.Gid), joinedLater(st.Gid)}
+}
+
+// inGroup says whether this process is.
+func inGroup(gid uint32) bool {
+	has, err := os.Getgroups()
+	return err == nil && slices.Contains(append(has, os.Getegid()), int(gid))
 }
 
 // joinedLater says whether the user database has this process's user in a group that the process itself does not have:

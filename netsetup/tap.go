@@ -30,6 +30,9 @@ const (
 	helperStderr   = 16 << 10         // bytes of its stderr that are kept
 )
 
+// tunDevice is what taps are made of; the helper opens it as the user who calls it.
+const tunDevice = "/dev/net/tun"
+
 // OpenTap has QEMU's bridge helper make a tap that is a port of the bridge and is up.
 //
 // The helper is setuid root, and so gets nothing of ours: an empty environment, "/" as its directory, /dev/null as

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -106,27 +105,4 @@ func component(root, path, part string, owner uint32) error {
 		return nil
 	}
 	return e
-}
-
-// RunsProgram says whether a process, with its directory in root/proc, runs a program of that name. Its argv says
-// whatever who started it wanted, also of a setuid program's: what counts is the executable, and for root that it is root's
-// alone too. An ordinary user does not see the executables of others' processes, and only there goes by their argv: what
-// comes of it tells that user something, and changes nothing on the host.
-func RunsProgram(root string, pid int, name string) bool {
-	dir := filepath.Join(root, "proc", strconv.Itoa(pid))
-	exe, err := os.Readlink(filepath.Join(dir, "exe"))
-	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
-		argv0, _, _ := strings.Cut(string(readSome(filepath.Join(dir, "cmdline"), maxCommand)), "\x00")
-		return filepath.Base(argv0) == name
-	}
-	exe = strings.TrimSuffix(exe, " (deleted)") // by an upgrade, proc_pid_exe(5)
-	if err != nil || filepath.Base(exe) != name {
-		return false
-	}
-	if os.Geteuid() != 0 {
-		return true
-	}
-	var st unix.Stat_t // of the file that runs, whatever is at its path now
-	err = unix.Stat(filepath.Join(dir, "exe"), &st)
-	return err == nil && st.Uid == 0 && st.Mode&0o022 == 0 && trusted(root, exe, 0) == nil
 }

@@ -2,17 +2,17 @@ package netsetup
 
 import "strings"
 
-// A saying is a line of the helper's on stderr and the cause that it stands for. The texts are those of
+// A helperMessage is a line of the helper's on stderr and the cause that it stands for. The texts are those of
 // QEMU 7.2; the errno texts are libc's in the C locale, which an empty environment selects.
-type saying struct {
+type helperMessage struct {
 	begins, ends string
 	cause        error
 }
 
-// sayings are all that the helper says with a cause of its own, in the order in which it can say them.
+// helperMessages are all that the helper says with a cause of its own, in the order in which it can say them.
 // Three of them have several causes: [explain] looks at the host to tell those apart.
-func sayings() []saying {
-	return []saying{
+func helperMessages() []helperMessage {
+	return []helperMessage{
 		{"failed to parse default acl file `", "'", ErrACLSyntax},
 		{"access denied by acl file", "", ErrDenied},
 		{"failed to open /dev/net/tun: ", "Permission denied", ErrTunPermission},
@@ -30,7 +30,7 @@ func sayings() []saying {
 func causeOf(stderr string) error {
 	for line := range strings.Lines(stderr) {
 		line = strings.TrimSpace(line)
-		for _, s := range sayings() {
+		for _, s := range helperMessages() {
 			if strings.HasPrefix(line, s.begins) && strings.HasSuffix(line, s.ends) {
 				return s.cause
 			}

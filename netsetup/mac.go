@@ -2,10 +2,9 @@ package netsetup
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Impostor tells whether the MAC of a guest is another's on its bridge: whether the last frame with it came in through
+// DuplicateMAC tells whether the MAC of a guest is another's on its bridge: whether the last frame with it came in through
 // another port than a tap of the guest's own QEMU. The error is a [*BridgeError] of [ErrMACTaken]. The bridge knows one port for a
-// MAC, the last: of two that both send, each is seen at times. What cannot be looked at is no impostor.
-func Impostor(bridge string, mac net.HardwareAddr, pid int) error {
+// MAC, the last: of two that both send, each is seen at times. What cannot be looked at is no duplicate.
+func DuplicateMAC(bridge string, mac net.HardwareAddr, pid int) error {
 	port, own := "", Taps(pid)
 	if link, err := netlink.LinkByName(bridge); err == nil {
 		port, _ = seenOn(link.Attrs().Index, mac)
@@ -53,20 +52,26 @@ func seenOn(bridge int, mac net.HardwareAddr) (port string, err error) {
 	return "", nil
 }
 
-// Taps are the taps that a process holds: each open file of /dev/net/tun has its interface's name in fdinfo,
-// as "iff:", since Linux 3.13 (drivers/net/tun.c, tun_chr_show_fdinfo). Of a process that cannot be looked at there are none.
-func Taps(pid int) []string {
-	infos, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid)) // the pattern is no malformed one
-	var taps []string
-	for _, info := range infos {
-		data, err := os.ReadFile(info)
+// checkMACs looks for the MACs of a guest in the bridge's forwarding table: who has sent a frame with one of them in the
+// last minutes, through another port than a tap of the guest's QEMU if that runs, is another.
+func checkMACs(_ context.Context, q CheckQuery, r *Report) Result {
+	own := Taps(q.PID)
+	switch {
+	case r.Bridge.Name == "":
+		return skipped("no bridge")
+	case len(q.MACs) == 0:
+		return skipped("no VM given, so no MAC to check")
+	case q.PID != 0 && len(own) == 0:
+		return skipped(fmt.Sprintf("the taps of pid %d: not readable", q.PID))
+	}
+	for _, mac := range q.MACs {
+		port, err := seenOn(r.Bridge.Index, mac)
 		if err != nil {
-			continue // closed meanwhile
+			return warn(err)
 		}
-		if _, rest, is := strings.Cut(string(data), "iff:\t"); is {
-			tap, _, _ := strings.Cut(rest, "\n")
-			taps = append(taps, tap)
+		if port != "" && !slices.Contains(own, port) {
+			return warn(r.wrong(ErrMACTaken, seenNotOn(mac, port, own)))
 		}
 	}
-	return taps
+	return ok("no other port uses this MAC")
 }

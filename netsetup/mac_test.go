@@ -13,7 +13,7 @@ import (
 )
 
 // This process stands in for a guest's QEMU: it holds the tap, and what it writes to it comes in through that port.
-func TestAMACOnAnotherPortThanItsOwnIsAnImpostors(t *testing.T) {
+func TestAMACOnAnotherPortThanItsOwnIsADuplicate(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
@@ -39,7 +39,7 @@ func TestAMACOnAnotherPortThanItsOwnIsAnImpostors(t *testing.T) {
 			}
 		}
 		got := ""
-		if err := Impostor("br0", mac, os.Getpid()); err != nil {
+		if err := DuplicateMAC("br0", mac, os.Getpid()); err != nil {
 			got = err.Error()
 		}
 		if got != impostor {
@@ -58,7 +58,7 @@ func TestAMACOnAnotherPortThanItsOwnIsAnImpostors(t *testing.T) {
 	comesInThrough(t, br, mac, "other0", func() error { return sendFrame(peer, frame) })
 	text := taken + "other0, and its own is on " + tap.Name
 	check("after another's", "warn: "+taken+"other0", "warn: "+text, text)
-	if err := Impostor("nosuch", mac, os.Getpid()); err != nil {
+	if err := DuplicateMAC("nosuch", mac, os.Getpid()); err != nil {
 		t.Error(err)
 	}
 }
