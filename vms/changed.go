@@ -5,10 +5,9 @@ import (
 	"slices"
 )
 
-// Changed are the top keys in which the definition as it is now differs from
-// the one that the running VM was started with, in the order of [VM]. An
-// "auto" of now has not changed when what was started has the choice that was
-// made for it.
+// Changed returns the top-level keys in which the definition now differs from the one that the running VM was started
+// with, in the order of the fields of [VM]. An "auto" in now counts as unchanged: it is replaced by the choice that
+// the start made for it.
 func Changed(started, now VM) []string {
 	if now.Accel == AccelAuto {
 		now.Accel = started.Accel

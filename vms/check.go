@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// check finds what only shows when two values are seen together.
+// check finds the mistakes that involve more than one value.
 func (d *decoder) check(vm VM) {
 	d.checkMachine(vm)
 	d.checkKernel(vm)
@@ -111,12 +111,12 @@ func (d *decoder) checkNICs(nics []NIC) {
 	}
 }
 
-// checkSSHNIC refuses a choice of a NIC that has no address on a bridge, and no forward to the guest's ssh port.
+// checkSSHNIC refuses a NIC that has neither an address on a bridge nor a forward to the guest's ssh port.
 func (d *decoder) checkSSHNIC(ssh SSH, nics []NIC) {
 	i, err := strconv.Atoi(string(ssh.NIC))
 	leads := func(f Forward) bool { return f.Guest == ssh.Port }
 	switch {
-	case err != nil || d.bad["ssh.nic"]: // any, or refused already
+	case err != nil || d.bad["ssh.nic"]: // any, or already refused
 	case i >= len(nics):
 		d.fail("ssh.nic", "ssh.nic = %d: there is no such NIC, the first is 0", i)
 	case nics[i].Type == NICUser && slices.ContainsFunc(nics[i].Forwards, leads):
@@ -125,14 +125,14 @@ func (d *decoder) checkSSHNIC(ssh SSH, nics []NIC) {
 	}
 }
 
-// taken is a port of the host that leads to a guest.
+// taken is a port of the host that is forwarded to a guest.
 type taken struct {
 	forward Forward
 	path    string
 }
 
-// checkForwards finds a port of the host that is to lead to two places. The
-// address 0.0.0.0 takes the port on every other one too (ip(7)).
+// checkForwards refuses a port of the host that is forwarded twice. A socket bound to 0.0.0.0 has the port on every
+// other address too (ip(7)).
 func (d *decoder) checkForwards(forwards []Forward, path string, ports map[uint16][]taken) {
 	if len(forwards) > mostForwards {
 		d.fail(path, "nic.forward: there can be at most %d", mostForwards)
@@ -153,5 +153,5 @@ func (d *decoder) checkForwards(forwards []Forward, path string, ports map[uint1
 	}
 }
 
-// at is the path of an element.
+// at returns the path of a list element.
 func at(list string, i int) string { return join(list, strconv.Itoa(i)) }

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Accel is how the guest's instructions are run.
+// Accel is the accelerator: what executes the guest's instructions.
 type Accel string
 
-// The accelerators. AccelAuto is KVM, and TCG where that cannot be used.
+// The accelerators. AccelAuto is KVM, or TCG if KVM is not available.
 const (
 	KVM       Accel = "kvm"
 	TCG       Accel = "tcg"
@@ -24,8 +24,7 @@ func (a *Accel) UnmarshalText(text []byte) error {
 // Firmware is what the machine runs first.
 type Firmware string
 
-// The firmwares. BIOS is what QEMU loads by itself: SeaBIOS on x86_64, nothing
-// on aarch64.
+// The firmwares. BIOS is what QEMU loads by default: SeaBIOS on x86_64, nothing on aarch64.
 const (
 	BIOS Firmware = "bios"
 	UEFI Firmware = "uefi"
@@ -36,8 +35,8 @@ func (f *Firmware) UnmarshalText(text []byte) error {
 	return choose(f, text, BIOS, UEFI)
 }
 
-// DiskFormat is how a disk's bytes are laid out. It is never probed: a guest
-// can write the header of another format into a raw disk (CVE-2010-2238).
+// DiskFormat is the format of a disk image. It is never probed, since a guest can write the header of another format
+// into a raw disk (CVE-2010-2238).
 type DiskFormat string
 
 // The disk formats.
@@ -51,7 +50,7 @@ func (f *DiskFormat) UnmarshalText(text []byte) error {
 	return choose(f, text, QCOW2, Raw)
 }
 
-// DiskBus is the kind of device that the guest sees a disk as.
+// DiskBus is the bus on which the guest sees a disk.
 type DiskBus string
 
 // The buses.
@@ -67,11 +66,11 @@ func (b *DiskBus) UnmarshalText(text []byte) error {
 	return choose(b, text, BusVirtio, BusSCSI, BusNVMe, BusSATA)
 }
 
-// Restart is when systemd starts a VM again that has ended.
+// Restart says when systemd restarts a VM that has ended.
 type Restart string
 
-// The choices. RestartOnFailure is for a QEMU that was killed or crashed; a
-// guest that powers itself off stays off.
+// The values of Restart. RestartOnFailure applies if QEMU was killed or crashed; a guest that powers itself off stays
+// off.
 const (
 	RestartNo        Restart = "no"
 	RestartOnFailure Restart = "on-failure"
@@ -85,8 +84,7 @@ func (r *Restart) UnmarshalText(text []byte) error {
 // NICType is what a NIC is connected to.
 type NICType string
 
-// The types. NICNone stands in files only: it keeps the place of a NIC that is
-// switched off.
+// The NIC types. NICNone occurs only in files: it keeps the index of a NIC that is switched off.
 const (
 	NICBridge NICType = "bridge"
 	NICUser   NICType = "user"
@@ -98,12 +96,12 @@ func (t *NICType) UnmarshalText(text []byte) error {
 	return choose(t, text, NICBridge, NICUser, NICNone)
 }
 
-// DisplayType is the protocol by which a VM's display is looked at.
+// DisplayType is the protocol of a VM's display.
 type DisplayType string
 
-// The types.
+// The display types.
 const (
-	DisplayNone  DisplayType = "none" // there is no display
+	DisplayNone  DisplayType = "none" // no display
 	DisplayVNC   DisplayType = "vnc"
 	DisplaySpice DisplayType = "spice"
 )
@@ -113,7 +111,7 @@ func (t *DisplayType) UnmarshalText(text []byte) error {
 	return choose(t, text, DisplayNone, DisplayVNC, DisplaySpice)
 }
 
-// choose sets dst to text if that is one of the choices.
+// choose sets dst to text if text is one of the choices.
 func choose[T ~string](dst *T, text []byte, choices ...T) error {
 	names := make([]string, len(choices))
 	for i, c := range choices {
@@ -126,7 +124,7 @@ func choose[T ~string](dst *T, text []byte, choices ...T) error {
 	return errors.New("must be " + listed(names) + meant(string(text), names))
 }
 
-// listed is `"a", "b" or "c"`.
+// listed joins names as `"a", "b" or "c"`.
 func listed(names []string) string {
 	var b strings.Builder
 	for i, n := range names {

@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// ClashError says that two definitions claim one thing.
+// ClashError says that two definitions use the same name or MAC.
 type ClashError struct {
 	What        string // "the name web", "mac 52:54:00:12:34:56"
 	File, Other string
@@ -17,16 +17,15 @@ func (e *ClashError) Error() string {
 	return fmt.Sprintf("%s: %s is that of %s too", e.File, e.What, e.Other)
 }
 
-// Clash looks through the store for another definition with this VM's name, or
-// with the MAC of one of its bridged NICs: two guests with one address on a
-// bridge take each other's lease. The error is a [*ClashError], or that of the
-// store's directory. A definition that cannot be read claims nothing.
+// Clash searches the store for another definition with this VM's name, or with the MAC of one of its bridged NICs:
+// two guests with the same MAC on a bridge take each other's lease. It returns a [*ClashError], or the error of the
+// store's directory. It ignores the MACs of a definition that cannot be read.
 func (s Store) Clash(vm VM) error {
 	names, err := s.Names()
 	if err != nil {
 		return err
 	}
-	mine := bridged(vm)
+	macs := bridgedMACs(vm)
 	for _, name := range names {
 		file := s.Path(name)
 		if SameFile(file, vm.File) {
@@ -35,24 +34,24 @@ func (s Store) Clash(vm VM) error {
 		if name == vm.Name {
 			return &ClashError{What: "the name " + name, File: vm.File, Other: file}
 		}
-		if mac, ok := s.claimed(name, file, mine); ok {
+		if mac, ok := s.sharedMAC(name, file, macs); ok {
 			return &ClashError{What: "mac " + mac.String(), File: vm.File, Other: file}
 		}
 	}
 	return nil
 }
 
-// claimed is the one of some MACs that a definition has too, if it has one.
-func (s Store) claimed(name, file string, macs map[MAC]bool) (MAC, bool) {
+// sharedMAC returns one of macs that a definition has too, if there is one.
+func (s Store) sharedMAC(name, file string, macs map[MAC]bool) (MAC, bool) {
 	data, err := ReadFile(file)
-	if err != nil || !s.mayClaim(name, data, macs) {
+	if err != nil || !s.mayShareMAC(name, data, macs) {
 		return MAC{}, false
 	}
 	other, err := Parse(data, s.Env(name, file))
 	if err != nil {
 		return MAC{}, false // it cannot be started either
 	}
-	for mac := range bridged(other) {
+	for mac := range bridgedMACs(other) {
 		if macs[mac] {
 			return mac, true
 		}
@@ -60,10 +59,10 @@ func (s Store) claimed(name, file string, macs map[MAC]bool) (MAC, bool) {
 	return MAC{}, false
 }
 
-// mayClaim tells, at a tenth of the cost of reading it in full, a definition that cannot have one of some MACs: it
-// has none of them in its text, nor an escape that may spell one, and none is a default of its NICs, each of
-// which, but for the one of a definition without any, stands behind a bracket.
-func (s Store) mayClaim(name string, data []byte, macs map[MAC]bool) bool {
+// mayShareMAC reports whether a definition may have one of macs, at a tenth of the cost of parsing it. It may not if
+// its text contains none of them and no escape that could spell one, and if none is the default MAC of one of its
+// NICs. Each NIC, except that of a definition without any, needs a bracket in the text.
+func (s Store) mayShareMAC(name string, data []byte, macs map[MAC]bool) bool {
 	if bytes.IndexByte(data, '\\') >= 0 {
 		return true
 	}
@@ -82,8 +81,8 @@ func (s Store) mayClaim(name string, data []byte, macs map[MAC]bool) bool {
 	return false
 }
 
-// bridged are the addresses that a VM shows on a bridge.
-func bridged(vm VM) map[MAC]bool {
+// bridgedMACs returns the MACs that a VM has on bridges.
+func bridgedMACs(vm VM) map[MAC]bool {
 	macs := map[MAC]bool{}
 	for _, nic := range vm.NICs {
 		if nic.Type == NICBridge {
@@ -93,7 +92,8 @@ func bridged(vm VM) map[MAC]bool {
 	return macs
 }
 
-// SameFile tells whether two paths lead to one file. It sees through links: a definition may be linked into the store.
+// SameFile reports whether two paths lead to the same file. It follows symbolic links, since a definition may be
+// linked into the store.
 func SameFile(a, b string) bool {
 	if a == b {
 		return true

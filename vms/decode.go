@@ -12,20 +12,19 @@ import (
 	"sync"
 )
 
-// decoder fills a VM from a decoded TOML tree, and collects what is wrong.
+// decoder fills a VM from a decoded TOML tree and collects the mistakes.
 //
-// go-toml can decode into the VM itself, but stops at the first wrong value,
-// takes Memory for memory and [disk] for [[disk]], and names Go's types in its
-// texts. A tree of maps has none of that.
+// go-toml can decode into the VM directly, but it stops at the first wrong value, accepts Memory for memory and
+// [disk] for [[disk]], and its errors name Go types. Decoding a tree of maps avoids all three.
 type decoder struct {
 	env    Env
-	index  func() index // made when the first mistake asks for a place
-	nics   bool         // the text says something of NICs
+	index  func() index // made when the first mistake needs a position
+	nics   bool         // the text has a nic key
 	errors Errors
 	bad    map[string]bool // the keys with a mistake
 }
 
-// fail records what is wrong with a key.
+// fail records a mistake in the value of a key.
 func (d *decoder) fail(path, format string, args ...any) {
 	at := d.index().find(path)
 	d.bad[path] = true
@@ -47,7 +46,7 @@ func (d *decoder) table(tree map[string]any, into reflect.Value, path string) {
 	}
 }
 
-// value decodes one value. An empty text is the same as none at all.
+// value decodes one value. An empty text counts as absent.
 func (d *decoder) value(value any, into reflect.Value, tag reflect.StructTag, path string) {
 	if value == "" {
 		return
@@ -79,11 +78,11 @@ func (d *decoder) value(value any, into reflect.Value, tag reflect.StructTag, pa
 			d.fail(path, "%s = %s: must be true or false", plain(path), show(value))
 		}
 	default:
-		panic("no way to decode a " + into.Type().String()) // a slip in the types, which the first test finds
+		panic("no way to decode a " + into.Type().String()) // a bug in the types, which the first test finds
 	}
 }
 
-// list decodes the elements of a list, or the tables of a [[list]].
+// list decodes the elements of an array, or the tables of a [[list]].
 func (d *decoder) list(value any, into reflect.Value, path string) {
 	elements, ok := value.([]any)
 	tables := into.Type().Elem().Kind() == reflect.Struct && !isText(into.Type().Elem())
@@ -101,14 +100,14 @@ func (d *decoder) list(value any, into reflect.Value, path string) {
 	plainTexts := into.Type().Elem().Kind() == reflect.String
 	for i, element := range elements {
 		at := join(path, strconv.Itoa(i))
-		if element == "" && !plainTexts { // value takes it for none, and there is no default to put in a list
+		if element == "" && !plainTexts { // value would treat it as absent, and a list has no default element
 			d.fail(at, "%s = \"\": must not be empty", plain(at))
 		}
 		d.value(element, into.Index(i), "", at)
 	}
 }
 
-// text decodes a text, or a number that lacks its unit, by the type's own rule.
+// text decodes a text, or a number without a unit, by the type's own rule.
 func (d *decoder) text(value any, into encoding.TextUnmarshaler, path string) {
 	text, ok := value.(string)
 	if n, number := value.(int64); number {
@@ -123,7 +122,7 @@ func (d *decoder) text(value any, into encoding.TextUnmarshaler, path string) {
 	}
 }
 
-// string decodes a text by the rule in its tag.
+// string decodes a text by the rule that its tag names.
 func (d *decoder) string(value any, into reflect.Value, tag reflect.StructTag, path string) {
 	text, ok := value.(string)
 	err := errors.New("must be a text in quotes")
@@ -156,17 +155,17 @@ func (d *decoder) number(value any, into reflect.Value, tag reflect.StructTag, p
 	into.Set(reflect.ValueOf(n).Convert(into.Type()))
 }
 
-// bound is the number in a tag.
+// bound returns the number in a tag.
 func bound(tag reflect.StructTag, key string) int64 {
 	n, err := strconv.ParseInt(tag.Get(key), 10, 64)
 	if err != nil {
-		panic("no bound: " + err.Error()) // a slip in a struct tag, which the first test finds
+		panic("no bound: " + err.Error()) // a bug in a struct tag, which the first test finds
 	}
 	return n
 }
 
-// unknown names a key that no VM has, and what may have been meant. A key of
-// the top that stands behind a [table] belongs to that table: TOML's own trap.
+// unknown records a key that no VM has, and suggests one. A top-level key below a [table] belongs to that table in
+// TOML, which is a common mistake.
 func (d *decoder) unknown(table, key string, known []string) {
 	text := "unknown key " + show(key)
 	if table != "" {
@@ -181,10 +180,11 @@ func (d *decoder) unknown(table, key string, known []string) {
 	d.fail(join(table, key), "%s", text)
 }
 
-// fieldsOf are the fields of a struct by the keys in their tags.
+// fieldsOf returns the fields of a struct by the keys in their tags.
 func fieldsOf(t reflect.Type) map[string]reflect.StructField { return schema()[t] }
 
-// schema is fieldsOf for every struct of a definition, found out once: a thousand definitions ask it for each of their keys.
+// schema holds fieldsOf of every struct of a definition. It is computed once, since a thousand definitions look up
+// each of their keys in it.
 //
 //nolint:gochecknoglobals // a constant, which Go cannot write as one
 var schema = sync.OnceValue(func() map[reflect.Type]map[string]reflect.StructField {
@@ -193,7 +193,7 @@ var schema = sync.OnceValue(func() map[reflect.Type]map[string]reflect.StructFie
 	return all
 })
 
-// addFields adds a struct, and those that are in it, singly or as a list.
+// addFields adds a struct and the structs in it, also those in lists.
 func addFields(all map[reflect.Type]map[string]reflect.StructField, t reflect.Type) {
 	fields := map[string]reflect.StructField{}
 	all[t] = fields
@@ -213,12 +213,12 @@ func addFields(all map[reflect.Type]map[string]reflect.StructField, t reflect.Ty
 	}
 }
 
-// isText says whether a type reads its own text.
+// isText reports whether a type decodes its own text.
 func isText(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
-// join is the path of a key in a table.
+// join returns the path of a key in a table.
 func join(table, key string) string {
 	if table == "" {
 		return key
@@ -226,8 +226,8 @@ func join(table, key string) string {
 	return table + "." + key
 }
 
-// plain is a path without the numbers of its elements, which the line tells
-// better: disk.1.path is disk.path.
+// plain returns a path without the indexes of list elements, for errors, which have the line: disk.1.path becomes
+// disk.path.
 func plain(path string) string {
 	var parts []string
 	for part := range strings.SplitSeq(path, ".") {
@@ -238,7 +238,7 @@ func plain(path string) string {
 	return strings.Join(parts, ".")
 }
 
-// header is a table's name as its header has it.
+// header returns the header line of a table.
 func header(path string) string {
 	if name := plain(path); name != path {
 		return "[[" + name + "]]"

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// fill puts the default where the file says nothing.
+// fill sets the defaults of the keys that the file does not have.
 func (d *decoder) fill(vm *VM) {
 	if vm.UUID == (UUID{}) {
 		vm.UUID = StableUUID(d.env.MachineID, d.env.UID, d.env.Name)
@@ -20,7 +20,7 @@ func (d *decoder) fill(vm *VM) {
 	if vm.Accel == KVM {
 		or(&vm.CPU, "host")
 	}
-	or(&vm.CPU, "max") // the one model that KVM and TCG both have
+	or(&vm.CPU, "max") // the only model that both KVM and TCG have
 	or(&vm.Firmware, defaultFirmware(*vm))
 	or(&vm.Display.Type, DisplayNone)
 	or(&vm.SSH.Port, 22)
@@ -42,7 +42,7 @@ func (d *decoder) fill(vm *VM) {
 	}
 }
 
-// fillNIC puts the defaults of one NIC.
+// fillNIC sets the defaults of one NIC.
 func (d *decoder) fillNIC(nic *NIC, i int, machine string) {
 	nic.Index = i
 	or(&nic.Type, NICBridge)
@@ -58,8 +58,7 @@ func (d *decoder) fillNIC(nic *NIC, i int, machine string) {
 	or(&nic.Model, "virtio-net-pci")
 }
 
-// defaultFirmware is the BIOS where there is one. On aarch64 only a kernel
-// starts without UEFI.
+// defaultFirmware is BIOS where there is one. On aarch64 only a kernel starts without UEFI.
 func defaultFirmware(vm VM) Firmware {
 	if vm.Arch == "aarch64" && vm.Kernel.Image == "" {
 		return UEFI
@@ -67,5 +66,5 @@ func defaultFirmware(vm VM) Firmware {
 	return BIOS
 }
 
-// or sets what is not set.
+// or sets value to fallback if it is not set.
 func or[T comparable](value *T, fallback T) { *value = cmp.Or(*value, fallback) }

@@ -9,33 +9,31 @@ import (
 	"syscall"
 )
 
-// Dirs are the user's directories of qlaunch, by the XDG base directory
-// specification.
+// Dirs are the directories of qlaunch for one user, as in the XDG Base Directory Specification.
 type Dirs struct {
 	Config  string // the definitions, …/qlaunch/vms
 	Data    string // …/qlaunch
 	State   string // …/qlaunch
-	Runtime string // where the run directory of a new start is made; gone after the user's last logout or a reboot
-	Session string // the user's own runtime directory, which Runtime is in; empty: there is none
+	Runtime string // where a start creates the run directory; deleted after the user's last logout and at a reboot
+	Session string // the user's own runtime directory, the parent of Runtime; empty if there is none
 }
 
-// Surroundings are what the user's directories depend on.
+// Surroundings is what the user's directories depend on.
 type Surroundings struct {
 	Getenv func(string) string
 	Home   string
 	UID    int
 	Tmp    string // the system's temporary directory
-	Users  string // where logind makes the users' runtime directories: /run/user
+	Users  string // where logind creates the users' runtime directories: /run/user
 }
 
-// FindDirs finds the user's directories. A relative path in an XDG variable is
-// ignored, as the specification asks. Without a home, those that would lie there are empty.
+// FindDirs returns the user's directories. It ignores a relative path in an XDG variable, as the specification
+// requires. Without a home directory, those that would be in it are empty.
 //
-// The runtime directory is chosen here and nowhere else: XDG_RUNTIME_DIR where it
-// is as the specification wants it (an absolute path of a directory that is the user's own and
-// has mode 0700); else /run/user/UID where that is; else qlaunch-UID below the
-// temporary directory, which may not be there yet, or not be the user's: who uses it
-// checks that. None of this decides whether a VM runs.
+// Only FindDirs chooses the runtime directory: XDG_RUNTIME_DIR if it is as the specification requires (the absolute
+// path of a directory that the user owns, with mode 0700); else /run/user/UID if that is one; else qlaunch-UID in the
+// temporary directory. The latter may not exist yet, or belong to somebody else: the caller has to check. Whether a
+// VM runs does not depend on the choice.
 func FindDirs(s Surroundings) Dirs {
 	base := func(variable, below string) string {
 		switch dir := s.Getenv(variable); {
@@ -65,7 +63,7 @@ func FindDirs(s Surroundings) Dirs {
 	return d
 }
 
-// Check says whether each directory is known.
+// Check returns ErrNoHome if a directory is unknown.
 func (d Dirs) Check() error {
 	if d.Config == "" || d.Data == "" || d.State == "" {
 		return ErrNoHome
@@ -73,10 +71,10 @@ func (d Dirs) Check() error {
 	return nil
 }
 
-// ErrNoHome says that the user has no home directory, nor XDG variables that name all that would lie there.
+// ErrNoHome says that the user has neither a home directory nor the XDG variables that replace it.
 var ErrNoHome = errors.New("no home directory: HOME is not set to an absolute path, and passwd has none for this user")
 
-// temporary is the system's temporary directory: TMPDIR where that is one, else /tmp (file-hierarchy(7)).
+// temporary returns the system's temporary directory: TMPDIR if it is a directory, else /tmp (file-hierarchy(7)).
 func temporary(dir string) string {
 	if info, err := os.Stat(dir); err == nil && info.IsDir() && filepath.IsAbs(dir) {
 		return dir
@@ -84,7 +82,7 @@ func temporary(dir string) string {
 	return "/tmp"
 }
 
-// isPrivate tells whether a path leads to a directory that only a user can enter.
+// isPrivate reports whether a path is a directory that only the user can access.
 func isPrivate(dir string, uid int) bool {
 	if !filepath.IsAbs(dir) {
 		return false

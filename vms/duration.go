@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Duration is a length of time, more than none and at most a day.
+// Duration is a length of time, more than zero and at most a day.
 type Duration time.Duration
 
 // UnmarshalText implements encoding.TextUnmarshaler: "90s", "2m30s".
@@ -26,5 +26,5 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // MarshalText implements encoding.TextMarshaler.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// String is the duration as package time writes it: "1m30s".
+// String returns the duration as package time writes it: "1m30s".
 func (d Duration) String() string { return time.Duration(d).String() }

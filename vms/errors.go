@@ -14,16 +14,15 @@ type Error struct {
 	Text         string
 }
 
-// Error is "FILE:LINE:COLUMN: text".
+// Error returns "FILE:LINE:COLUMN: text".
 func (e Error) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Text)
 }
 
-// Errors are all the mistakes that were found in a definition, in the order of
-// their lines.
+// Errors are all mistakes that were found in a definition, in the order of their lines.
 type Errors []Error
 
-// Error is one line for each mistake.
+// Error returns one line for each mistake.
 func (es Errors) Error() string {
 	lines := make([]string, len(es))
 	for i, e := range es {
@@ -32,7 +31,7 @@ func (es Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sort puts the mistakes into the order of the file.
+// sort sorts the mistakes by their position in the file.
 func (es Errors) sort() {
 	slices.SortStableFunc(es, func(a, b Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

@@ -4,8 +4,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Format writes a VM as TOML with every key and absolute paths: [Parse] makes
-// the same VM of it, wherever the text lies. Comments are not kept.
+// Format returns a VM as TOML, with every key and with absolute paths, so that [Parse] makes the same VM from it
+// wherever the text is. Comments are not kept.
 func Format(vm VM) []byte {
 	var nics []NIC
 	for _, nic := range vm.NICs {
@@ -14,13 +14,13 @@ func Format(vm VM) []byte {
 		}
 		nics = append(nics, nic)
 	}
-	if len(nics) == 0 { // no [[nic]] at all would mean a bridge
+	if len(nics) == 0 { // without any [[nic]] the VM would get a bridge
 		nics = []NIC{{Type: NICNone}}
 	}
 	vm.NICs = nics
 	data, err := toml.Marshal(vm)
 	if err != nil {
-		panic(err) // cannot happen: there is nothing in a VM that TOML has no form for
+		panic(err) // cannot happen: TOML has a form for every value in a VM
 	}
 	return data
 }

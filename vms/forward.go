@@ -8,16 +8,14 @@ import (
 	"strings"
 )
 
-// Forward is a TCP port of the host that leads to one of the guest, through a
-// NIC of type user.
+// Forward is a TCP port of the host that is forwarded to a port of the guest, by a NIC of type user.
 type Forward struct {
 	Host  netip.AddrPort // IPv4
 	Guest uint16
 }
 
-// ParseForward reads "HOST-ADDRESS:HOST-PORT:GUEST-PORT", or the two ports
-// alone, which then means 127.0.0.1. Only IPv4: QEMU's hostfwd takes no other
-// ("Bad host address", measured with 7.2).
+// ParseForward parses "HOST-ADDRESS:HOST-PORT:GUEST-PORT", or the two ports alone, which means the address 127.0.0.1.
+// The address must be IPv4, since QEMU's hostfwd accepts no other ("Bad host address", measured with 7.2).
 func ParseForward(text string) (Forward, error) {
 	host, guest, _ := cutLast(text, ":")
 	address, port, full := cutLast(host, ":")
@@ -36,7 +34,7 @@ func ParseForward(text string) (Forward, error) {
 	return Forward{Host: netip.AddrPortFrom(addr, from), Guest: to}, nil
 }
 
-// cutLast cuts text at the last separator; without one all of it is after.
+// cutLast cuts text at the last separator; without one, after is the whole text.
 func cutLast(text, separator string) (before, after string, found bool) {
 	i := strings.LastIndex(text, separator)
 	if i < 0 {
@@ -45,7 +43,7 @@ func cutLast(text, separator string) (before, after string, found bool) {
 	return text[:i], text[i+len(separator):], true
 }
 
-// parsePort reads a port from 1 to 65535 in plain digits.
+// parsePort parses a port from 1 to 65535 in plain digits.
 func parsePort(text string) (uint16, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 || text[0] == '0' {
@@ -54,7 +52,7 @@ func parsePort(text string) (uint16, error) {
 	return uint16(n), nil
 }
 
-// String is the forward as a file has it.
+// String returns the forward in the form that ParseForward accepts.
 func (f Forward) String() string { return fmt.Sprintf("%s:%d", f.Host, f.Guest) }
 
 // UnmarshalText implements encoding.TextUnmarshaler with [ParseForward].

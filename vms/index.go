@@ -8,27 +8,26 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// position is a place in a file, line and column counted from 1.
+// position is a position in a file; line and column count from 1.
 type position struct{ line, column int }
 
-// index knows where each key of a TOML text stands. The keys are joined with
-// dots, and the elements of a list are counted from 0: "disk.1.path".
+// index has the position of each key of a TOML text. Keys are joined with dots, and list elements count from 0:
+// "disk.1.path".
 type index struct {
 	lines []int // where each line begins
-	// at is where a key stands first.
+	// at has the first position of each key.
 	at map[string]position
-	// first is where a key stood first, by the place where it comes again.
+	// first has the first position of a repeated key, by the position of the repetition.
 	first map[position]position
 	// tables counts the tables of each [[list]].
 	tables map[string]int
 }
 
-// deepest is how many parts a key of ours can have: nic.0.forward.1. Whatever
-// is nested deeper is unknown from its first parts on.
+// deepest is the maximal number of parts of a known key: nic.0.forward.1. Keys that are nested deeper are unknown by
+// their first parts.
 const deepest = 4
 
-// indexOf walks the syntax tree of a TOML text. A mistake in the syntax ends
-// the walk: the decoder will name it.
+// indexOf walks the syntax tree of a TOML text. A syntax error ends the walk; the decoder reports it.
 func indexOf(data []byte) index {
 	x := index{
 		lines:  []int{0},
@@ -65,7 +64,7 @@ func indexOf(data []byte) index {
 	return x
 }
 
-// pair records a key with all that its value holds.
+// pair records a key and everything in its value.
 func (x index) pair(node *unstable.Node, table []string) {
 	parts, at := x.key(node)
 	path := slices.Concat(table, parts)
@@ -76,7 +75,7 @@ func (x index) pair(node *unstable.Node, table []string) {
 	x.value(node.Value(), path, at)
 }
 
-// value records what stands inside a list or an inline table.
+// value records what is in an array or an inline table.
 func (x index) value(node *unstable.Node, path []string, at position) {
 	if len(path) >= deepest {
 		return
@@ -99,8 +98,8 @@ func (x index) value(node *unstable.Node, path []string, at position) {
 	}
 }
 
-// key is the parts of a node's key, and where the first of them stands. Parts
-// beyond the deepest are left out: a file can hold a key of half a million.
+// key returns the parts of a node's key, and the position of the first one. It drops parts beyond the deepest, since
+// a file can hold a key with half a million parts.
 func (x index) key(node *unstable.Node) ([]string, position) {
 	it := node.Key()
 	it.Next()
@@ -112,8 +111,8 @@ func (x index) key(node *unstable.Node) ([]string, position) {
 	return parts, at
 }
 
-// place puts the number of the newest table after each list that a header's
-// key goes through: [disk.extra] belongs to the last [[disk]].
+// place inserts the index of the newest table after each list in a header's key: [disk.extra] belongs to the last
+// [[disk]].
 func (x index) place(parts []string) []string {
 	var path []string
 	for i, part := range parts {
@@ -125,7 +124,7 @@ func (x index) place(parts []string) []string {
 	return path
 }
 
-// put records a key that may stand in a file once.
+// put records a key that may occur once in a file.
 func (x index) put(path []string, at position) {
 	if len(path) > deepest {
 		return
@@ -136,7 +135,7 @@ func (x index) put(path []string, at position) {
 	x.keep(path, at)
 }
 
-// keep records where a key stands, unless it stood somewhere before.
+// keep records the position of a key, unless the key has one.
 func (x index) keep(path []string, at position) {
 	if len(path) > deepest {
 		return
@@ -147,7 +146,7 @@ func (x index) keep(path []string, at position) {
 	}
 }
 
-// position is the place of a byte.
+// position returns the position of a byte.
 func (x index) position(offset int) position {
 	n, exact := slices.BinarySearch(x.lines, offset)
 	if !exact {
@@ -156,8 +155,7 @@ func (x index) position(offset int) position {
 	return position{line: n + 1, column: offset - x.lines[n] + 1}
 }
 
-// find is where a key stands, or the nearest table around it, or the file's
-// first byte.
+// find returns the position of a key, else of the nearest table around it, else of the first byte of the file.
 func (x index) find(path string) position {
 	for {
 		if at, ok := x.at[path]; ok {

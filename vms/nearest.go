@@ -7,8 +7,7 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// meant is `: did you mean "memory"?` when one of the names is near to what
-// was typed, and empty otherwise.
+// meant returns `: did you mean "memory"?` if one of the names is similar to what was typed, else an empty text.
 func meant(typed string, names []string) string {
 	if near := nearest(typed, names); near != "" {
 		return fmt.Sprintf(": did you mean %q?", near)
@@ -16,11 +15,10 @@ func meant(typed string, names []string) string {
 	return ""
 }
 
-// nearest is the name that takes the fewest edits to get to from what was
-// typed, or empty when that is more than a slip of the fingers: one edit in
-// three letters. Case does not count.
+// nearest returns the name with the smallest edit distance to what was typed, ignoring case. It is empty if the
+// distance is more than one edit in three letters, since that is no typing mistake.
 func nearest(typed string, names []string) string {
-	const longest = 40 // no key of ours is as long; keeps the comparison cheap
+	const longest = 40 // longer than every key; keeps the comparison cheap
 	if len(typed) > longest {
 		return ""
 	}

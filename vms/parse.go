@@ -11,10 +11,10 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Parse reads a definition. The error is an [Errors] with all that is wrong; a
-// mistake in TOML's own syntax hides what comes after it.
+// Parse parses a definition and fills in the defaults. The error is an [Errors] with all mistakes; a TOML syntax
+// error hides the mistakes after it.
 //
-// A byte order mark is skipped, as editors on other systems write one.
+// A byte order mark is skipped, since editors on other systems write one.
 func Parse(data []byte, env Env) (VM, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if tooMany(data) {
@@ -41,17 +41,16 @@ func Parse(data []byte, env Env) (VM, error) {
 	return vm, nil
 }
 
-// mostKeys is how many keys and tables a definition may have. go-toml compares
-// each with its siblings: a MiB of keys would take it minutes.
+// mostKeys is the maximal number of keys and tables in a definition. go-toml compares each with its siblings, so 1
+// MiB of keys would take minutes.
 const mostKeys = 10_000
 
-// tooMany says whether a text can have more keys and tables than a definition.
+// tooMany reports whether a text may have more than mostKeys keys and tables.
 func tooMany(data []byte) bool {
 	return bytes.Count(data, []byte("="))+bytes.Count(data, []byte("[")) > mostKeys
 }
 
-// syntax is a mistake that go-toml found. For a key or table that comes twice
-// it names the first place too.
+// syntax converts an error of go-toml. For a repeated key or table it adds the first position.
 func (d *decoder) syntax(err error) Errors {
 	e := Error{File: d.env.File, Line: 1, Column: 1, Text: strings.TrimPrefix(err.Error(), "toml: ")}
 	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
@@ -63,7 +62,7 @@ func (d *decoder) syntax(err error) Errors {
 	return Errors{e}
 }
 
-// connected leaves the NICs out that are connected to nothing.
+// connected returns the NICs without those of type none.
 func connected(nics []NIC) []NIC {
 	var kept []NIC
 	for _, nic := range nics {

@@ -13,19 +13,16 @@ import (
 	"syscall"
 )
 
-// largest is the most that a definition may have; a real one has a few
-// hundred bytes.
+// largest is the maximal size of a definition, in bytes; real ones have a few hundred.
 const largest = 1 << 20
 
-// ReadFile reads a definition: a regular file of at most 1 MiB that nobody else
-// can write or replace; else the error is a [*WritableError]. Whoever writes a definition chooses which of the user's files the
-// guest can read, so it is kept as ssh keeps its configuration (StrictModes in
-// sshd_config(5)).
+// ReadFile reads a definition: a regular file of at most 1 MiB that only the user and root can write or replace; else
+// the error is a [*WritableError]. Whoever writes a definition chooses which of the user's files the guest can read,
+// so the rule is that of ssh for its configuration (StrictModes in sshd_config(5)).
 //
-// Nothing that a path can lead to makes it wait. The file is looked at before it
-// is opened, as opening a device can set something going (a watchdog, a tape),
-// and after, as the path may lead elsewhere by then; O_NONBLOCK opens a FIFO
-// that has no writer (open(2)).
+// No path makes it block. It checks the file before it opens it, since opening a device can have effects (a watchdog,
+// a tape), and again afterwards, since the path may lead elsewhere by then. O_NONBLOCK opens a FIFO that has no
+// writer (open(2)).
 func ReadFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -56,17 +53,17 @@ func ReadFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// A WritableError says that somebody else can write a definition, or replace it by way of a directory above it.
+// WritableError says that somebody else can write a definition, or replace it through a directory above it.
 type WritableError struct {
 	Path  string // the file, or the directory
 	Why   string // who can do what
-	Chmod bool   // the mode is the reason, and not the owner
-	Own   bool   // it is the user's own, who can change its mode
+	Chmod bool   // the reason is the mode, not the owner
+	Own   bool   // it belongs to the user, who can change its mode
 }
 
 func (e *WritableError) Error() string { return e.Path + ": " + e.Why }
 
-// checkFile says whether a file can be a definition of this user's.
+// checkFile returns an error if a file cannot be a definition of this user.
 func checkFile(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: not a regular file", path)
@@ -85,9 +82,9 @@ func checkFile(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// checkAbove says whether only the user and root decide what is found at a path: it follows the path from the root, as
-// the kernel does, and looks at each directory and each symbolic link on it. sshd's StrictModes begins at the home
-// directory; what is above that is root's on every host, and a definition can lie outside.
+// checkAbove checks that only the user and root decide which file a path leads to. It follows the path from the root
+// directory, as the kernel does, and checks each directory and each symbolic link. sshd's StrictModes starts at the
+// home directory, since the directories above it belong to root on every host; a definition can be elsewhere.
 func checkAbove(path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -116,7 +113,7 @@ func checkAbove(path string) error {
 			at = next
 			continue
 		}
-		const mostLinks = 40 // the kernel's own bound, path_resolution(7)
+		const mostLinks = 40 // the kernel's limit, path_resolution(7)
 		if links++; links > mostLinks {
 			return &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
 		}
@@ -128,7 +125,7 @@ func checkAbove(path string) error {
 	return nil
 }
 
-// checkLink gives where a path leads to if it is a symbolic link, which must be the user's own or root's.
+// checkLink returns the target of a path that is a symbolic link, which must belong to the user or root.
 func checkLink(path string) (target string, err error) {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Type() != fs.ModeSymlink {
@@ -140,8 +137,8 @@ func checkLink(path string) (target string, err error) {
 	return os.Readlink(path)
 }
 
-// checkDir says whether only the user and root can replace what is in a directory. In a sticky one everybody keeps to
-// what is his own, and that is looked at by itself.
+// checkDir checks that only the user and root can replace the entries of a directory. In a sticky directory users can
+// replace only their own entries, and each entry is checked separately.
 func checkDir(dir string, last bool) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
@@ -162,8 +159,8 @@ func checkDir(dir string, last bool) error {
 		Why: fmt.Sprintf("mode %#o: %s can replace the definitions %s it", info.Mode().Perm(), who, where)}
 }
 
-// unmapped is the owner that a user namespace shows of what belongs to nobody in it, as all of root's does in one that an
-// ordinary user has made: user_namespaces(7).
+// unmapped is the owner of files whose owner has no mapping in the user namespace (user_namespaces(7)), such as
+// root's files in a namespace that an ordinary user created.
 const unmapped = 65534
 
 func checkOwner(path string, info fs.FileInfo) error {
@@ -174,7 +171,7 @@ func checkOwner(path string, info fs.FileInfo) error {
 	return &WritableError{Path: path, Why: fmt.Sprintf("belongs to user %d, who can replace the definitions below it", owner)}
 }
 
-// writers are those beside the owner who can write a file, or nothing: others, or its group, but for the owner's own.
+// writers says who can write a file besides its owner: others, or its group unless that is the owner's private group.
 func writers(info fs.FileInfo) string {
 	st := info.Sys().(*syscall.Stat_t)
 	switch mode := info.Mode().Perm(); {
@@ -195,9 +192,9 @@ func writers(info fs.FileInfo) string {
 	return fmt.Sprintf("group %d", st.Gid)
 }
 
-// privateGroup says whether a group is a user's own, in which there is nobody else: the one of distributions whose umask
-// lets groups write. It has the user's name, it is the primary group of this user alone, and lists no other member.
-// Of users and groups that only a directory server knows, nothing is known here.
+// privateGroup reports whether a group is a user's private group, as on distributions with a umask that lets groups
+// write: it has the user's name, it is the primary group of this user only, and it lists no other member. Users and
+// groups of a directory server are not known here.
 func privateGroup(passwd, group map[string][]string, uid, gid uint32) bool {
 	const theUID, theGID, members = 2, 3, 3
 	mine := false
@@ -214,7 +211,8 @@ func privateGroup(passwd, group map[string][]string, uid, gid uint32) bool {
 	return mine
 }
 
-// accounts are the lines of /etc/passwd or /etc/group by their first field, passwd(5), group(5); what cannot be read has none.
+// accounts returns the lines of /etc/passwd or /etc/group by their first field (passwd(5), group(5)); it is empty if
+// the file cannot be read.
 func accounts(file string) map[string][]string {
 	f, err := os.Open(file)
 	if err != nil {
@@ -232,7 +230,7 @@ func parseAccounts(data []byte) map[string][]string {
 	lines := map[string][]string{}
 	for line := range bytes.Lines(data) {
 		fields := strings.Split(strings.TrimSuffix(string(line), "\n"), ":")
-		if _, twice := lines[fields[0]]; !twice { // the first one counts, as for getpwnam(3)
+		if _, twice := lines[fields[0]]; !twice { // as in getpwnam(3), the first one counts
 			lines[fields[0]] = fields
 		}
 	}

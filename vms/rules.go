@@ -9,11 +9,11 @@ import (
 	"unicode"
 )
 
-// wordPattern is the name of a machine or device in QEMU.
+// wordPattern matches names of machines and devices in QEMU.
 var wordPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]*$`)
 
-// applyRule checks a text by the rule that an is tag names, and returns it in
-// its final form. Every text, whatever its rule, shows all that is in it.
+// applyRule checks a text by the rule that an is tag names, and returns it in its final form. No text may contain
+// invisible characters.
 func applyRule(rule, text string, env Env) (string, error) {
 	if r, found := invisible(text); found {
 		return "", fmt.Errorf("must not hold control or invisible characters, such as %U", r)
@@ -41,12 +41,11 @@ func applyRule(rule, text string, env Env) (string, error) {
 	case "user":
 		return text, checkUser(text)
 	}
-	panic("no rule " + rule) // a slip in a struct tag, which the first test finds
+	panic("no rule " + rule) // a bug in a struct tag, which the first test finds
 }
 
-// absolute resolves a path against the directory of the definition, never
-// against the one that somebody happens to stand in. ~/ is the user's own home;
-// $VAR is three letters of a file name.
+// absolute resolves a path against the directory of the definition, not against the current directory. ~/ is the
+// user's own home directory; $VAR is not expanded.
 func absolute(path string, env Env) (string, error) {
 	rest, home := strings.CutPrefix(path, "~/")
 	switch {
@@ -64,8 +63,8 @@ func absolute(path string, env Env) (string, error) {
 	return filepath.Join(filepath.Dir(env.File), path), nil
 }
 
-// identity resolves the path of a key, which ssh reads: it replaces ${…} by a variable, and knows no way to write that
-// literally (vdollar_percent_expand in OpenSSH's misc.c).
+// identity resolves the path of a key for ssh, which expands ${…} and has no way to quote it (vdollar_percent_expand
+// in OpenSSH's misc.c).
 func identity(path string, env Env) (string, error) {
 	path, err := absolute(path, env)
 	if err == nil && strings.Contains(path, "${") {
@@ -89,14 +88,12 @@ func checkArch(arch string) error {
 	return errors.New("must be " + listed(names) + meant(typed, names))
 }
 
-// machines are the architectures that can be run, each with the machine that
-// it gets by default.
+// machines returns the supported architectures, each with its default machine.
 func machines() map[string]string {
 	return map[string]string{"x86_64": "q35", "aarch64": "virt"}
 }
 
-// checkWord takes the name of a machine or device. QEMU answers "help" with a
-// list and an exit code of 0, which is no way to start a VM.
+// checkWord checks the name of a machine or device. "help" is refused: with it QEMU prints a list and exits with 0.
 func checkWord(word string) error {
 	if !wordPattern.MatchString(word) || word == "help" {
 		return errors.New("must be one word of letters, digits, dots, dashes and underscores, and not help")
@@ -104,7 +101,7 @@ func checkWord(word string) error {
 	return nil
 }
 
-// checkProgram takes the name of a program on PATH.
+// checkProgram checks the name of a program on PATH.
 func checkProgram(name string) error {
 	if !wordPattern.MatchString(name) {
 		return errors.New("must be the name of a program or a path with a slash")
@@ -112,7 +109,7 @@ func checkProgram(name string) error {
 	return nil
 }
 
-// checkCPU takes a model and its features: "host,-arch-capabilities".
+// checkCPU checks a CPU model with its features: "host,-arch-capabilities".
 func checkCPU(cpu string) error {
 	model, _, _ := strings.Cut(cpu, ",")
 	if !wordPattern.MatchString(model) || model == "help" {
@@ -121,8 +118,8 @@ func checkCPU(cpu string) error {
 	return nil
 }
 
-// checkBridge takes what the kernel takes as the name of a link: at most 15
-// bytes, no blank, slash or colon (dev_valid_name in net/core/dev.c).
+// checkBridge checks that the kernel accepts the name for a link: at most 15 bytes, no space, slash or colon
+// (dev_valid_name in net/core/dev.c).
 func checkBridge(name string) error {
 	blank := strings.ContainsFunc(name, unicode.IsSpace)
 	if len(name) > 15 || blank || strings.ContainsAny(name, "/:") || name == "." || name == ".." {
@@ -131,9 +128,8 @@ func checkBridge(name string) error {
 	return nil
 }
 
-// checkUser takes what ssh takes: valid_ruser in OpenSSH's ssh.c refuses the
-// shell's characters, since a user name can end up in a ProxyCommand. A dash at
-// the start would be an option of ssh.
+// checkUser checks that ssh accepts the user name: valid_ruser in OpenSSH's ssh.c refuses characters that are special
+// to a shell, since a user name can end up in a ProxyCommand. With a dash at the start it would be an option of ssh.
 func checkUser(user string) error {
 	blank := strings.ContainsFunc(user, unicode.IsSpace)
 	if blank || strings.HasPrefix(user, "-") || strings.HasSuffix(user, `\`) || strings.ContainsAny(user, "'`\";&<>|(){}$%#") {

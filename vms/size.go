@@ -20,8 +20,8 @@ const (
 	PiB
 )
 
-// sizeUnits are the units that a file may name. A unit with an i is a power of
-// 1024, one without is a power of 1000 (IEC 80000-13).
+// sizeUnits returns the units that a file may use. A unit with an i is a power of 1024, one without is a power of
+// 1000 (IEC 80000-13).
 func sizeUnits() map[string]Size {
 	return map[string]Size{
 		"B":   1,
@@ -30,9 +30,8 @@ func sizeUnits() map[string]Size {
 	}
 }
 
-// ParseSize reads a whole number, not 0, and its unit, such as 2GiB or 500MB.
-// Neither blanks nor fractions are taken, and never a number without a unit:
-// tools disagree about what it would mean.
+// ParseSize parses a whole number greater than 0 and its unit, such as 2GiB or 500MB, without a space. A number
+// without a unit is refused, since tools disagree about its meaning.
 func ParseSize(text string) (Size, error) {
 	digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
 	unit, known := sizeUnits()[text[digits:]]
@@ -50,7 +49,7 @@ func ParseSize(text string) (Size, error) {
 	return Size(product), nil
 }
 
-// String is the size in the unit that leaves no rest and the smallest number: mostly that in which it was written.
+// String returns the size in the largest unit that divides it, which is mostly the unit that it was written in.
 func (s Size) String() string {
 	number, unit := s, "B"
 	for name, size := range sizeUnits() {
@@ -71,7 +70,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText implements encoding.TextMarshaler. No size is the empty text.
+// MarshalText implements encoding.TextMarshaler. An unset size is the empty text.
 func (s Size) MarshalText() ([]byte, error) {
 	if s == 0 {
 		return nil, nil

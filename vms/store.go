@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Store finds the definitions of one user, and what belongs to each.
+// Store finds the definitions and the directories of one user's VMs.
 type Store struct {
 	Dirs      Dirs
 	Home      string // for ~/ in a definition
@@ -20,11 +20,11 @@ type Store struct {
 	UID       int    // the user's
 }
 
-// suffix is what the name of a definition's file ends in.
+// suffix is the file name extension of a definition.
 const suffix = ".toml"
 
-// Names are the VMs that have a definition, sorted. A file whose name is not a
-// VM's is none of ours. Without a directory there are no VMs.
+// Names returns the names of the VMs that have a definition, sorted. Files whose names are not those of VMs are
+// skipped. If the directory does not exist, there are no VMs.
 func (s Store) Names() ([]string, error) {
 	entries, err := os.ReadDir(s.Dirs.Config)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -41,12 +41,12 @@ func (s Store) Names() ([]string, error) {
 	return names, nil
 }
 
-// Path is the file of a VM's definition.
+// Path returns the path of a VM's definition.
 func (s Store) Path(name string) string {
 	return filepath.Join(s.Dirs.Config, name+suffix)
 }
 
-// Env is what the definition of a VM is read with.
+// Env returns the environment in which the definition of a VM is parsed.
 func (s Store) Env(name, file string) Env {
 	return Env{
 		Name:      name,
@@ -61,12 +61,10 @@ func (s Store) Env(name, file string) Env {
 	}
 }
 
-// Load reads the definition of a VM by its name, or by the path of a file: a
-// word with a slash in it or .toml at its end. The VM in a file has the file's
-// name.
+// Load reads and parses the definition of a VM. ref is its name, or the path of a file: with a slash in it or .toml
+// at its end. The VM has the name of the file.
 //
-// The error is one of [CheckName], one of the file (errors.Is tells
-// fs.ErrNotExist when there is no such VM), or an [Errors].
+// The error is that of [CheckName], that of the file (fs.ErrNotExist if there is no such VM), or an [Errors].
 func (s Store) Load(ref string) (VM, error) {
 	name, file, err := s.Locate(ref)
 	if err != nil {
@@ -75,11 +73,10 @@ func (s Store) Load(ref string) (VM, error) {
 	return s.load(name, file)
 }
 
-// IsPath tells the path of a definition from a VM's name.
+// IsPath reports whether ref is the path of a definition, not a VM's name.
 func IsPath(ref string) bool { return strings.Contains(ref, "/") || strings.HasSuffix(ref, suffix) }
 
-// Locate is the name and the file that a user's word for a VM leads to, whether
-// or not there is such a file.
+// Locate returns the name and the definition's path of the VM that ref names, whether or not the file exists.
 func (s Store) Locate(ref string) (name, file string, err error) {
 	name, file = ref, s.Path(ref)
 	if IsPath(ref) {
@@ -94,9 +91,9 @@ func (s Store) Locate(ref string) (name, file string, err error) {
 	return name, file, nil
 }
 
-// Started reads the definition that a VM runs with: the copy that lies in its
-// run directory from its start to its end, made by [Head] and [Format], with the data and state
-// directories of that start. Without that file the error is fs.ErrNotExist: the VM does not run.
+// Started reads the definition that a VM is running with: the copy in its run directory, which exists from the start
+// to the end of the VM and is written with [Head] and [Format]. The VM has the data and state directories of that
+// start. The error is fs.ErrNotExist if the VM does not run.
 func (s Store) Started(name, runDir string) (VM, error) {
 	if err := CheckName(name); err != nil {
 		return VM{}, err
@@ -117,20 +114,19 @@ func (s Store) Started(name, runDir string) (VM, error) {
 	return Parse(text, env)
 }
 
-// Head is the first lines of a [StartedFile]: the file that the definition was
-// read from, and the VM's directories.
+// Head returns the first lines of a [StartedFile]: the path of the original definition, and the VM's directories.
 func Head(vm VM) []byte {
 	return fmt.Appendf(nil, "%s%q\n%s%q\n%s%q\n", headFrom, vm.File, headData, vm.DataDir, headState, vm.StateDir)
 }
 
-// What the lines of a head begin with. An earlier version wrote the first alone.
+// The prefixes of the lines of a head. An earlier version wrote only the first line.
 const (
 	headFrom  = "# from "
 	headData  = "# data "
 	headState = "# state "
 )
 
-// readHead gives the paths of a head, by what their lines begin with. A line that says none is left out.
+// readHead returns the paths in a head, by their prefixes. It skips lines without an absolute path.
 func readHead(text []byte) map[string]string {
 	head := map[string]string{}
 	for line := range strings.Lines(string(text)) {
@@ -148,8 +144,7 @@ func readHead(text []byte) map[string]string {
 	return head
 }
 
-// Origin is the file that the definition came from that a QEMU with a run directory was
-// started with; empty when that is not known.
+// Origin returns the path of the definition with which the QEMU of a run directory was started; empty if unknown.
 func Origin(runDir string) string {
 	text, err := ReadFile(filepath.Join(runDir, StartedFile))
 	if err != nil {
@@ -158,8 +153,7 @@ func Origin(runDir string) string {
 	return readHead(text)[headFrom]
 }
 
-// StartedFile is the name, in a VM's run directory, of the definition that it
-// runs with.
+// StartedFile is the name of the definition in a VM's run directory.
 const StartedFile = "config.toml"
 
 func (s Store) load(name, file string) (VM, error) {

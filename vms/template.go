@@ -7,21 +7,19 @@ import (
 	"unicode/utf8"
 )
 
-// Start is what a new definition begins with. What is zero is left to its
-// default.
+// Start is the content of a new definition. Zero values get the default.
 type Start struct {
 	Memory   Size
 	CPUs     int
-	Image    string     // absolute path of a disk that is there
+	Image    string     // absolute path of an existing disk
 	Format   DiskFormat // of the image; qcow2 when empty
-	DiskSize Size       // of a disk that is to be created
+	DiskSize Size       // of a disk that a start is to create
 	Bridge   string
 	User     string // for ssh
 }
 
-// Template is the text of a new definition: short, and with a word on each key
-// that a user is likely to change. What it is given is not checked; [Parse] the
-// text before it is kept.
+// Template returns the text of a new definition: short, with a comment on each key that a user is likely to change.
+// It does not check start; call [Parse] on the text before you save it.
 func Template(name string, start Start) []byte {
 	var b strings.Builder
 	line := func(set bool, key, value, comment string) {
@@ -59,7 +57,7 @@ func Template(name string, start Start) []byte {
 	return []byte(b.String())
 }
 
-// quote is a text as a basic string of TOML, whatever is in it.
+// quote returns a text as a basic string of TOML, whatever it contains.
 func quote(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -71,7 +69,7 @@ func quote(text string) string {
 			fmt.Fprintf(&b, `\U%08x`, r)
 		case r == '"' || r == '\\':
 			b.WriteString(`\` + text[:n])
-		default: // a byte that is not UTF-8 stays one, for the parser to name
+		default: // a byte that is not UTF-8 is kept, so that the parser reports it
 			b.WriteString(text[:n])
 		}
 		text = text[n:]

@@ -7,10 +7,8 @@ import (
 	"unicode"
 )
 
-// invisible finds the first character that a terminal would obey or hide
-// instead of showing it: controls, text direction and zero-width characters,
-// line separators. U+115F, U+1160, U+3164 and U+FFA0 are letters by their class
-// and blank on the screen.
+// invisible finds the first character that a terminal would interpret or hide: controls, text direction and
+// zero-width characters, line separators. U+115F, U+1160, U+3164 and U+FFA0 are letters in Unicode, but appear blank.
 func invisible(text string) (rune, bool) {
 	for _, r := range text {
 		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) ||
@@ -21,9 +19,9 @@ func invisible(text string) (rune, bool) {
 	return 0, false
 }
 
-// show is a value as an error shows it.
+// show formats a value for an error.
 func show(value any) string {
-	const most = 200 // bytes; what is longer is no value of ours, and no help on a screen
+	const most = 200 // bytes; no valid value is longer
 	switch v := value.(type) {
 	case string:
 		if len(v) > most {

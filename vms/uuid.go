@@ -11,8 +11,8 @@ import (
 // UUID identifies a machine to its guest: the product UUID of its SMBIOS tables.
 type UUID [16]byte
 
-// ParseUUID reads the text form of RFC 9562, section 4: 36 characters, in
-// either case. The nil UUID is refused, since it identifies nothing.
+// ParseUUID parses the text form of RFC 9562, section 4: 36 characters, in upper or lower case. It refuses the nil
+// UUID, which identifies nothing.
 func ParseUUID(text string) (UUID, error) {
 	var id UUID
 	digits := strings.ReplaceAll(text, "-", "")
@@ -26,12 +26,11 @@ func ParseUUID(text string) (UUID, error) {
 	return id, nil
 }
 
-// StableUUID is the UUID of a VM that has none in its file. It is the same at
-// every start, and differs between hosts, users and VMs.
+// StableUUID returns the UUID of a VM that has none in its file. It is the same at every start, and differs between
+// hosts, users and VMs.
 //
-// The recipe: the first 16 bytes of the SHA-256 of these four lines, joined by a
-// newline and without one at the end, with the version 8 and the variant of RFC
-// 9562, section 5.8, put in:
+// The UUID is the first 16 bytes of the SHA-256 of these four lines, joined by newlines, without a newline at the
+// end, with the version 8 and the variant of RFC 9562, section 5.8:
 //
 //	qlaunch uuid
 //	MACHINE-ID    the host's, as in /etc/machine-id
@@ -45,7 +44,7 @@ func StableUUID(machineID string, uid int, name string) UUID {
 	return id
 }
 
-// String is the UUID in lower case with dashes.
+// String returns the UUID in lower case with dashes.
 func (id UUID) String() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
 }
@@ -60,7 +59,7 @@ func (id *UUID) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText implements encoding.TextMarshaler. No UUID is the empty text.
+// MarshalText implements encoding.TextMarshaler. An unset UUID is the empty text.
 func (id UUID) MarshalText() ([]byte, error) {
 	if id == (UUID{}) {
 		return nil, nil
