@@ -9,10 +9,10 @@ import (
 	"github.com/digitalocean/go-qemu/qmp/raw"
 )
 
-// The commands that qlaunch needs, each one of go-qemu's, generated from QEMU's schema, under a context. What is
-// younger than that schema (2.11) goes through Run.
+// The commands that qlaunch needs: those of go-qemu, which are generated from QEMU's schema, with a context. Commands
+// that are newer than that schema (2.11) use Run.
 
-// Status is what the guest's processors do.
+// Status is the run state of the guest.
 type Status struct {
 	State   string // QEMU's RunState: running, paused, shutdown, prelaunch, guest-panicked, io-error, …
 	Running bool   // the processors run
@@ -20,28 +20,29 @@ type Status struct {
 
 func (m *Monitor) raw(ctx context.Context) *raw.Monitor { return raw.NewMonitor(m.With(ctx)) }
 
-// answered names the command in an error of go-qemu's decoding of a reply, which names nothing; one of Run names it already.
-func (m *Monitor) answered(command string, err error) error {
+// inCommand adds the command to an error of go-qemu's decoder, which does not name it; Run's errors name it already.
+func (m *Monitor) inCommand(command string, err error) error {
 	if _, ok := errors.AsType[*failure](err); ok || err == nil {
 		return err
 	}
 	return &failure{m.path, command, notQMP(err)}
 }
 
-// Status asks what the guest's processors do (query-status).
+// Status returns the run state of the guest (query-status).
 func (m *Monitor) Status(ctx context.Context) (Status, error) {
 	info, err := m.raw(ctx).QueryStatus()
 	if err != nil {
-		return Status{}, m.answered("query-status", err)
+		return Status{}, m.inCommand("query-status", err)
 	}
 	return Status{State: info.Status.String(), Running: info.Running}, nil
 }
 
-// Powerdown presses the power button (system_powerdown). It returns at once, also if no guest listens; see WaitShutdown.
+// Powerdown presses the power button (system_powerdown). It returns at once, even if the guest ignores the button;
+// see WaitShutdown.
 func (m *Monitor) Powerdown(ctx context.Context) error { return m.raw(ctx).SystemPowerdown() }
 
-// Quit ends QEMU without asking the guest; what the guest has written to its disks is flushed (quit). A connection that ends
-// before the reply is what was asked for, so it is no error.
+// Quit ends QEMU without asking the guest; QEMU flushes what the guest has written to its disks (quit). A connection
+// that ends before the reply is the expected result, so it is not an error.
 func (m *Monitor) Quit(ctx context.Context) error {
 	if err := m.raw(ctx).Quit(); !errors.Is(err, ErrEnded) {
 		return err
@@ -58,16 +59,17 @@ func (m *Monitor) Cont(ctx context.Context) error { return m.raw(ctx).Cont() }
 // Reset presses the reset button (system_reset).
 func (m *Monitor) Reset(ctx context.Context) error { return m.raw(ctx).SystemReset() }
 
-// Wakeup wakes a guest that sleeps (system_wakeup); for one that does not it does nothing.
+// Wakeup wakes a guest that sleeps (system_wakeup); otherwise it does nothing.
 func (m *Monitor) Wakeup(ctx context.Context) error { return m.raw(ctx).SystemWakeup() }
 
-// Disk is a medium that the guest has in a drive.
+// Disk is a medium in a drive of the guest.
 type Disk struct {
-	File     string // as QEMU opened it
-	IOStatus string // BlockDeviceIoStatus: ok, failed or nospace; empty where errors never stop the guest
+	File     string // the file name as QEMU opened it
+	IOStatus string // BlockDeviceIoStatus: ok, failed or nospace; empty if errors never stop the guest
 }
 
-// Disks asks for the guest's disks (query-block). Of its long answer, which differs between QEMU's versions, only this is read.
+// Disks returns the guest's disks (query-block). The reply is long and differs between QEMU versions, so only these
+// fields are decoded.
 func (m *Monitor) Disks(ctx context.Context) ([]Disk, error) {
 	reply, err := m.With(ctx).Run([]byte(`{"execute": "query-block"}`))
 	if err != nil {
@@ -80,7 +82,7 @@ func (m *Monitor) Disks(ctx context.Context) ([]Disk, error) {
 		}
 	}
 	if err := json.Unmarshal(reply, &answer); err != nil {
-		return nil, m.answered("query-block", err)
+		return nil, m.inCommand("query-block", err)
 	}
 	var disks []Disk
 	for _, drive := range answer.Return {
@@ -91,12 +93,12 @@ func (m *Monitor) Disks(ctx context.Context) ([]Disk, error) {
 	return disks, nil
 }
 
-// ChardevOpen asks whether somebody in the guest has the other end of a character device open (query-chardev); of one that is
-// not there, nobody has.
+// ChardevOpen reports whether a program in the guest has the other end of a character device open (query-chardev). It
+// is false if there is no such device.
 func (m *Monitor) ChardevOpen(ctx context.Context, label string) (bool, error) {
 	devices, err := m.raw(ctx).QueryChardev()
 	if err != nil {
-		return false, m.answered("query-chardev", err)
+		return false, m.inCommand("query-chardev", err)
 	}
 	for _, d := range devices {
 		if d.Label == label {
@@ -106,39 +108,40 @@ func (m *Monitor) ChardevOpen(ctx context.Context, label string) (bool, error) {
 	return false, nil
 }
 
-// KVM asks whether the guest runs under KVM, and whether this QEMU was built with it (query-kvm).
+// KVM reports whether the guest runs under KVM, and whether this QEMU was built with it (query-kvm).
 func (m *Monitor) KVM(ctx context.Context) (enabled, present bool, err error) {
 	info, err := m.raw(ctx).QueryKVM()
-	return info.Enabled, info.Present, m.answered("query-kvm", err)
+	return info.Enabled, info.Present, m.inCommand("query-kvm", err)
 }
 
-// UUID asks for the machine's UUID (query-uuid); without -uuid it is all zeros.
+// UUID returns the machine's UUID (query-uuid); without -uuid it is all zeros.
 func (m *Monitor) UUID(ctx context.Context) (string, error) {
 	info, err := m.raw(ctx).QueryUUID()
-	return info.UUID, m.answered("query-uuid", err)
+	return info.UUID, m.inCommand("query-uuid", err)
 }
 
-// Name asks for what -name said (query-name); empty without it.
+// Name returns the name that -name set (query-name); empty without it.
 func (m *Monitor) Name(ctx context.Context) (string, error) {
 	info, err := m.raw(ctx).QueryName()
 	if err != nil || info.Name == nil {
-		return "", m.answered("query-name", err)
+		return "", m.inCommand("query-name", err)
 	}
 	return *info.Name, nil
 }
 
-// Version asks for QEMU's version (query-version), such as 7.2.22.
+// Version returns QEMU's version (query-version), such as 7.2.22.
 func (m *Monitor) Version(ctx context.Context) (string, error) {
 	info, err := m.raw(ctx).QueryVersion()
 	if err != nil {
-		return "", m.answered("query-version", err)
+		return "", m.inCommand("query-version", err)
 	}
 	return fmt.Sprintf("%d.%d.%d", info.Qemu.Major, info.Qemu.Minor, info.Qemu.Micro), nil
 }
 
-// WaitShutdown waits until QEMU says that the guest has been shut down, and returns QEMU's reason (ShutdownCause in
-// qapi/run-state.json), such as "guest-shutdown" or "host-qmp-quit"; if it said so since Dial it returns at once. QEMU itself ends some
-// 40 ms later. The error wraps ErrEnded if QEMU is gone without a word, as after SIGKILL, and ctx.Err() when ctx is done.
+// WaitShutdown waits until QEMU reports that the guest was shut down, and returns QEMU's reason (ShutdownCause in
+// qapi/run-state.json), such as "guest-shutdown" or "host-qmp-quit". If QEMU has reported it since Dial, WaitShutdown
+// returns at once. QEMU itself ends some 40 ms later. The error wraps ErrEnded if QEMU ends without a report, as
+// after SIGKILL, and ctx.Err() if ctx ends.
 func (m *Monitor) WaitShutdown(ctx context.Context) (reason string, err error) {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -155,8 +158,8 @@ func (m *Monitor) WaitShutdown(ctx context.Context) (reason string, err error) {
 	return "", &failure{m.path, "wait for the shutdown", err}
 }
 
-// WaitEvent waits until QEMU sends an event of that name; if it did so since Dial it returns at once. The error wraps ErrEnded when
-// the connection ends first, and ctx.Err() when ctx is done.
+// WaitEvent waits until QEMU sends an event of that name; if QEMU has sent one since Dial, it returns at once. The
+// error wraps ErrEnded if the connection ends first, and ctx.Err() if ctx ends.
 func (m *Monitor) WaitEvent(ctx context.Context, name string) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()

@@ -13,17 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxSocketPath is what fits into sun_path with its final zero byte, unix(7).
+// maxSocketPath is the size of sun_path without its final zero byte, in bytes (unix(7)).
 const maxSocketPath = 107
 
-// connect opens a stream to the unix socket at path. One whose path is too long for an address is reached through its
-// directory, which /proc/self/fd gives a short name.
+// connect connects to the unix socket at path. If the path is too long for a socket address, it uses a short path
+// through /proc/self/fd and the directory's descriptor.
 func connect(ctx context.Context, path string) (net.Conn, error) {
 	address := path
 	if len(path) > maxSocketPath {
 		dir, err := os.OpenFile(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY, 0)
 		if err != nil {
-			return nil, errors.Unwrap(err) // its cause: the path is in our own text
+			return nil, errors.Unwrap(err) // only the cause: our own error names the path
 		}
 		defer func() { _ = dir.Close() }()
 		address = fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path))
@@ -42,17 +42,17 @@ func connect(ctx context.Context, path string) (net.Conn, error) {
 			return conn, err
 		}
 		select {
-		case <-ctx.Done(): // so says the next try
+		case <-ctx.Done(): // the next attempt returns the error
 		case <-time.After(pause):
 		}
 	}
 }
 
-// longestPause is that between two tries to get into the row of those who wait for QEMU. It lets one wait there
-// (listen(2), a backlog of 1), and no event tells of a place.
+// longestPause is the longest pause between two attempts to connect while QEMU's queue is full. QEMU lets one client
+// wait (listen(2), a backlog of 1), and no event reports that the queue has room.
 const longestPause = 20 * time.Millisecond
 
-// dial tries it once. The error is EAGAIN when as many clients wait as may.
+// dial tries to connect once. The error is EAGAIN if the queue is full.
 func dial(ctx context.Context, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", address)
 	if err == nil {
@@ -61,11 +61,11 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if errors.Is(err, context.DeadlineExceeded) { // the dialer knew it first, and has other words for it
+	if errors.Is(err, context.DeadlineExceeded) { // the dialer noticed it before ctx, and has another error for it
 		return nil, context.DeadlineExceeded
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
-		err = op.Err // without the address, which is not always the path
+		err = op.Err // without the address, which may be the short path
 	}
 	if call, ok := errors.AsType[*os.SyscallError](err); ok {
 		err = call.Err

@@ -7,22 +7,22 @@ import (
 	"syscall"
 )
 
-// What a caller may have to tell apart, with errors.Is.
+// Errors that a caller may check for with errors.Is.
 var (
-	// ErrNoGreeting means that the socket took the connection and QEMU said nothing: it serves one client at a
-	// time, and it serves none while it is stopped.
+	// ErrNoGreeting means that the connection was accepted but QEMU sent nothing: QEMU serves one client at a time,
+	// and none while its process is stopped.
 	ErrNoGreeting = errors.New("no greeting: another client holds the monitor, or QEMU is stopped")
 	// ErrClosed means that Close was called.
 	ErrClosed = errors.New("closed")
-	// ErrEnded means that QEMU's side of the connection is gone, mostly because QEMU is.
+	// ErrEnded means that QEMU closed the connection, mostly because it has ended.
 	ErrEnded = errors.New("connection ended")
 
 	errCutOff = errors.New("closed, because a request could not be sent to its end")
 )
 
-// IsGone reports whether an error of this package says that QEMU has gone away, or is about to: it has closed the
-// connection, it accepts none any more, or its socket is no longer there. Removing the socket is one of the last things
-// that QEMU does, so the process may still exist for a moment.
+// IsGone reports whether an error of this package means that QEMU has ended or is about to: it has closed the
+// connection, it accepts no connection any more, or its socket no longer exists. QEMU removes the socket just before
+// it ends, so the process may still exist for a moment.
 func IsGone(err error) bool {
 	for _, sign := range []error{ErrEnded, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, fs.ErrNotExist} {
 		if errors.Is(err, sign) {
@@ -32,7 +32,7 @@ func IsGone(err error) bool {
 	return false
 }
 
-// failure says what was being done to which socket; its cause is for errors.Is.
+// failure adds the operation and the socket to a cause, which errors.Is can find.
 type failure struct {
 	path  string
 	doing string
@@ -45,12 +45,13 @@ func (f *failure) Error() string {
 
 func (f *failure) Unwrap() error { return f.cause }
 
-// Error is QEMU's refusal of a command.
+// Error says that QEMU refused a command.
 type Error struct {
 	Command string // the command's name
 	Class   string // QEMU's class: GenericError, CommandNotFound, DeviceNotFound, …
-	Desc    string // QEMU's own words, as they came: not fit for a terminal
+	Desc    string // QEMU's own text, unchanged: do not print it to a terminal unfiltered
 }
 
-// Error is QEMU's own text, and not fit for a terminal. The command is named by the error around this one.
+// Error returns QEMU's class and text. The error around this one names the command. Do not print it to a terminal
+// unfiltered.
 func (e *Error) Error() string { return e.Class + ": " + e.Desc }

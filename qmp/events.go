@@ -8,21 +8,21 @@ import (
 )
 
 const (
-	// queueLength is how many events are kept for a reader, and for readers to come.
+	// queueLength is the number of events that are kept for each reader, and for later readers.
 	queueLength = 256
-	// maxEvent bounds one event, in bytes: what is kept must stay small whatever the guest makes QEMU say. Real ones have
-	// some hundred.
+	// maxEvent is the maximal size of an event, in bytes. It limits the memory that a guest can make us use; real
+	// events have some hundred bytes.
 	maxEvent = 16 << 10
 )
 
-// events keeps the newest events and hands them out. A guest can make QEMU send as many as it likes (RTC_CHANGE,
-// BLOCK_IO_ERROR), so that nothing here waits for a reader: the oldest goes when a queue is full.
+// events keeps the newest events and passes them to readers. A guest can make QEMU send any number of them
+// (RTC_CHANGE, BLOCK_IO_ERROR), so nothing here waits for a reader: a full queue loses its oldest event.
 type events struct {
 	mu      sync.Mutex
 	history [queueLength]goqemu.Event // the newest, as a ring: number n is at n % queueLength
 	total   uint64
 	dropped uint64
-	readers map[chan goqemu.Event]func() bool // each with what stops its wait for the end of its context
+	readers map[chan goqemu.Event]func() bool // the value stops the wait for the end of the reader's context
 	closed  bool
 }
 
@@ -40,7 +40,7 @@ func (q *events) publish(msg message) {
 	}
 }
 
-// offer puts an event into a reader's queue. It cannot block: nobody else puts anything in while mu is held.
+// offer puts an event into a reader's queue. It cannot block, since mu is held and nothing else writes to the queue.
 func (q *events) offer(reader chan goqemu.Event, e goqemu.Event) {
 	for {
 		select {
@@ -85,7 +85,7 @@ func (q *events) unsubscribe(reader chan goqemu.Event) {
 	}
 }
 
-// close ends every queue; what is in them, and in the history, stays to be read.
+// close closes every queue; events in them, and in the history, can still be read.
 func (q *events) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

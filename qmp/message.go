@@ -12,10 +12,12 @@ import (
 	goqemu "github.com/digitalocean/go-qemu/qmp"
 )
 
-// maxMessage bounds one message, in bytes. The largest of an ordinary QEMU is the reply to query-qmp-schema, 207 kB in 7.2.
+// maxMessage is the maximal size of a message, in bytes. The largest common one is the reply to query-qmp-schema, 207
+// kB in QEMU 7.2.
 const maxMessage = 4 << 20
 
-// message is anything that QEMU sends: the greeting, an event, or a reply, told apart by their keys (qmp-spec, section 2).
+// message is any message of QEMU: the greeting, an event, or a reply. Their keys distinguish them (qmp-spec, section
+// 2).
 type message struct {
 	QMP    *hello          `json:"QMP"`
 	Event  string          `json:"event"`
@@ -30,7 +32,7 @@ type message struct {
 	raw   []byte       // the message as it came
 }
 
-// hello is QEMU's first message, as far as it matters here.
+// hello is QEMU's greeting; only the fields that are used.
 type hello struct {
 	Version struct {
 		QEMU struct {
@@ -39,7 +41,7 @@ type hello struct {
 	} `json:"version"`
 }
 
-// decoder takes the messages out of a stream, whichever way its bytes arrive.
+// decoder splits a stream into messages.
 type decoder struct {
 	json  *json.Decoder
 	input *boundedReader
@@ -50,7 +52,8 @@ func newDecoder(r io.Reader) *decoder {
 	return &decoder{json.NewDecoder(input), input}
 }
 
-// next returns the next message. The error wraps ErrEnded when the stream is over; after any error there is no next one.
+// next returns the next message. The error wraps ErrEnded at the end of the stream; after an error there is no next
+// one.
 func (d *decoder) next() (message, error) {
 	d.input.limit = d.json.InputOffset() + maxMessage
 	var raw json.RawMessage
@@ -68,12 +71,12 @@ func (d *decoder) next() (message, error) {
 	return msg, msg.check()
 }
 
-// check refuses a message that is for nobody.
+// check refuses a message that belongs to no request.
 func (msg message) check() error {
 	switch {
 	case msg.QMP != nil, msg.Event != "", msg.ID != nil && (msg.Return != nil || msg.Error != nil):
 		return nil
-	case msg.Error != nil: // QEMU could not read a request, so it has no id to give back
+	case msg.Error != nil: // QEMU could not parse a request, so the error has no id
 		return fmt.Errorf("a request was not understood: %s", msg.Error.Desc)
 	case msg.Return != nil:
 		return notQMP(errors.New("a reply without an id"))
@@ -81,15 +84,15 @@ func (msg message) check() error {
 	return notQMP(errors.New("neither greeting, event nor reply"))
 }
 
-// streamError says what the end of the stream means.
+// streamError returns the error for the end of the stream.
 func streamError(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
-		err = op.Err // without the addresses, which our own text has
+		err = op.Err // without the addresses, which our own error has
 	}
 	switch {
 	case err == io.EOF: //nolint:errorlint // the decoder returns it bare, and only that one is the end between two messages
 		return ErrEnded
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE): // it went with something of ours unread
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE): // QEMU closed the connection while data of ours was unread
 		return ErrEnded
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w in the middle of a message", ErrEnded)
@@ -103,7 +106,7 @@ func streamError(err error) error {
 	return fmt.Errorf("%w: %w", ErrEnded, err)
 }
 
-// notQMP wraps the cause of a stream that cannot be understood from here on; Go's type names are nobody's business.
+// notQMP returns the error for a stream that is not QMP, without the names of Go types.
 func notQMP(err error) error {
 	if bad, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if bad.Field == "" {
@@ -116,8 +119,8 @@ func notQMP(err error) error {
 
 var errTooLarge = fmt.Errorf("a message of more than %d MiB", maxMessage>>20)
 
-// boundedReader reads up to a limit, which its owner moves on from message to message, so that the decoder's buffer
-// holds no more than one message.
+// boundedReader reads up to a limit. Its owner moves the limit from message to message, so that the decoder buffers
+// no more than one message.
 type boundedReader struct {
 	r           io.Reader
 	read, limit int64 // bytes from the start of the stream
@@ -132,13 +135,14 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// request is a command before it has its id.
+// request is a command without its id.
 type request struct {
 	name   string
 	fields map[string]json.RawMessage
 }
 
-// parseRequest refuses what QEMU could not answer with an id: without one an error is an error of the connection.
+// parseRequest refuses a command for which QEMU would send an error without an id, since such an error ends the
+// connection.
 func parseRequest(command []byte) (request, error) {
 	req := request{fields: map[string]json.RawMessage{}}
 	if !utf8.Valid(command) {
@@ -156,12 +160,12 @@ func parseRequest(command []byte) (request, error) {
 	return req, nil
 }
 
-// encode is the request as one line with its id.
+// encode returns the request as one line with its id.
 func (req request) encode(id uint64) []byte {
 	req.fields["id"] = fmt.Append(nil, id)
 	line, err := json.Marshal(req.fields)
 	if err != nil {
-		panic(err) // cannot happen: every field was taken out of valid JSON
+		panic(err) // cannot happen: every field comes from valid JSON
 	}
 	return append(line, '\n')
 }

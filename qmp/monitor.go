@@ -1,12 +1,12 @@
-// Package qmp talks to a running QEMU over its QEMU Machine Protocol socket.
+// Package qmp talks to a running QEMU over its QEMU Machine Protocol (QMP) socket.
 //
-// Dial gives a Monitor, which implements go-qemu's qmp.Monitor, so that go-qemu's generated commands (qmp/raw)
-// run on it; commands.go has those that qlaunch needs. The transport is our own because go-qemu's SocketMonitor
-// has no deadline on the greeting or a command, takes no reply above 64 KiB, gives a late reply to whoever asks next
-// and stands still for ever once nobody reads its events.
+// Dial returns a Monitor. It implements go-qemu's qmp.Monitor, so that go-qemu's generated commands (qmp/raw) can use
+// it; commands.go has those that qlaunch needs. The transport is our own, since go-qemu's SocketMonitor has no
+// deadline for the greeting or a command, accepts no reply above 64 KiB, passes a late reply to the next command, and
+// hangs if nobody reads its events.
 //
-// The surprising fact: a QMP socket serves one client at a time. A second one can connect, and then hears nothing,
-// just as if QEMU were stopped; that is ErrNoGreeting.
+// A QMP socket serves one client at a time. A second client can connect, but receives nothing, just as if QEMU were
+// stopped: the error is ErrNoGreeting.
 //
 // The protocol is described in QEMU's docs/interop/qmp-spec.
 package qmp
@@ -26,18 +26,18 @@ import (
 	goqemu "github.com/digitalocean/go-qemu/qmp"
 )
 
-// RunTimeout bounds a Run that was given no context of its own: a last resort, as go-qemu's interface has no place
-// for a context. Use With, or the commands, which take one.
+// RunTimeout is the timeout of a Run without a context. go-qemu's interface has no parameter for one; prefer With, or
+// the commands, which take a context.
 const RunTimeout = time.Minute
 
-// Monitor is one connection to QEMU's monitor. All its methods may be called from several goroutines at once;
-// commands are told apart by their ids, and QEMU runs them in the order in which they were sent.
+// Monitor is a connection to QEMU's monitor. Its methods may be called from several goroutines at once; an id
+// connects each reply to its command, and QEMU runs the commands in the order in which they were sent.
 type Monitor struct {
 	path     string
 	conn     net.Conn
-	greeting chan hello    // holds the greeting from when it came to the handshake
-	greeted  hello         // what it was, from the handshake on
-	writing  chan struct{} // full while somebody writes: a mutex that can be waited for under a context
+	greeting chan hello    // receives the greeting, for the handshake
+	greeted  hello         // the greeting; set by the handshake
+	writing  chan struct{} // full while a goroutine writes: a mutex whose wait a context can end
 	done     chan struct{} // closed when the reader has ended
 	events   events
 
@@ -49,11 +49,11 @@ type Monitor struct {
 
 var _ goqemu.Monitor = (*Monitor)(nil)
 
-// Dial connects to the QMP socket at path, waits for QEMU's greeting and leaves the negotiation mode, all before
-// ctx is done. A path may be longer than the 107 bytes of a socket address.
+// Dial connects to the QMP socket at path, waits for QEMU's greeting and leaves the negotiation mode; all of this
+// before ctx ends. The path may be longer than the 107 bytes of a socket address.
 //
-// The error is ErrNoGreeting if somebody listens but does not speak before the deadline of ctx; it wraps
-// fs.ErrNotExist if there is no socket, and ECONNREFUSED if the socket is there and its QEMU is gone.
+// The error is ErrNoGreeting if the connection is accepted but no greeting comes before the deadline of ctx. It wraps
+// fs.ErrNotExist if there is no socket, and ECONNREFUSED if the socket exists but its QEMU has ended.
 func Dial(ctx context.Context, path string) (*Monitor, error) {
 	conn, err := connect(ctx, path)
 	if err != nil {
@@ -62,7 +62,7 @@ func Dial(ctx context.Context, path string) (*Monitor, error) {
 	return open(ctx, conn, path)
 }
 
-// open makes a Monitor of a connection, which it closes if that does not work out before ctx is done.
+// open makes a Monitor from a connection. It closes the connection if that fails or ctx ends.
 func open(ctx context.Context, conn net.Conn, path string) (*Monitor, error) {
 	m := &Monitor{
 		path:     path,
@@ -80,8 +80,8 @@ func open(ctx context.Context, conn net.Conn, path string) (*Monitor, error) {
 	return m, nil
 }
 
-// handshake leaves the negotiation mode. No capability is asked for, so the greeting, which lists them, need not be waited
-// for: QEMU reads what is there already once it has greeted, and both come in one exchange.
+// handshake leaves the negotiation mode. It enables no capability, so it need not wait for the greeting, which lists
+// them, before it sends: QEMU reads what it received after it has sent the greeting, which saves a round trip.
 func (m *Monitor) handshake(ctx context.Context) error {
 	negotiation, err := m.begin(ctx, request{name: "qmp_capabilities", fields: map[string]json.RawMessage{"execute": []byte(`"qmp_capabilities"`)}})
 	if cause := m.cause(); err != nil && cause != nil {
@@ -105,12 +105,13 @@ func (m *Monitor) handshake(ctx context.Context) error {
 	return err
 }
 
-// Release is QEMU's major and minor version, as its greeting told it: 7, 2. A greeting without one gives 0, 0.
+// Release returns QEMU's major and minor version from its greeting, such as 7, 2; without one it returns 0, 0.
 func (m *Monitor) Release() (major, minor int) {
 	return m.greeted.Version.QEMU.Major, m.greeted.Version.QEMU.Minor
 }
 
-// Connect is part of go-qemu's interface. Dial has connected already, so it only tells why a connection is no more.
+// Connect is part of go-qemu's interface. Dial has connected already, so it only returns why the connection ended;
+// nil if it has not.
 func (m *Monitor) Connect() error {
 	if err := m.cause(); err != nil {
 		return &failure{m.path, "connect", err}
@@ -118,31 +119,32 @@ func (m *Monitor) Connect() error {
 	return nil
 }
 
-// Disconnect is Close, as go-qemu's interface calls it.
+// Disconnect calls Close; it is part of go-qemu's interface.
 func (m *Monitor) Disconnect() error { return m.Close() }
 
-// Close ends the connection and the goroutine that reads it. Commands that wait for a reply return ErrClosed, and the channels
-// of Events are closed. It may be called more than once and always returns nil.
+// Close closes the connection and ends the goroutine that reads it. Commands that wait for a reply return ErrClosed,
+// and the channels of Events are closed. It may be called more than once, and always returns nil.
 func (m *Monitor) Close() error {
 	m.fail(ErrClosed)
 	<-m.done
 	return nil
 }
 
-// With is the same monitor with a Run that ends when ctx does, for raw.NewMonitor.
+// With returns the same monitor with a Run that ends when ctx ends, for raw.NewMonitor.
 func (m *Monitor) With(ctx context.Context) goqemu.Monitor { return bounded{m, ctx} }
 
-// bounded has a context because go-qemu's Run has no parameter for one.
+// bounded holds a context, since go-qemu's Run has no parameter for one.
 type bounded struct {
 	*Monitor
 	ctx context.Context
 }
 
-// Run is Monitor.Run within the context.
+// Run is Monitor.Run, limited by the context.
 func (b bounded) Run(command []byte) ([]byte, error) { return b.run(b.ctx, command) }
 
-// Run sends one command, a JSON object as in QMP, and returns the whole reply, {"return": …, "id": …}. An "id" in
-// the command is replaced by one of ours. The error is an *Error if QEMU refused. It waits for RunTimeout at most.
+// Run sends one command, a JSON object as in QMP, and returns the whole reply, {"return": …, "id": …}. It replaces an
+// "id" in the command by one of its own. The error is an *Error if QEMU refused the command. Run waits for at most
+// RunTimeout.
 func (m *Monitor) Run(command []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), RunTimeout)
 	defer cancel()
@@ -162,15 +164,15 @@ func (m *Monitor) run(ctx context.Context, command []byte) ([]byte, error) {
 	return m.finish(ctx, c)
 }
 
-// call is a command that was sent. A caller that gives up forgets it, and leaves no trace but the id: its late reply finds
-// nobody and is thrown away, and the connection goes on.
+// call is a command that was sent. A caller that gives up forgets it; its late reply is then discarded, and the
+// connection stays usable.
 type call struct {
 	name  string
 	id    uint64
 	reply <-chan message
 }
 
-// begin sends a command, which the caller must forget in the end.
+// begin sends a command. The caller must call forget in the end.
 func (m *Monitor) begin(ctx context.Context, req request) (call, error) {
 	if err := ctx.Err(); err != nil {
 		return call{}, err
@@ -209,7 +211,7 @@ func (m *Monitor) register() (uint64, <-chan message, error) {
 		return 0, nil, m.end
 	}
 	m.lastID++
-	reply := make(chan message, 1) // the reader never waits for the caller
+	reply := make(chan message, 1) // buffered: the reader never waits for the caller
 	m.pending[m.lastID] = reply
 	return m.lastID, reply, nil
 }
@@ -220,8 +222,8 @@ func (m *Monitor) forget(id uint64) {
 	delete(m.pending, id)
 }
 
-// send writes one request before ctx is done. A write that fails because the other end is gone is no error here: the reader
-// comes to the same end behind whatever QEMU said last, and tells it to everybody who waits.
+// send writes one request before ctx ends. It returns no error if the other end is gone: the reader then reads QEMU's
+// last messages and the end of the connection, and reports the latter to all callers.
 func (m *Monitor) send(ctx context.Context, line []byte) error {
 	select {
 	case m.writing <- struct{}{}:
@@ -234,12 +236,12 @@ func (m *Monitor) send(ctx context.Context, line []byte) error {
 	_ = m.conn.SetWriteDeadline(time.Time{})
 	expired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		_ = m.conn.SetWriteDeadline(time.Unix(1, 0)) // long ago: the write returns at once
+		_ = m.conn.SetWriteDeadline(time.Unix(1, 0)) // in the past: the write returns at once
 		close(expired)
 	})
 	n, err := m.conn.Write(line)
 	if !stop() {
-		<-expired // or it would cut the next writer off
+		<-expired // otherwise it would interrupt the next writer
 	}
 	switch {
 	case err == nil, errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
@@ -253,8 +255,8 @@ func (m *Monitor) send(ctx context.Context, line []byte) error {
 	return fmt.Errorf("not sent: %w", err)
 }
 
-// read hands every message to whom it is for, in the order in which they come: an event that comes before a reply is in the
-// queues before the caller has its reply. It ends when the connection does.
+// read passes each message to its receiver, in the order of the stream: an event that precedes a reply is in the
+// queues before the caller has the reply. It ends with the connection.
 func (m *Monitor) read() {
 	defer close(m.done)
 	dec := newDecoder(m.conn)
@@ -268,26 +270,26 @@ func (m *Monitor) read() {
 		case msg.QMP != nil:
 			select {
 			case m.greeting <- *msg.QMP:
-			default: // a second greeting says nothing new
+			default: // a second greeting has no new information
 			}
 		case msg.Event != "":
 			m.events.publish(msg)
 		default:
-			m.answer(msg)
+			m.deliver(msg)
 		}
 	}
 }
 
-func (m *Monitor) answer(msg message) {
+func (m *Monitor) deliver(msg message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if reply, ok := m.pending[*msg.ID]; ok {
-		delete(m.pending, *msg.ID) // the first reply counts; a second must not make the reader wait
+		delete(m.pending, *msg.ID) // only the first reply counts; a second must not block the reader
 		reply <- msg
 	}
 }
 
-// fail ends the connection for everybody; the first cause stays.
+// fail ends the connection for all callers; the first cause is kept.
 func (m *Monitor) fail(cause error) {
 	m.mu.Lock()
 	if m.end == nil {
@@ -302,21 +304,21 @@ func (m *Monitor) fail(cause error) {
 	m.events.close()
 }
 
-// cause is why the connection ended; nil while it lives.
+// cause returns why the connection ended; nil if it has not.
 func (m *Monitor) cause() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.end
 }
 
-// Events returns QEMU's events from Dial on, the newest 256 of those that have been; they are kept for every caller, so that
-// none is lost between a command and the call. A reader that is more than 256 behind loses the oldest: Dropped counts them. The
-// channel is closed when ctx is done or the connection ends; what is in it can still be read.
+// Events returns QEMU's events, beginning with the newest 256 since Dial; these are kept for every caller, so that no
+// event is lost between a command and the call. A reader that is more than 256 events behind loses the oldest:
+// Dropped counts them. The channel is closed when ctx or the connection ends; events in it can still be read.
 func (m *Monitor) Events(ctx context.Context) (<-chan goqemu.Event, error) {
 	return m.events.subscribe(ctx), nil
 }
 
-// Dropped is the number of events that the readers of Events have missed, all readers together.
+// Dropped returns the number of events that the readers of Events have lost, all readers together.
 func (m *Monitor) Dropped() uint64 {
 	m.events.mu.Lock()
 	defer m.events.mu.Unlock()

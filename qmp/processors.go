@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// A Processor is what a PC's processor does at one moment.
+// Processor is the state of an x86 processor at one moment.
 type Processor struct {
-	Halted     bool   // in HLT: it waits for an interrupt
-	Interrupts bool   // it takes one (FLAGS.IF); a processor that is halted and does not is so for good
-	Protected  bool   // it has left real mode (CR0.PE)
-	Long       bool   // it runs 64-bit code
+	Halted     bool   // it executed HLT and waits for an interrupt
+	Interrupts bool   // it accepts interrupts (FLAGS.IF); a halted processor that does not stays halted
+	Protected  bool   // it is in protected mode (CR0.PE)
+	Long       bool   // it is in 64-bit mode
 	IP         uint64 // the address of its next instruction
-	Registers  string // all of them as a text, to be compared
+	Registers  string // all registers as a text, to be compared
 }
 
-// Processors asks for the guest's processors. No command of QMP's own has it: the human monitor's "info registers" does
-// (QEMU's target/i386/cpu-dump.c), whose text is the same in QEMU 7.2 and 10.0. A text of another form, as that of another
-// architecture is, is an error.
+// Processors returns the state of the guest's processors. QMP has no command for that, so it uses "info registers" of
+// the human monitor (QEMU's target/i386/cpu-dump.c), whose text is the same in QEMU 7.2 and 10.0. A text in another
+// format, such as that of another architecture, is an error.
 func (m *Monitor) Processors(ctx context.Context) ([]Processor, error) {
 	reply, err := m.With(ctx).Run([]byte(`{"execute": "human-monitor-command", "arguments": {"command-line": "info registers -a"}}`))
 	if err != nil {
@@ -29,10 +29,10 @@ func (m *Monitor) Processors(ctx context.Context) ([]Processor, error) {
 	}
 	var answer struct{ Return string }
 	if err := json.Unmarshal(reply, &answer); err != nil {
-		return nil, m.answered("human-monitor-command", err)
+		return nil, m.inCommand("human-monitor-command", err)
 	}
 	processors, err := parseProcessors(answer.Return)
-	return processors, m.answered("human-monitor-command", err)
+	return processors, m.inCommand("human-monitor-command", err)
 }
 
 var (
@@ -40,7 +40,7 @@ var (
 	cr0       = regexp.MustCompile(`(?m)^CR0=([0-9a-f]{8}) `)
 )
 
-// parseProcessors reads the text of "info registers -a".
+// parseProcessors parses the text of "info registers -a".
 func parseProcessors(text string) ([]Processor, error) {
 	errForm := errors.New("registers in a form that is not known")
 	blocks := strings.Split("\n"+strings.ReplaceAll(text, "\r", ""), "\nCPU#")[1:]

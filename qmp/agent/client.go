@@ -1,16 +1,12 @@
-// Package agent talks to QEMU's guest agent, a program in the guest that answers
-// on a virtio-serial port and can tell the guest's addresses, shut it down and
-// run programs in it.
+// Package agent talks to the QEMU guest agent, a program in the guest that serves a virtio-serial port. It can report
+// the guest's addresses, shut the guest down and run programs in it.
 //
-// Open finds out whether somebody answers. The surprising fact: writing to the
-// channel succeeds with nobody there, and what an earlier client asked and did
-// not wait for is answered to the next one. So a client begins with
-// guest-sync-delimited and a number that nobody can guess, and throws away all
-// that comes before the answer to it.
+// Open checks that an agent replies. A write to the channel succeeds even if no program reads it, and the reply to a
+// command of an earlier client that did not wait goes to the next client. So a client begins with
+// guest-sync-delimited and a random number, and discards everything before the reply with that number.
 //
-// The other end is the guest, which may be anybody's: every answer is bounded
-// before it is kept, and parsed strictly; every text in one is the guest's own
-// and not fit for a terminal.
+// The guest is untrusted: the size of every reply is limited before it is stored, replies are parsed strictly, and
+// texts in them are the guest's own and must not be printed to a terminal unfiltered.
 //
 // The protocol is described in QEMU's docs/interop/qemu-ga-ref.
 package agent
@@ -30,40 +26,41 @@ import (
 	"time"
 )
 
-// What a caller may have to tell apart, with errors.Is.
+// Errors that a caller may check for with errors.Is.
 var (
-	// ErrSilent means that nobody answered in time: no agent runs in the guest, it is stuck, or the guest is.
+	// ErrSilent means that no reply came in time: no agent runs in the guest, or the agent or the guest hangs.
 	ErrSilent = errors.New("the guest agent does not answer")
-	// ErrNotAgent means that an answer was not the agent's protocol, or larger than any that was asked for.
+	// ErrNotAgent means that a reply does not follow the agent's protocol, or exceeds its maximal size.
 	ErrNotAgent = errors.New("not a guest agent's answer")
-	// ErrEnded means that the channel was closed from the other end, mostly because QEMU is gone.
+	// ErrEnded means that the other end closed the channel, mostly because QEMU has ended.
 	ErrEnded = errors.New("the guest agent's channel ended")
 	// ErrNoProgram means that the guest has no program of that name.
 	ErrNoProgram = errors.New("no such program in the guest")
 )
 
-// silence is ErrSilent, by the end of a context.
-type silence struct{ cause error }
+// silentError is ErrSilent with the cause of the context's end.
+type silentError struct{ cause error }
 
-func (*silence) Error() string     { return ErrSilent.Error() }
-func (e *silence) Unwrap() []error { return []error{ErrSilent, e.cause} }
+func (*silentError) Error() string     { return ErrSilent.Error() }
+func (e *silentError) Unwrap() []error { return []error{ErrSilent, e.cause} }
 
-// Error is the agent's refusal of a command.
+// Error says that the agent refused a command.
 type Error struct {
 	Command string
 	Class   string // GenericError, CommandNotFound, …
-	Desc    string // the guest's own words, as they came: not fit for a terminal
+	Desc    string // the guest's own text, unchanged: do not print it to a terminal unfiltered
 }
 
-// Is tells ErrNoProgram. The agent has no class for that: it gives the words of GLib's g_spawn_async_with_pipes, which it calls
-// (QEMU's qga/commands.c), with what exec(2) said, in English unless somebody has given the agent a locale.
+// Is reports whether the error means ErrNoProgram. The agent has no error class for that: it passes on the message of
+// GLib's g_spawn_async_with_pipes, which it calls (QEMU's qga/commands.c), with the error of exec(2), in English
+// unless somebody has set a locale for the agent.
 func (e *Error) Is(target error) bool {
 	return target == ErrNoProgram && e.Command == "guest-exec" && strings.Contains(e.Desc, "No such file or directory")
 }
 
 func (e *Error) Error() string { return brief(e.Class) + ": " + brief(e.Desc) }
 
-// brief is enough of a text for whoever reads an error.
+// brief shortens a text to what fits into an error message.
 func brief(text string) string {
 	const most = 500
 	if len(text) > most {
@@ -72,34 +69,35 @@ func brief(text string) string {
 	return text
 }
 
-// Client is a connection on which an agent has answered. It is for one
-// goroutine, and after an error other than an *Error it is of no more use.
+// Client is a connection to an agent that has replied. It must be used by one goroutine only, and must not be used
+// after an error other than an *Error.
 type Client struct {
 	conn    net.Conn
-	answers answers
+	replies replies
 }
 
-// Open makes a client of a connection to the channel, once the agent answers.
-// It waits for that until ctx ends: the error then wraps ErrSilent. The connection stays the caller's to close.
+// Open returns a client for a connection to the channel as soon as the agent replies. If ctx ends first, the error
+// wraps ErrSilent. The caller has to close the connection.
 func Open(ctx context.Context, conn net.Conn) (*Client, error) {
-	c := &Client{conn: conn, answers: answers{bufio.NewReaderSize(conn, 64<<10)}}
-	id, err := unguessable()
+	c := &Client{conn: conn, replies: replies{bufio.NewReaderSize(conn, 64<<10)}}
+	id, err := randomID()
 	if err != nil {
 		return nil, err
 	}
 	defer c.within(ctx)()
-	// A byte that JSON cannot hold makes the agent forget what a client before this one began.
+	// A byte that is invalid in JSON makes the agent discard a command that an earlier client did not finish.
 	if err := c.send(fmt.Appendf([]byte{delimiter}, `{"execute":"guest-sync-delimited","arguments":{"id":%d}}`+"\n", id)); err != nil {
-		return nil, c.why(ctx, err)
+		return nil, c.ioError(ctx, err)
 	}
-	if err := c.answers.sync(id); err != nil {
-		return nil, c.why(ctx, err)
+	if err := c.replies.sync(id); err != nil {
+		return nil, c.ioError(ctx, err)
 	}
 	return c, nil
 }
 
-// unguessable is a number for a synchronisation: what the guest sends unasked must not pass for the answer to it.
-func unguessable() (int64, error) {
+// randomID returns a number for a synchronisation. The guest cannot guess it, so nothing that it sent earlier can
+// pass for the reply.
+func randomID() (int64, error) {
 	var b [8]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return 0, err
@@ -107,7 +105,7 @@ func unguessable() (int64, error) {
 	return int64(binary.NativeEndian.Uint64(b[:]) >> 11), nil // 53 bits, which every JSON parser keeps
 }
 
-// run gives the agent one command and reads its answer, of at most so many bytes.
+// run sends one command to the agent and reads the reply, of at most most bytes.
 func (c *Client) run(ctx context.Context, command string, arguments any, most int) (json.RawMessage, error) {
 	line, err := json.Marshal(struct {
 		Execute   string `json:"execute"`
@@ -118,17 +116,17 @@ func (c *Client) run(ctx context.Context, command string, arguments any, most in
 	}
 	defer c.within(ctx)()
 	if err := c.send(append(line, '\n')); err != nil {
-		return nil, c.why(ctx, err)
+		return nil, c.ioError(ctx, err)
 	}
-	answer, err := c.answers.next(most)
+	reply, err := c.replies.next(most)
 	if refused, ok := errors.AsType[*Error](err); ok {
 		refused.Command = command
 		return nil, refused
 	}
 	if err != nil {
-		return nil, c.why(ctx, err)
+		return nil, c.ioError(ctx, err)
 	}
-	return answer, nil
+	return reply, nil
 }
 
 func (c *Client) send(line []byte) error {
@@ -136,27 +134,27 @@ func (c *Client) send(line []byte) error {
 	return err
 }
 
-// within lets reads and writes end when ctx does, until the function that it returns is called.
+// within makes reads and writes fail when ctx ends, until the returned function is called.
 func (c *Client) within(ctx context.Context) (done func()) {
 	expired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		_ = c.conn.SetDeadline(time.Unix(1, 0)) // long ago: what waits returns at once
+		_ = c.conn.SetDeadline(time.Unix(1, 0)) // in the past: pending calls return at once
 		close(expired)
 	})
 	return func() {
 		if !stop() {
-			<-expired // or it would cut the next command off
+			<-expired // otherwise it would interrupt the next command
 		}
 	}
 }
 
-// why says what an error of a read or write means.
-func (c *Client) why(ctx context.Context, err error) error {
+// ioError returns the error of this package for an error of a read or write.
+func (c *Client) ioError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, ErrNotAgent):
 		return err
 	case errors.Is(err, os.ErrDeadlineExceeded) && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &silence{context.Cause(ctx)}
+		return &silentError{context.Cause(ctx)}
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
@@ -166,40 +164,39 @@ func (c *Client) why(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ErrEnded, err)
 }
 
-// delimiter comes before the answer to guest-sync-delimited. No other answer can hold it: it is no UTF-8.
+// delimiter precedes the reply to guest-sync-delimited. It is invalid in UTF-8, so no other reply can contain it.
 const delimiter = 0xff
 
 const (
-	// mostAnswer bounds an answer without a program's output, in bytes. A guest with a hundred containers has
-	// as many interfaces, which take some 50 kB.
-	mostAnswer = 1 << 20
-	// mostStale bounds what is thrown away before the answer to the synchronisation: what an earlier
-	// client asked for and did not read.
-	mostStale = 2 * mostOutput
+	// maxReply is the maximal size of a reply without a program's output, in bytes. A guest with a hundred containers
+	// has as many interfaces, which take some 50 kB.
+	maxReply = 1 << 20
+	// maxStale is the maximal size of the data before the reply to the synchronisation, in bytes: replies that an
+	// earlier client did not read.
+	maxStale = 2 * maxOutputReply
 )
 
-// mostOutput bounds the answer that holds a program's output. The agent keeps
-// 16 MiB of each stream (QEMU's qga/commands.c, GUEST_EXEC_MAX_OUTPUT), which base64 makes a third longer.
-const mostOutput = 48 << 20
+// maxOutputReply is the maximal size of a reply with a program's output, in bytes. The agent keeps 16 MiB of each
+// stream (QEMU's qga/commands.c, GUEST_EXEC_MAX_OUTPUT), and base64 adds a third.
+const maxOutputReply = 48 << 20
 
-// answers are what the guest sends, line by line.
-type answers struct{ r *bufio.Reader }
+// replies reads what the guest sends, line by line.
+type replies struct{ r *bufio.Reader }
 
-// sync throws away all that comes before the answer to the synchronisation of
-// that number. A peer that keeps sending other data is no agent: it is so called
-// after mostStale bytes, or, on a host too busy to read that much, at the
-// deadline, if it has sent more by then than a single answer has.
-func (a answers) sync(id int64) error {
+// sync discards everything before the reply to the synchronisation with this number. A peer that keeps sending other
+// data is not an agent: sync says so after maxStale bytes, or, on a host too busy to read that much, at the deadline
+// if the peer has sent more than maxReply bytes by then.
+func (r replies) sync(id int64) error {
 	for stale := 0; ; {
-		skipped, err := a.skip(mostStale - stale)
+		skipped, err := r.skip(maxStale - stale)
 		stale += skipped
-		if errors.Is(err, os.ErrDeadlineExceeded) && stale > mostAnswer {
+		if errors.Is(err, os.ErrDeadlineExceeded) && stale > maxReply {
 			return errOtherData
 		}
 		if err != nil {
 			return err
 		}
-		line, err := a.line(mostAnswer)
+		line, err := r.line(maxReply)
 		if err != nil {
 			return err
 		}
@@ -210,13 +207,13 @@ func (a answers) sync(id int64) error {
 	}
 }
 
-// errOtherData means that a peer sends, but not what it was asked for.
+// errOtherData means that a peer sends data, but no reply to the synchronisation.
 var errOtherData = notAgent("it sends other data and does not answer the synchronisation")
 
-// skip reads to behind the next delimiter, and says how much that was.
-func (a answers) skip(most int) (int, error) {
+// skip reads up to and including the next delimiter, and returns the number of bytes.
+func (r replies) skip(most int) (int, error) {
 	for n := 0; n <= most; {
-		piece, err := a.r.ReadSlice(delimiter)
+		piece, err := r.r.ReadSlice(delimiter)
 		n += len(piece)
 		if err == nil {
 			return n, nil
@@ -228,20 +225,20 @@ func (a answers) skip(most int) (int, error) {
 	return 0, errOtherData
 }
 
-// next is what the agent returns: the answer to the command just given.
-func (a answers) next(most int) (json.RawMessage, error) {
-	line, err := a.line(most)
+// next reads the reply to the command that was just sent, and returns its value.
+func (r replies) next(most int) (json.RawMessage, error) {
+	line, err := r.line(most)
 	if err != nil {
 		return nil, err
 	}
-	return parseAnswer(line)
+	return parseReply(line)
 }
 
-// line reads a line of at most so many bytes, without its end.
-func (a answers) line(most int) ([]byte, error) {
+// line reads a line of at most most bytes, and returns it without the newline.
+func (r replies) line(most int) ([]byte, error) {
 	var line []byte
 	for {
-		piece, err := a.r.ReadSlice('\n')
+		piece, err := r.r.ReadSlice('\n')
 		if len(line)+len(piece) > most {
 			return nil, notAgent("a line of more than %d KiB", most>>10)
 		}
@@ -255,45 +252,45 @@ func (a answers) line(most int) ([]byte, error) {
 	}
 }
 
-// parseSync reads the number out of the answer to a synchronisation.
+// parseSync returns the number in the reply to a synchronisation.
 func parseSync(line []byte) (int64, error) {
-	answer, err := parseAnswer(line)
+	reply, err := parseReply(line)
 	if err != nil {
 		return 0, err
 	}
 	var id int64
-	return id, parseReturn(answer, &id)
+	return id, parseReturn(reply, &id)
 }
 
-// parseAnswer takes what the agent returns out of an answer. The error is an *Error when the agent refused.
-func parseAnswer(line []byte) (json.RawMessage, error) {
-	var answer struct {
+// parseReply returns the value in a reply. The error is an *Error if the agent refused the command.
+func parseReply(line []byte) (json.RawMessage, error) {
+	var reply struct {
 		Return json.RawMessage `json:"return"`
 		Error  *struct {
 			Class string `json:"class"`
 			Desc  string `json:"desc"`
 		} `json:"error"`
 	}
-	switch err := json.Unmarshal(line, &answer); {
+	switch err := json.Unmarshal(line, &reply); {
 	case err != nil:
 		return nil, notJSON(err)
-	case answer.Error != nil:
-		return nil, &Error{Class: answer.Error.Class, Desc: answer.Error.Desc}
-	case answer.Return == nil:
+	case reply.Error != nil:
+		return nil, &Error{Class: reply.Error.Class, Desc: reply.Error.Desc}
+	case reply.Return == nil:
 		return nil, notAgent("neither a return nor an error")
 	}
-	return answer.Return, nil
+	return reply.Return, nil
 }
 
-// parseReturn decodes what the agent returned.
-func parseReturn(answer json.RawMessage, into any) error {
-	if err := json.Unmarshal(answer, into); err != nil {
+// parseReturn decodes the value of a reply.
+func parseReturn(reply json.RawMessage, into any) error {
+	if err := json.Unmarshal(reply, into); err != nil {
 		return notJSON(err)
 	}
 	return nil
 }
 
-// notJSON leaves Go's names for things out.
+// notJSON drops the names of Go types from an error.
 func notJSON(err error) error {
 	if bad, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return notAgent("%s", strings.TrimPrefix(brief(bad.Field)+" is a JSON "+brief(bad.Value), " is "))

@@ -186,7 +186,7 @@ func TestAFloodIsNoSilenceAtTheDeadline(t *testing.T) {
 	defer cancel(nil)
 	conn := meet(t, func(g *guest) {
 		g.receive()
-		_, _ = io.WriteString(g.conn, strings.Repeat("x", mostAnswer+2<<16)) // all but one buffer of it has been read when this returns
+		_, _ = io.WriteString(g.conn, strings.Repeat("x", maxReply+2<<16)) // all but one buffer of it has been read when this returns
 		cancel(context.DeadlineExceeded)
 		_, _ = io.Copy(io.Discard, g.conn)
 	})

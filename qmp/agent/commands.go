@@ -8,34 +8,34 @@ import (
 	"net/netip"
 )
 
-// Interface is a network interface of the guest, as the guest tells it.
+// Interface is a network interface of the guest, as the agent reports it.
 type Interface struct {
 	MAC       net.HardwareAddr
-	Addresses []netip.Addr // those that are addresses; nobody else has confirmed them
+	Addresses []netip.Addr // the valid ones; nothing but the guest confirms them
 }
 
-// Interfaces asks for the guest's network interfaces (guest-network-get-interfaces): those with an Ethernet address.
+// Interfaces returns the guest's network interfaces that have an Ethernet address (guest-network-get-interfaces).
 func (c *Client) Interfaces(ctx context.Context) ([]Interface, error) {
-	answer, err := c.run(ctx, "guest-network-get-interfaces", nil, mostAnswer)
+	reply, err := c.run(ctx, "guest-network-get-interfaces", nil, maxReply)
 	if err != nil {
 		return nil, err
 	}
-	return parseInterfaces(answer)
+	return parseInterfaces(reply)
 }
 
-// parseInterfaces leaves out what is no Ethernet address, and no IP address.
-func parseInterfaces(answer json.RawMessage) ([]Interface, error) {
-	var told []struct {
+// parseInterfaces skips interfaces without an Ethernet address, and addresses that are no IP addresses.
+func parseInterfaces(reply json.RawMessage) ([]Interface, error) {
+	var report []struct {
 		MAC       string `json:"hardware-address"`
 		Addresses []struct {
 			IP string `json:"ip-address"`
 		} `json:"ip-addresses"`
 	}
-	if err := parseReturn(answer, &told); err != nil {
+	if err := parseReturn(reply, &report); err != nil {
 		return nil, err
 	}
 	var interfaces []Interface
-	for _, t := range told {
+	for _, t := range report {
 		mac, err := net.ParseMAC(t.MAC)
 		if err != nil || len(mac) != 6 {
 			continue
@@ -51,11 +51,10 @@ func parseInterfaces(answer json.RawMessage) ([]Interface, error) {
 	return interfaces, nil
 }
 
-// Shutdown tells the guest to power itself off (guest-shutdown). An agent
-// answers only when it cannot: nil means that until the end of ctx it has not
-// said so, or that the channel has ended.
+// Shutdown asks the guest to power off (guest-shutdown). The agent replies only if it cannot, so nil means that it
+// reported no error before ctx ended, or that the channel was closed.
 func (c *Client) Shutdown(ctx context.Context) error {
-	_, err := c.run(ctx, "guest-shutdown", map[string]string{"mode": "powerdown"}, mostAnswer)
+	_, err := c.run(ctx, "guest-shutdown", map[string]string{"mode": "powerdown"}, maxReply)
 	if errors.Is(err, ErrSilent) || errors.Is(err, ErrEnded) {
 		return nil
 	}

@@ -8,49 +8,49 @@ import (
 	"unicode/utf8"
 )
 
-// MaxInput is the most that a program can be given on its standard input, in bytes.
+// MaxInput is the maximal size of a program's standard input, in bytes.
 const MaxInput = 16 << 20
 
-// Program is what to run in the guest.
+// Program says what to run in the guest.
 type Program struct {
-	Path  string // a path, or a name that the agent's PATH has
+	Path  string // a path, or a name that is searched for on the agent's PATH
 	Args  []string
-	Input []byte // its standard input, of at most MaxInput
+	Input []byte // its standard input, at most MaxInput bytes
 }
 
-// Exit is what became of a program.
+// Exit is the state of a program.
 type Exit struct {
-	Done   bool // it has ended: without it the rest is empty
+	Done   bool // it has ended; if false, the other fields are empty
 	Code   int  // its exit code
-	Signal int  // the signal that ended it, on Unix; 0: none
+	Signal int  // the signal that ended it, on Unix; 0 if none
 
 	Stdout, Stderr       []byte
-	StdoutCut, StderrCut bool // the agent kept no more than the beginning
+	StdoutCut, StderrCut bool // the agent kept only the beginning
 }
 
-// Start runs a program in the guest (guest-exec) and gives the agent's number for it.
+// Start runs a program in the guest (guest-exec) and returns its process ID in the guest.
 func (c *Client) Start(ctx context.Context, p Program) (pid int64, err error) {
 	if slices.ContainsFunc(append([]string{p.Path}, p.Args...), func(word string) bool { return !utf8.ValidString(word) }) {
-		return 0, errors.New("a word that is not UTF-8") // which JSON cannot hold
+		return 0, errors.New("a word that is not UTF-8") // JSON cannot represent it
 	}
 	arguments := struct {
 		Path    string   `json:"path"`
 		Args    []string `json:"arg,omitempty"`
-		Input   []byte   `json:"input-data,omitempty"` // in base64, as encoding/json has bytes
+		Input   []byte   `json:"input-data,omitempty"` // encoding/json writes it as base64
 		Capture bool     `json:"capture-output"`
 	}{p.Path, p.Args, p.Input, true}
-	answer, err := c.run(ctx, "guest-exec", arguments, mostAnswer)
+	reply, err := c.run(ctx, "guest-exec", arguments, maxReply)
 	if err != nil {
 		return 0, err
 	}
-	return parsePID(answer)
+	return parsePID(reply)
 }
 
-func parsePID(answer json.RawMessage) (int64, error) {
+func parsePID(reply json.RawMessage) (int64, error) {
 	var started struct {
 		PID *int64 `json:"pid"`
 	}
-	if err := parseReturn(answer, &started); err != nil {
+	if err := parseReturn(reply, &started); err != nil {
 		return 0, err
 	}
 	if started.PID == nil {
@@ -59,18 +59,17 @@ func parsePID(answer json.RawMessage) (int64, error) {
 	return *started.PID, nil
 }
 
-// Exit asks what became of a program (guest-exec-status). Of one that has
-// ended the agent tells once, and forgets it.
+// Exit returns the state of a program (guest-exec-status). The agent reports the end of a program only once.
 func (c *Client) Exit(ctx context.Context, pid int64) (Exit, error) {
-	answer, err := c.run(ctx, "guest-exec-status", map[string]int64{"pid": pid}, mostOutput)
+	reply, err := c.run(ctx, "guest-exec-status", map[string]int64{"pid": pid}, maxOutputReply)
 	if err != nil {
 		return Exit{}, err
 	}
-	return parseExit(answer)
+	return parseExit(reply)
 }
 
-func parseExit(answer json.RawMessage) (Exit, error) {
-	var told struct {
+func parseExit(reply json.RawMessage) (Exit, error) {
+	var report struct {
 		Exited    *bool  `json:"exited"`
 		Code      *int   `json:"exitcode"`
 		Signal    int    `json:"signal"`
@@ -79,19 +78,19 @@ func parseExit(answer json.RawMessage) (Exit, error) {
 		StdoutCut bool   `json:"out-truncated"`
 		StderrCut bool   `json:"err-truncated"`
 	}
-	switch err := parseReturn(answer, &told); {
+	switch err := parseReturn(reply, &report); {
 	case err != nil:
 		return Exit{}, err
-	case told.Exited == nil:
+	case report.Exited == nil:
 		return Exit{}, notAgent("a program that neither runs nor has ended")
-	case !*told.Exited:
+	case !*report.Exited:
 		return Exit{}, nil
-	case told.Code == nil && told.Signal <= 0:
+	case report.Code == nil && report.Signal <= 0:
 		return Exit{}, notAgent("a program that has ended without a code and without a signal")
 	}
-	e := Exit{Done: true, Signal: told.Signal, Stdout: told.Stdout, Stderr: told.Stderr, StdoutCut: told.StdoutCut, StderrCut: told.StderrCut}
-	if told.Code != nil {
-		e.Code = *told.Code
+	e := Exit{Done: true, Signal: report.Signal, Stdout: report.Stdout, Stderr: report.Stderr, StdoutCut: report.StdoutCut, StderrCut: report.StderrCut}
+	if report.Code != nil {
+		e.Code = *report.Code
 	}
 	return e, nil
 }

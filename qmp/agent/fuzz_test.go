@@ -12,13 +12,13 @@ func FuzzAnswers(f *testing.F) {
 	f.Add([]byte(`{"return": [{"name": "eth0", "hardware-address": "52:54:00:53:52:b1", "ip-addresses": [{"ip-address": "192.168.122.62", "prefix": 24}]}]}` + "\n"))
 	f.Add([]byte(`{"return": {"exited": true, "exitcode": 1, "out-data": "aGkK", "err-truncated": true}}` + "\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		a := answers{bufio.NewReader(bytes.NewReader(data))}
+		a := replies{bufio.NewReader(bytes.NewReader(data))}
 		if a.sync(7) == nil && !bytes.Contains(data, []byte{delimiter}) {
 			t.Error("synchronised without a delimiter")
 		}
-		a = answers{bufio.NewReader(bytes.NewReader(data))}
+		a = replies{bufio.NewReader(bytes.NewReader(data))}
 		for {
-			line, err := a.line(mostAnswer)
+			line, err := a.line(maxReply)
 			if err != nil {
 				return
 			}
@@ -27,17 +27,17 @@ func FuzzAnswers(f *testing.F) {
 	})
 }
 
-// check holds what is true of every answer that is taken.
+// check holds what is true of every reply that is taken.
 func check(t *testing.T, line []byte) {
 	t.Helper()
-	answer, err := parseAnswer(line)
+	reply, err := parseReply(line)
 	if err != nil {
-		if answer != nil || len(err.Error()) > 5000 {
-			t.Errorf("%q: %q, %.200v", line, answer, err)
+		if reply != nil || len(err.Error()) > 5000 {
+			t.Errorf("%q: %q, %.200v", line, reply, err)
 		}
 		return
 	}
-	if interfaces, err := parseInterfaces(answer); err == nil {
+	if interfaces, err := parseInterfaces(reply); err == nil {
 		for _, i := range interfaces {
 			for _, ip := range i.Addresses {
 				if len(i.MAC) != 6 || !ip.IsValid() || ip.Zone() != "" {
@@ -46,8 +46,8 @@ func check(t *testing.T, line []byte) {
 			}
 		}
 	}
-	if e, err := parseExit(answer); err == nil && !e.Done && (e.Code != 0 || len(e.Stdout)+len(e.Stderr) > 0) {
+	if e, err := parseExit(reply); err == nil && !e.Done && (e.Code != 0 || len(e.Stdout)+len(e.Stderr) > 0) {
 		t.Errorf("%q: %+v", line, e)
 	}
-	_, _ = parsePID(answer)
+	_, _ = parsePID(reply)
 }
