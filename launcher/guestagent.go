@@ -51,14 +51,14 @@ func agentInterfaces(ctx context.Context, vm vms.VM) ([]agent.Interface, error) 
 
 // report is what the guest says about one NIC.
 func (t agentReport) report(q lease.Query) lease.Report {
-	claim := lease.Claim{Path: t.path, Interfaces: len(t.interfaces), Err: t.err}
+	claim := lease.AgentReply{Path: t.path, Interfaces: len(t.interfaces), Err: t.err}
 	for _, i := range t.interfaces {
 		if bytes.Equal(i.MAC, q.MAC) {
 			claim.Matched = true
 			claim.Addresses = append(claim.Addresses, i.Addresses...)
 		}
 	}
-	return lease.Hear(q, claim)
+	return lease.JudgeAgent(q, claim)
 }
 
 // best is the likeliest of the addresses that the guest reports for the NICs that are asked about, in their order.

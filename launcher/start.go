@@ -280,7 +280,7 @@ func hold(e *Env, vm vms.VM) (*guest, error) {
 // leaseQuery asks for the address of a NIC of a VM that was started at a time.
 func leaseQuery(e *Env, vm vms.VM, nic vms.NIC, since time.Time) lease.Query {
 	return lease.Query{
-		Root: e.Root, Bridge: nic.Bridge, MAC: nic.MAC.HardwareAddr(), Since: since, Kin: macsOn(vm, nic.Bridge),
+		Root: e.Root, Bridge: nic.Bridge, MAC: nic.MAC.HardwareAddr(), Since: since, OtherMACs: macsOn(vm, nic.Bridge),
 		Server: func() string { return serverLeases(e, nic.Bridge) },
 	}
 }

@@ -75,12 +75,12 @@ type survey struct {
 
 	loose     func() []string // the host's taps that are a port of no bridge
 	mu        sync.Mutex
-	snapshots map[string]func() lease.Picture // by the bridge, and what was looked at
+	snapshots map[string]func() lease.Snapshot // by the bridge, and what was looked at
 }
 
 func newSurvey(e *Env, orphan func(vms.VM) (qemu.Orphan, bool, error)) *survey {
 	return &survey{env: e, orphan: orphan, turns: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		snapshots: map[string]func() lease.Picture{}, loose: sync.OnceValue(netsetup.LooseTaps)}
+		snapshots: map[string]func() lease.Snapshot{}, loose: sync.OnceValue(netsetup.LooseTaps)}
 }
 
 // lookAt tells what a VM does that has been read.
@@ -150,7 +150,7 @@ func (s *survey) address(ctx context.Context, vm vms.VM, status qemu.Status) (le
 	for i, nic := range nics {
 		queries[i] = leaseQuery(s.env, vm, nic, status.Started)
 	}
-	for _, snapshot := range []func(context.Context, string) lease.Picture{s.snapshot, s.wholeSnapshot} {
+	for _, snapshot := range []func(context.Context, string) lease.Snapshot{s.snapshot, s.wholeSnapshot} {
 		for i, nic := range nics {
 			if best, ok := lease.Best(snapshot(ctx, nic.Bridge).Look(queries[i])); ok && !doubtful(best) {
 				return best, true
@@ -194,20 +194,20 @@ func (s *survey) work(do func()) {
 }
 
 // snapshot is what the sources of addresses hold for a bridge.
-func (s *survey) snapshot(ctx context.Context, bridge string) lease.Picture {
-	return s.once(bridge, func() lease.Picture { return lease.Survey(ctx, s.env.Root, bridge) })
+func (s *survey) snapshot(ctx context.Context, bridge string) lease.Snapshot {
+	return s.once(bridge, func() lease.Snapshot { return lease.Survey(ctx, s.env.Root, bridge) })
 }
 
 // wholeSnapshot is the snapshot with the lease file that the bridge's server was told to keep, for which every
 // process of the host has to be looked at.
-func (s *survey) wholeSnapshot(ctx context.Context, bridge string) lease.Picture {
-	return s.once(bridge+"/server", func() lease.Picture { // no bridge has a slash in its name
+func (s *survey) wholeSnapshot(ctx context.Context, bridge string) lease.Snapshot {
+	return s.once(bridge+"/server", func() lease.Snapshot { // no bridge has a slash in its name
 		return s.snapshot(ctx, bridge).With(ctx, s.env.Root, serverLeases(s.env, bridge))
 	})
 }
 
 // once takes a snapshot unless it has been taken.
-func (s *survey) once(key string, snapshot func() lease.Picture) lease.Picture {
+func (s *survey) once(key string, snapshot func() lease.Snapshot) lease.Snapshot {
 	s.mu.Lock()
 	take, ok := s.snapshots[key]
 	if !ok {

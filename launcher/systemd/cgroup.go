@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Of gives the unit of the template qlaunch@.service that a process belongs to.
-// The kernel is asked, not the manager: a process keeps its cgroup whatever becomes of that.
+// Of returns the instance of qlaunch@.service that a process belongs to. It reads the process's cgroup from the
+// kernel, which stays correct whatever happens to the user manager.
 func Of(pid int) (unit string, ok bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {
@@ -16,9 +16,8 @@ func Of(pid int) (unit string, ok bool) {
 	return inCgroups(string(text))
 }
 
-// inCgroups finds the unit in the text of cgroups(7), "/proc/pid/cgroup": lines
-// of HIERARCHY:CONTROLLERS:PATH. systemd's own hierarchy is the one without
-// controllers, or the one of that name.
+// inCgroups finds the unit in the text of /proc/PID/cgroup (cgroups(7)): lines of HIERARCHY:CONTROLLERS:PATH.
+// systemd's hierarchy is the one without controllers, or the one named systemd.
 func inCgroups(text string) (unit string, ok bool) {
 	for line := range strings.Lines(text) {
 		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)

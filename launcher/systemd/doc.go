@@ -1,9 +1,7 @@
-// Package systemd knows VMs as services of their user's systemd: the template
-// qlaunch@.service, what the user manager says of one, and what is said to it.
+// Package systemd runs VMs as services of their user's systemd. It has the template qlaunch@.service, asks the user
+// manager for the state of a unit, and starts and stops units.
 //
-// The user manager is asked through systemctl(1), which talks to it without a
-// message bus and is there wherever a user manager is. The one surprising
-// fact: the main process of a unit is QEMU itself. The process that started it
-// says so (sd_notify(3), MAINPID=) and leaves, so a VM that runs as a service
-// costs no process beside QEMU.
+// It uses systemctl(1), which talks to the user manager without a message bus and is installed wherever a user
+// manager is. The main process of a unit is QEMU itself: the process that started QEMU reports QEMU's process ID
+// (sd_notify(3), MAINPID=) and exits, so a VM that runs as a service needs no process besides QEMU.
 package systemd

@@ -6,24 +6,23 @@ import (
 	"strings"
 )
 
-// breaks are the directives that, in a user manager, set no_new_privs or make a
-// user namespace, by which a setuid program gains nothing: some on systemd 252,
-// more on 257. Behind the = is what they are set to.
+// breaks matches the directives that, in a user manager, set no_new_privs or create a user namespace, so that a
+// setuid program gains no privileges: some with systemd 252, more with 257. The text after the = is the value.
 var breaks = regexp.MustCompile(`^((?:NoNewPrivileges|SystemCall\w+|Restrict\w+|LockPersonality|MemoryDenyWriteExecute|` +
 	`Protect\w+|Private\w+|\w+Paths|TemporaryFileSystem|RootDirectory|RootImage|MountFlags|DynamicUser))\s*=\s*(.*?)\s*$`)
 
-// Breaker is a line of a unit file that keeps the bridge helper from its work.
+// Breaker is a line in a unit file that breaks the bridge helper.
 type Breaker struct {
 	File      string
 	Directive string // "NoNewPrivileges="
 }
 
-// FindBreaker gives the first line in some unit files that breaks the bridge helper.
+// FindBreaker returns the first line in the unit files that breaks the bridge helper.
 func FindBreaker(files []string) (Breaker, bool) {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			continue // what the manager could read and this process cannot says nothing
+			continue // the manager may be able to read it, so this is not an error
 		}
 		if directive, ok := breaker(string(text)); ok {
 			return Breaker{file, directive}, true
@@ -42,7 +41,7 @@ func breaker(text string) (directive string, ok bool) {
 	return "", false
 }
 
-// off tells a value that switches a directive off (systemd.syntax(7)).
+// off reports whether a value disables a directive (systemd.syntax(7)).
 func off(value string) bool {
 	switch strings.ToLower(value) {
 	case "", "0", "no", "n", "false", "f", "off":

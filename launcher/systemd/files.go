@@ -21,7 +21,7 @@ var (
 	logsService string
 )
 
-// usualBinary is the program in the unit files as they lie in the repository.
+// usualBinary is the path of qlaunch in the unit files in the repository.
 const usualBinary = "/usr/local/bin/qlaunch"
 
 // Names of the unit files.
@@ -32,10 +32,10 @@ const (
 	LogsServiceFile = "qlaunch-logs.service"
 )
 
-// Name is the unit of a VM.
+// Name returns the unit name of a VM.
 func Name(vm string) string { return "qlaunch@" + vm + ".service" }
 
-// Files are the unit files by their names, for a qlaunch that lies at a path.
+// Files returns the texts of the unit files by their names, for a qlaunch at the path binary.
 func Files(binary string) map[string]string {
 	return map[string]string{
 		TemplateFile:    strings.ReplaceAll(template, usualBinary, quote(binary)),
@@ -45,8 +45,8 @@ func Files(binary string) map[string]string {
 	}
 }
 
-// quote writes a path as the first word of a command in a unit file (systemd.service(5), "Command lines";
-// there a $ stands for itself).
+// quote quotes a path as the first word of a command in a unit file (systemd.service(5), "Command lines"; a $ has no
+// special meaning there).
 func quote(path string) string {
 	path = strings.ReplaceAll(path, "%", "%%")
 	if !strings.ContainsAny(path, " \t\"'\\;") {
@@ -55,9 +55,9 @@ func quote(path string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(path) + `"`
 }
 
-// Install puts the unit files into a directory where they are not there
-// already, word for word, and tells whether it had to: then the manager must reload.
-// The template comes last: where it is this version's, so are the others, which it wants.
+// Install writes the unit files to a directory unless they are there already with the same text, and reports whether
+// it wrote any: the manager must then reload. It writes the template last, so that the units that it wants exist
+// whenever the template is up to date.
 func Install(dir, binary string) (changed bool, err error) {
 	files := Files(binary)
 	for _, name := range []string{SliceFile, LogsServiceFile, LogsTimerFile, TemplateFile} {
@@ -70,13 +70,13 @@ func Install(dir, binary string) (changed bool, err error) {
 	return changed, nil
 }
 
-// Same tells whether a template that the manager has loaded is the one of this version and binary.
+// Same reports whether a template that the manager has loaded is that of this version and binary.
 func Same(path, binary string) bool {
 	text, err := os.ReadFile(path)
 	return err == nil && string(text) == Files(binary)[TemplateFile]
 }
 
-// restartDropIn is what makes systemd start a VM again whose QEMU did not end well.
+// restartDropIn makes systemd restart a VM when QEMU fails.
 const restartDropIn = `# Written by qlaunch, from restart = "on-failure" in the VM's definition.
 [Service]
 Restart=on-failure
@@ -85,8 +85,8 @@ RestartSec=1s
 RestartPreventExitStatus=2 4 7
 `
 
-// SetRestart makes the drop-in by which a VM is restarted on failure, or removes
-// it, and tells whether that changed anything. dir is that of the user's unit files.
+// SetRestart writes or removes the drop-in that restarts a VM on failure, and reports whether that changed anything.
+// dir is the directory of the user's unit files.
 func SetRestart(dir, vm string, onFailure bool) (changed bool, err error) {
 	path := filepath.Join(dir, Name(vm)+".d", "restart.conf")
 	if onFailure {
@@ -96,12 +96,12 @@ func SetRestart(dir, vm string, onFailure bool) (changed bool, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	_ = os.Remove(filepath.Dir(path)) // not when the user has drop-ins there
+	_ = os.Remove(filepath.Dir(path)) // fails if the user has drop-ins there
 	return err == nil, err
 }
 
-// Forget removes what is kept of a VM among the user's unit files: that it is
-// started at boot, and its restart.
+// Forget removes what belongs to a VM from the user's unit files: the link that starts it at boot, and the restart
+// drop-in.
 func Forget(dir, vm string) error {
 	_, err := SetRestart(dir, vm, false)
 	wanted := os.Remove(filepath.Join(dir, "default.target.wants", Name(vm)))
@@ -111,7 +111,7 @@ func Forget(dir, vm string) error {
 	return errors.Join(err, wanted)
 }
 
-// put writes a file that is not there or says something else.
+// put writes a file unless it has this text already.
 func put(path, text string) (changed bool, err error) {
 	if old, err := os.ReadFile(path); err == nil && string(old) == text {
 		return false, nil

@@ -15,21 +15,21 @@ import (
 	"time"
 )
 
-// Manager is a user's systemd.
+// Manager is the systemd user manager of one user.
 type Manager struct {
-	Environ []string            // systemctl's environment, whose XDG_RUNTIME_DIR says whose manager is asked; nil: this process's
-	Verbose func(argv []string) // is told each command
+	Environ []string            // systemctl's environment; its XDG_RUNTIME_DIR selects the manager; nil: this process's environment
+	Verbose func(argv []string) // called with each command; may be nil
 }
 
-// How long the manager may take: for an answer, which it has in milliseconds,
-// and for a job, which the template's own timeouts end.
+// How long the manager may take: to reply, which takes it milliseconds, and to finish a job, which the timeouts in
+// the template limit.
 const (
 	askDeadline = 5 * time.Second
-	jobDeadline = 4 * time.Minute // a stop, then a start, each as long as the template lets it
+	jobDeadline = 4 * time.Minute // a stop and a start, each up to the template's timeout
 )
 
-// Reachable tells whether a user manager is there to be asked. It listens on
-// this socket for as long as it lives; runtime is the user's runtime directory, or empty.
+// Reachable reports whether the user manager runs: it listens on this socket as long as it lives. runtime is the
+// user's runtime directory, or empty.
 func Reachable(runtime string) bool {
 	if runtime == "" {
 		return false
@@ -38,22 +38,22 @@ func Reachable(runtime string) bool {
 	return err == nil
 }
 
-// CallError is a systemctl that failed.
+// CallError says that systemctl failed.
 type CallError struct {
 	Argv  []string
-	Words string // its own, in one line; may be empty
+	Words string // its messages, in one line; may be empty
 	Err   error
 }
 
-// Error is the command and its words.
+// Error returns the command and its messages.
 func (e *CallError) Error() string {
 	return strings.Join(e.Argv, " ") + ": " + cmp.Or(e.Words, e.Err.Error())
 }
 
-// Unwrap is how the program ended.
+// Unwrap returns how the program ended.
 func (e *CallError) Unwrap() error { return e.Err }
 
-// call runs one systemctl to its end, or to the deadline.
+// call runs systemctl until it ends or the deadline passes.
 func (m Manager) call(ctx context.Context, deadline time.Duration, words ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
@@ -63,8 +63,8 @@ func (m Manager) call(ctx context.Context, deadline time.Duration, words ...stri
 	cmd.Env = m.Environ
 	var out, messages bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &messages
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's Ctrl-C is for this process, which ends it then
-	cmd.WaitDelay = time.Second                           // a child of its own that keeps the pipes open
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C on the terminal goes to this process, which then ends systemctl
+	cmd.WaitDelay = time.Second                           // for a child of systemctl that keeps the pipes open
 	err := cmd.Run()
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -78,61 +78,61 @@ func (m Manager) call(ctx context.Context, deadline time.Duration, words ...stri
 	return out.String(), nil
 }
 
-// Reload makes the manager read its unit files anew.
+// Reload makes the manager read its unit files again.
 func (m Manager) Reload(ctx context.Context) error {
 	_, err := m.call(ctx, jobDeadline, "daemon-reload")
 	return err
 }
 
-// ResetFailed makes the manager forget that a unit failed, and how often it was started.
+// ResetFailed resets the failed state of a unit, and its count of starts.
 func (m Manager) ResetFailed(ctx context.Context, unit string) error {
 	_, err := m.call(ctx, askDeadline, "reset-failed", unit)
 	return err
 }
 
-// Enable makes a unit start with the manager.
+// Enable makes the manager start a unit when it starts.
 func (m Manager) Enable(ctx context.Context, unit string) error {
 	_, err := m.call(ctx, askDeadline, "--quiet", "enable", unit)
 	return err
 }
 
-// Disable takes that back.
+// Disable undoes Enable.
 func (m Manager) Disable(ctx context.Context, unit string) error {
 	_, err := m.call(ctx, askDeadline, "--quiet", "disable", unit)
 	return err
 }
 
-// Verb is what a job does.
+// Verb is the kind of a job.
 type Verb string
 
-// The verbs.
+// The kinds of jobs.
 const (
 	Start   Verb = "start"
 	Stop    Verb = "stop"
 	Restart Verb = "restart"
 )
 
-// Do has the manager do something with a unit, and waits until it is done.
+// Do runs a job for a unit and waits until it is done.
 func (m Manager) Do(ctx context.Context, verb Verb, unit string) error {
 	_, err := m.call(ctx, jobDeadline, string(verb), unit)
 	return err
 }
 
-// Begin is Do, waited for later: with what it returns, which must be called.
+// Begin starts a job like Do. The caller must call wait, which waits until the job is done.
 func (m Manager) Begin(ctx context.Context, verb Verb, unit string) (wait func() error) {
 	done := make(chan error, 1)
 	go func() { done <- m.Do(ctx, verb, unit) }()
 	return func() error { return <-done }
 }
 
-// Environment is what the manager gives to the services that it starts.
+// Environment returns the environment that the manager passes to its services.
 func (m Manager) Environment(ctx context.Context) (map[string]string, error) {
 	out, err := m.call(ctx, askDeadline, "show-environment")
 	return parseEnvironment(out), err
 }
 
-// parseEnvironment reads the lines of systemctl show-environment: KEY=VALUE,
-// where a value that a shell would take apart is written as $'…'.
+// parseEnvironment parses the lines of systemctl show-environment: KEY=VALUE, with a value that a shell would split
+// written as $'…'.
 func parseEnvironment(text string) map[string]string {
 	environment := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -148,7 +148,7 @@ func parseEnvironment(text string) map[string]string {
 	return environment
 }
 
-// unquote undoes the escapes of C that systemd writes; what is none of them is left as it is.
+// unquote decodes the C escapes that systemd writes, and leaves other sequences unchanged.
 func unquote(text string) string {
 	text = strings.ReplaceAll(text, `\'`, `'`)
 	text = strings.ReplaceAll(text, `"`, `\"`)

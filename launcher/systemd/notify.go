@@ -10,21 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notifyDeadline is how long the manager may take to read what it is told.
+// notifyDeadline is how long the manager may take to read a notification.
 const notifyDeadline = 5 * time.Second
 
-// Notify tells the manager something of the unit that this process is in:
-// assignments such as READY=1 (sd_notify(3)), to the socket that $NOTIFY_SOCKET
-// names. Without a socket nobody wants to know.
+// Notify sends assignments such as READY=1 (sd_notify(3)) to the manager, about the unit that this process is in.
+// socket is the value of $NOTIFY_SOCKET; if it is empty, Notify does nothing.
 //
-// It returns when the manager has read them: it finds the unit by the sender's
-// cgroup, which is gone with a sender that leaves too early. Hence the barrier,
-// a pipe that the manager closes when it gets to it.
+// Notify returns when the manager has read the assignments. The manager finds the unit by the sender's cgroup, and
+// loses them if the sender exits too early. So Notify also sends a barrier: a pipe that the manager closes when it
+// reads it.
 func Notify(socket string, assignments ...string) error {
 	if socket == "" {
 		return nil
 	}
-	// An abstract socket is written with an @ by systemd and by x/sys/unix.
+	// Both systemd and x/sys/unix write an abstract socket with an @.
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("notify: %w", err)
@@ -59,10 +58,10 @@ func barrier(fd int, socket string) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
-	return nil // its end is what was waited for
+	return nil // the manager has closed the pipe
 }
 
-// Status is the assignment that systemctl shows as the unit's status: one line.
+// Status returns the assignment of the unit's status, one line, which systemctl shows.
 func Status(text string) string {
 	return "STATUS=" + strings.Join(strings.Fields(text), " ")
 }

@@ -8,29 +8,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// State is what the manager says of a unit.
+// State is the state of a unit, as the manager reports it.
 type State struct {
 	Load     string   // "loaded", "not-found", "masked" …
 	Active   string   // "active", "inactive", "failed", "activating", "deactivating"
 	Sub      string   // "running", "dead", "auto-restart" …
 	Result   string   // how it ended: "success", "signal", "exit-code", "start-limit-hit" …
-	Status   string   // what it said of itself last
-	MainPID  int      // 0 when there is none
+	Status   string   // the last status that the unit reported
+	MainPID  int      // 0 if there is none
 	Code     int      // how the main process ended: waitid(2), si_code
 	Exit     int      // its exit status, or the signal's number
 	Fragment string   // the unit file
 	DropIns  []string // the drop-ins' files
 	Enabled  bool
-	Stale    bool // the files have changed since they were read
+	Stale    bool // the files have changed since the manager read them
 }
 
-// State asks what a unit does.
+// State returns the state of a unit.
 func (m Manager) State(ctx context.Context, unit string) (State, error) {
 	out, err := m.call(ctx, askDeadline, "show", unit)
 	return parseState(out), err
 }
 
-// parseState reads the lines of systemctl show: KEY=VALUE.
+// parseState parses the lines of systemctl show: KEY=VALUE.
 func parseState(text string) State {
 	var s State
 	for line := range strings.Lines(text) {
@@ -66,32 +66,32 @@ func parseState(text string) State {
 	return s
 }
 
-// Loaded tells whether there is a template, and nobody has masked it.
+// Loaded reports whether the template exists and is not masked.
 func (s State) Loaded() bool { return s.Load == "loaded" }
 
-// Idle tells that the unit neither runs nor is about to.
+// Idle reports whether the unit neither runs nor is about to run.
 func (s State) Idle() bool { return s.Active == "inactive" || s.Active == "failed" }
 
-// StartLimitHit tells that the manager refuses to start a unit that was started too often.
+// StartLimitHit reports whether the manager refuses to start a unit because it was started too often.
 func (s State) StartLimitHit() bool { return s.Result == "start-limit-hit" }
 
-// NoProgram tells that what the template says to execute could not be.
+// NoProgram reports whether the program in the template could not be executed.
 func (s State) NoProgram() bool { return s.Code == cldExited && s.Exit == execFailed }
 
-// The ways in which a process ends, as si_code says (linux, asm-generic/siginfo.h).
+// How a process can end: the values of si_code (linux, asm-generic/siginfo.h).
 const (
 	cldExited = 1
 	cldKilled = 2
 	cldDumped = 3
 )
 
-// execFailed is what systemd's child exits with when the program cannot be executed (systemd.exec(5), "EXIT_EXEC").
+// execFailed is the exit status of systemd's child if the program cannot be executed (systemd.exec(5), "EXIT_EXEC").
 const execFailed = 203
 
-// NotStarted begins the status of a unit whose start failed and could say why.
+// NotStarted is the prefix of the status of a unit whose start failed with an error of qlaunch.
 const NotStarted = "not started: "
 
-// Failure says in plain words how a unit failed; nothing when it has not.
+// Failure describes how a unit failed; empty if it has not.
 func (s State) Failure() string {
 	if s.Active != "failed" && s.Sub != "auto-restart" {
 		return ""

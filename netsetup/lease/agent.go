@@ -5,29 +5,29 @@ import (
 	"net/netip"
 )
 
-// A Claim is what a guest says of the addresses of its own interface that has the query's MAC.
-type Claim struct {
-	Path       string // where it was asked
-	Interfaces int    // that it told of
+// AgentReply is what the guest agent reports about the guest's interface with the query's MAC.
+type AgentReply struct {
+	Path       string // of the agent's socket
+	Interfaces int    // the number of interfaces that it reported
 	Matched    bool   // one of them has the MAC
 	Addresses  []netip.Addr
-	Err        error // why it could not be asked
+	Err        error // why the agent could not be queried
 }
 
-// mostClaimed is more addresses than a NIC has in earnest: an answer is not to fill a screen.
-const mostClaimed = 16
+// maxAgentAddresses limits the addresses of a reply, so that it does not fill the screen; real NICs have fewer.
+const maxAgentAddresses = 16
 
-// Hear judges what a guest says by the rules that hold for what others say of it: see Look.
-func Hear(q Query, c Claim) Report {
+// JudgeAgent checks the addresses in an agent's reply by the same rules as those of the other sources: see Look.
+func JudgeAgent(q Query, c AgentReply) Report {
 	l, err := findLink(q.Bridge)
 	if c.Err == nil {
 		c.Err = err
 	}
-	return judgeClaim(q, l, l.waysOf(c.Addresses[:min(len(c.Addresses), mostClaimed)]), c)
+	return judgeAgentReply(q, l, l.waysOf(c.Addresses[:min(len(c.Addresses), maxAgentAddresses)]), c)
 }
 
-// judgeClaim is pure.
-func judgeClaim(q Query, l link, ways map[netip.Addr]way, c Claim) Report {
+// judgeAgentReply is pure.
+func judgeAgentReply(q Query, l link, ways map[netip.Addr]way, c AgentReply) Report {
 	rep := Report{Source: Agent, Path: c.Path, Entries: c.Interfaces}
 	if c.Err != nil {
 		rep.Reason = reason(c.Err)
@@ -36,7 +36,7 @@ func judgeClaim(q Query, l link, ways map[netip.Addr]way, c Claim) Report {
 	}
 	rep.Readable, rep.Matched = true, c.Matched
 	for i, ip := range c.Addresses {
-		if i == mostClaimed {
+		if i == maxAgentAddresses {
 			rep.Skipped = len(c.Addresses) - i
 			break
 		}

@@ -19,22 +19,22 @@ func ips(words ...string) []netip.Addr {
 func TestWhatAGuestSaysOfItselfIsJudged(t *testing.T) {
 	lots := strings.Split(strings.TrimSuffix(strings.Repeat("192.168.122.7,", 1000), ","), ",")
 	for _, test := range []struct {
-		claim   Claim
+		claim   AgentReply
 		verdict string
 		best    string
 	}{
-		{Claim{Matched: true, Addresses: ips("192.168.122.62")}, "192.168.122.62: told by the guest", "192.168.122.62"},
-		{Claim{Matched: true, Addresses: ips("192.168.122.1", "127.0.0.1", "10.0.0.1")},
+		{AgentReply{Matched: true, Addresses: ips("192.168.122.62")}, "192.168.122.62: told by the guest", "192.168.122.62"},
+		{AgentReply{Matched: true, Addresses: ips("192.168.122.1", "127.0.0.1", "10.0.0.1")},
 			"192.168.122.1: refused, the bridge's own address; 127.0.0.1: refused, a loopback address; 10.0.0.1: refused, outside the bridge's 192.168.122.0/24", ""},
-		{Claim{Matched: true, Addresses: ips("fe80::7")}, "fe80::7%virbr0: told by the guest", ""},
-		{Claim{Matched: true, Addresses: ips("2001:db8::7", "192.168.122.62")}, "2001:db8::7: told by the guest; 192.168.122.62: told by the guest", "192.168.122.62"},
-		{Claim{Matched: true}, "no address", ""},
-		{Claim{Interfaces: 3}, "no interface with 52:54:00:53:52:b1", ""},
-		{Claim{Err: fs.ErrNotExist}, "not asked: absent", ""},
-		{Claim{Err: errors.New("silence")}, "not asked: silence", ""},
-		{Claim{Matched: true, Addresses: ips(lots...)}, strings.TrimSuffix(strings.Repeat("192.168.122.7: told by the guest; ", 16), "; ") + "; and 984 more", "192.168.122.7"},
+		{AgentReply{Matched: true, Addresses: ips("fe80::7")}, "fe80::7%virbr0: told by the guest", ""},
+		{AgentReply{Matched: true, Addresses: ips("2001:db8::7", "192.168.122.62")}, "2001:db8::7: told by the guest; 192.168.122.62: told by the guest", "192.168.122.62"},
+		{AgentReply{Matched: true}, "no address", ""},
+		{AgentReply{Interfaces: 3}, "no interface with 52:54:00:53:52:b1", ""},
+		{AgentReply{Err: fs.ErrNotExist}, "not asked: absent", ""},
+		{AgentReply{Err: errors.New("silence")}, "not asked: silence", ""},
+		{AgentReply{Matched: true, Addresses: ips(lots...)}, strings.TrimSuffix(strings.Repeat("192.168.122.7: told by the guest; ", 16), "; ") + "; and 984 more", "192.168.122.7"},
 	} {
-		rep := judgeClaim(Query{Bridge: "virbr0", MAC: guestMAC}, virbr0, nil, test.claim)
+		rep := judgeAgentReply(Query{Bridge: "virbr0", MAC: guestMAC}, virbr0, nil, test.claim)
 		best, ok := Best([]Report{rep})
 		if rep.Verdict != test.verdict || ok != (test.best != "") || ok && best.IP.String() != test.best {
 			t.Errorf("%v: %s, best %v; want %s, %s", test.claim, rep.Verdict, best.IP, test.verdict, test.best)
@@ -43,7 +43,7 @@ func TestWhatAGuestSaysOfItselfIsJudged(t *testing.T) {
 }
 
 func TestWhatOthersSayCountsMoreThanWhatTheGuestDoes(t *testing.T) {
-	claim := judgeClaim(Query{MAC: guestMAC}, virbr0, nil, Claim{Matched: true, Addresses: ips("192.168.122.7")})
+	claim := judgeAgentReply(Query{MAC: guestMAC}, virbr0, nil, AgentReply{Matched: true, Addresses: ips("192.168.122.7")})
 	for want, other := range map[string]Address{
 		"192.168.122.62": {IP: netip.MustParseAddr("192.168.122.62"), Source: Dnsmasq, Freshness: Unknown},
 		"192.168.122.63": {IP: netip.MustParseAddr("192.168.122.63"), Source: Neighbours, Freshness: ThisStart, Live: true},
@@ -57,7 +57,7 @@ func TestWhatOthersSayCountsMoreThanWhatTheGuestDoes(t *testing.T) {
 }
 
 func TestNobodyIsBelievedOfABridgeThatIsNotThere(t *testing.T) {
-	rep := Hear(Query{Bridge: "nosuch0", MAC: guestMAC}, Claim{Matched: true, Addresses: ips("192.168.122.62")})
+	rep := JudgeAgent(Query{Bridge: "nosuch0", MAC: guestMAC}, AgentReply{Matched: true, Addresses: ips("192.168.122.62")})
 	if rep.Verdict != "not asked: no such interface" || len(rep.Addresses) > 0 {
 		t.Errorf("%+v", rep)
 	}

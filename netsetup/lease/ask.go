@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Look asks every source once. The reports come in a fixed order, one for each place that was asked, the unreadable
-// ones too. It blocks only on reading files, and stops asking when ctx ends.
+// Look reads every source once. It returns one report for each place, in a fixed order, and also for those that
+// cannot be read. It blocks only on reading files, and stops when ctx ends.
 func Look(ctx context.Context, q Query) []Report {
 	p := Survey(ctx, q.Root, q.Bridge)
 	reports := p.Look(q)
@@ -24,15 +24,15 @@ func Look(ctx context.Context, q Query) []Report {
 	return p.With(ctx, q.Root, q.Server()).Look(q)
 }
 
-// Look is [Look] in what has been read: its query is to be about the bridge that was surveyed.
-func (p Picture) Look(q Query) []Report { return judge(q, p.view(q), nil) }
+// Look is like the function [Look], but uses the snapshot. The query must be about the snapshot's bridge.
+func (p Snapshot) Look(q Query) []Report { return judge(q, p.view(q), nil) }
 
-// answerPatience is how long a guest may take to answer. On a bridge of this host's it takes less than a millisecond.
-const answerPatience = time.Second
+// replyTimeout is how long a guest may take to reply. On a bridge of this host it takes less than a millisecond.
+const replyTimeout = time.Second
 
-// Ask is [Look] for who can wait for a moment: where the likeliest address is in doubt, one packet is sent to each
-// address that is, and the guest's answer counts. That is an address from before the start, one whose lease has ended, and
-// one that the kernel remembers at another MAC. It returns with the first answer that leaves no doubt, or after a second.
+// Ask is like [Look], but verifies addresses if the most likely one is in doubt: one from before the start, one whose
+// lease has expired, or one that the kernel remembers at another MAC. It sends one packet to each address in doubt,
+// and returns after the first reply that leaves no doubt, or after a second.
 func Ask(ctx context.Context, q Query) []Report {
 	reports := Look(ctx, q)
 	if !inDoubt(reports) {
@@ -42,32 +42,33 @@ func Ask(ctx context.Context, q Query) []Report {
 	if err != nil {
 		return reports
 	}
-	kin, err := subscribe()
+	updates, err := subscribe()
 	if err != nil {
-		return reports // what is known has to do
+		return reports // use what is known
 	}
-	defer kin.close()
-	ctx, cancel := context.WithTimeout(ctx, answerPatience)
+	defer updates.close()
+	ctx, cancel := context.WithTimeout(ctx, replyTimeout)
 	defer cancel()
-	a := asking{query: q, link: l, kin: kin, answered: map[netip.Addr]bool{}}
+	a := verification{query: q, link: l, updates: updates, answered: map[netip.Addr]bool{}}
 	if q.Server != nil {
 		a.server = q.Server()
 	}
-	return a.settle(ctx, reports)
+	return a.run(ctx, reports)
 }
 
-// An asking is of the addresses of one guest that are in doubt.
-type asking struct {
+// verification verifies the addresses of one guest that are in doubt.
+type verification struct {
 	query    Query
 	link     link
-	kin      *subscription
+	updates  *subscription
 	ips      []netip.Addr
 	answered map[netip.Addr]bool
 	server   string // its lease file
 }
 
-// settle sends to the addresses that are in doubt, and looks again at each answer, until there is no doubt left or ctx ends.
-func (a *asking) settle(ctx context.Context, reports []Report) []Report {
+// run sends a packet to each address in doubt, and reads the sources again after each reply, until no doubt is left
+// or ctx ends.
+func (a *verification) run(ctx context.Context, reports []Report) []Report {
 	ctx, stop := context.WithCancel(ctx)
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
@@ -78,7 +79,7 @@ func (a *asking) settle(ctx context.Context, reports []Report) []Report {
 		a.ips = append(a.ips, d.IP)
 		if conn := sendNothing(ctx, a.link.name, d.IP); conn != nil {
 			waiting.Go(func() {
-				if answers(ctx, conn) {
+				if isRefused(ctx, conn) {
 					refusals <- d.IP
 				}
 			})
@@ -92,8 +93,8 @@ func (a *asking) settle(ctx context.Context, reports []Report) []Report {
 	return reports
 }
 
-// next waits for an answer, and says whether one has come before ctx ended. A subscription that breaks ends the wait.
-func (a *asking) next(ctx context.Context, refusals <-chan netip.Addr) bool {
+// next waits for a reply, and reports whether one came before ctx ended. A broken subscription ends the wait.
+func (a *verification) next(ctx context.Context, refusals <-chan netip.Addr) bool {
 	for {
 		select {
 		case <-ctx.Done():
@@ -101,7 +102,7 @@ func (a *asking) next(ctx context.Context, refusals <-chan netip.Addr) bool {
 		case ip := <-refusals:
 			a.answered[ip] = true
 			return true
-		case u, ok := <-a.kin.updates:
+		case u, ok := <-a.updates.updates:
 			if !ok || concerns(u, a.query.MAC, a.ips) {
 				return ok
 			}
@@ -109,13 +110,13 @@ func (a *asking) next(ctx context.Context, refusals <-chan netip.Addr) bool {
 	}
 }
 
-// inDoubt says whether the guest's own answer could lead to a likelier address than there is.
+// inDoubt reports whether a reply of the guest could lead to a more likely address.
 func inDoubt(reports []Report) bool {
 	best, ok := Best(reports)
 	return (!ok || best.askable()) && len(askable(reports)) > 0
 }
 
-// askable are the addresses in the reports that are in doubt, and that the guest could settle.
+// askable returns the addresses in the reports that are in doubt, and that a reply of the guest would confirm.
 func askable(reports []Report) []Address {
 	var doubtful []Address
 	for _, r := range reports {
@@ -128,8 +129,8 @@ func askable(reports []Report) []Address {
 	return doubtful
 }
 
-// sendNothing sends an empty datagram to the discard port (RFC 863) by way of a link. Whether it can be sent does not
-// matter: nil, and all is as before.
+// sendNothing sends an empty datagram to the discard port (RFC 863) through a link. It returns nil if that fails,
+// which only leaves the address in doubt.
 func sendNothing(ctx context.Context, link string, ip netip.Addr) net.Conn {
 	const discard = 9
 	onto := func(_, _ string, c syscall.RawConn) error {
@@ -144,9 +145,9 @@ func sendNothing(ctx context.Context, link string, ip netip.Addr) net.Conn {
 	return conn
 }
 
-// answers waits for a refusal of what was sent: it comes from whoever has the address, at the MAC that the kernel sent it
-// to. A guest that drops such packets says nothing.
-func answers(ctx context.Context, conn net.Conn) bool {
+// isRefused waits for an ICMP error. It comes from the host that has the address, at the MAC that the kernel sent the
+// datagram to. A guest that drops such datagrams sends none.
+func isRefused(ctx context.Context, conn net.Conn) bool {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
 	_, err := conn.Read(make([]byte, 1))

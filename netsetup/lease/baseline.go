@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// A baseline is what the sources held before the guest was started. The methods take a nil one for "was not there".
+// baseline is what the sources had before the guest was started. All methods accept nil: there is no baseline.
 type baseline struct {
 	at         time.Time
 	issues     map[issue]bool
-	torn       map[string]bool // files that could not be read whole: see mend
+	incomplete map[string]bool // files that could not be read completely: see addUnread
 	neighbours map[netip.Addr]bool
-	frames     bool // the bridge knew the MAC
+	frames     bool // the bridge had seen the MAC
 }
 
-// An issue is one giving of a lease.
+// issue identifies one lease as it was granted once.
 type issue struct {
 	path  string
 	ip    netip.Addr
@@ -24,7 +24,7 @@ type issue struct {
 }
 
 func newBaseline(v view) *baseline {
-	b := &baseline{at: v.at, issues: map[issue]bool{}, torn: map[string]bool{}, neighbours: map[netip.Addr]bool{}}
+	b := &baseline{at: v.at, issues: map[issue]bool{}, incomplete: map[string]bool{}, neighbours: map[netip.Addr]bool{}}
 	b.frames = v.sighting.port != ""
 	for _, r := range v.files {
 		b.add(r)
@@ -36,28 +36,28 @@ func newBaseline(v view) *baseline {
 }
 
 func (b *baseline) add(r reading) {
-	b.torn[r.path] = r.torn || r.err != nil && !errors.Is(r.err, fs.ErrNotExist)
+	b.incomplete[r.path] = r.incomplete || r.err != nil && !errors.Is(r.err, fs.ErrNotExist)
 	for _, l := range r.leases {
 		b.issues[issue{r.path, l.ip, l.issue}] = true
 	}
 }
 
-// mend adds the files that could be read in part only, or not at all, before. A writer that was at work when the guest
-// was not started yet is done long before the guest can have booted; and of a file that has become readable nobody can
-// say what is new in it.
-func (b *baseline) mend(v view) {
+// addUnread adds the files that could not be read, or not completely, when the baseline was made. A server that was
+// writing at that time is done long before the guest has booted; and in a file that has become readable nobody can
+// know what is new.
+func (b *baseline) addUnread(v view) {
 	for _, r := range v.files {
-		if b.torn[r.path] {
+		if b.incomplete[r.path] {
 			b.add(r)
 		}
 	}
 }
 
-// has says whether the lease was there already, given at the same time.
+// has reports whether the lease was in the baseline, granted at the same time.
 func (b *baseline) has(path string, l lease) bool { return b.issues[issue{path, l.ip, l.issue}] }
 
-// live says whether the kernel has seen the guest use the address since it was started. When the start is not known,
-// an entry that the kernel holds for good now has to do.
+// live reports whether the kernel has seen the guest use the address since its start. If the time of the start is not
+// known, an entry that is reachable now is enough.
 func (b *baseline) live(q Query, n neighbour) bool {
 	switch {
 	case b != nil && !b.neighbours[n.ip]:
@@ -70,7 +70,7 @@ func (b *baseline) live(q Query, n neighbour) bool {
 	return stateName(n.state) == "REACHABLE"
 }
 
-// sends says whether the guest has sent frames since it was started.
+// sends reports whether the guest has sent frames since its start.
 func (b *baseline) sends(q Query, s sighting) bool {
 	switch {
 	case s.port == "":

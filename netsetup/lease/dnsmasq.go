@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// parseDnsmasq reads dnsmasq's lease file: a line a lease, `EXPIRY MAC IP HOSTNAME CLIENT-ID`, the expiry in seconds
-// since 1970 and 0 for never. A line `duid …` begins the DHCPv6 part, whose lines are `EXPIRY IAID IP HOSTNAME DUID`.
-// The form is that of dnsmasq's src/lease.c (lease_update_file).
+// parseDnsmasq parses dnsmasq's lease file. Each line is a lease, `EXPIRY MAC IP HOSTNAME CLIENT-ID`, with the expiry
+// in seconds since 1970, or 0 for never. A line `duid …` begins the DHCPv6 part, whose lines are `EXPIRY IAID IP
+// HOSTNAME DUID`. The format is that of dnsmasq's src/lease.c (lease_update_file).
 //
-// dnsmasq empties the file and writes it again, in place, at every change. What stands behind the last newline may be
-// the half of a line, and the half of 192.168.122.62 is an address too: it is left alone.
+// dnsmasq truncates the file and writes it again at every change. The text after the last newline may be an
+// incomplete line, in which a part of 192.168.122.62 can look like another address, so it is skipped.
 func parseDnsmasq(data []byte) (parsed, error) {
 	end := bytes.LastIndexByte(data, '\n') + 1
-	p := parsed{torn: end < len(data)}
+	p := parsed{incomplete: end < len(data)}
 	v6 := false
 	for line := range strings.Lines(string(data[:end])) {
 		fields := strings.Fields(line)
@@ -55,12 +55,12 @@ func parseDnsmasqLine(fields []string, v6 bool) (lease, bool) {
 		return l, true
 	}
 	l.mac, ok = parseMAC(fields[1])
-	// Hardware other than Ethernet has its type in front: "20-00:11:22…" (src/lease.c).
+	// For hardware other than Ethernet the type precedes the address: "20-00:11:22…" (src/lease.c).
 	return l, ok || strings.Contains(fields[1], "-")
 }
 
-// macOfDUID is the Ethernet address in a DHCPv6 client's identifier, if it has one: DUIDs of the types 1 (with a time)
-// and 3 (without) end in it (RFC 8415, sections 11.2 and 11.4). DHCPv6 leases carry no other trace of the MAC.
+// macOfDUID returns the Ethernet address in a DHCPv6 client's identifier, if it has one: DUIDs of the types 1 (with a
+// time) and 3 (without) end with it (RFC 8415, sections 11.2 and 11.4). DHCPv6 leases contain the MAC nowhere else.
 func macOfDUID(s string) net.HardwareAddr {
 	const ether = ":00:01:" // the hardware type
 	switch {

@@ -69,7 +69,7 @@ func (h *network) subnetIsARoute(t *testing.T) {
 		if diff := cmp.Diff(want, verdicts(q, Look(t.Context(), q))); diff != "" {
 			t.Error(diff)
 		}
-		claim := Hear(q, Claim{Matched: true, Addresses: ips(address)})
+		claim := JudgeAgent(q, AgentReply{Matched: true, Addresses: ips(address)})
 		if believed := strings.HasSuffix(want, " → "+address); believed != (claim.Addresses[0].Refused == "") {
 			t.Errorf("the guest claims %s: %s", address, claim.Verdict)
 		}
@@ -95,7 +95,7 @@ func (h *network) ownedByAnother(t *testing.T) {
 		if diff := cmp.Diff(want, verdicts(q, Look(t.Context(), q))); diff != "" {
 			t.Errorf("%s: %s", bridge, diff)
 		}
-		if claim := Hear(q, Claim{Matched: true, Addresses: ips("10.88.0.62")}); claim.Addresses[0].Refused == "" {
+		if claim := JudgeAgent(q, AgentReply{Matched: true, Addresses: ips("10.88.0.62")}); claim.Addresses[0].Refused == "" {
 			t.Errorf("%s: the guest's own word counts: %s", bridge, claim.Verdict)
 		}
 	}
@@ -169,7 +169,7 @@ func (h *network) heldByAnother(t *testing.T) {
 	if holder := Holder(q, ips("192.168.122.74")[0]); holder != "52:54:00:00:00:99" {
 		t.Errorf("the holder is %q", holder)
 	}
-	q.Kin = []net.HardwareAddr{{0x52, 0x54, 0, 0, 0, 0x99}} // the guest answers on its other NIC
+	q.OtherMACs = []net.HardwareAddr{{0x52, 0x54, 0, 0, 0, 0x99}} // the guest answers on its other NIC
 	if diff := cmp.Diff("192.168.122.74: lease → 192.168.122.74", verdicts(q, Look(t.Context(), q))); diff != "" {
 		t.Error(diff)
 	}
@@ -184,7 +184,7 @@ func (h *network) onceHeldByAnother(t *testing.T) {
 		t.Error(diff)
 	}
 	w := newRealWaiter(t, q)
-	if s := mustLook(t, w); s.belief == now {
+	if s := mustLook(t, w); s.acceptance == now {
 		t.Error("it is believed at once")
 	}
 	// The guest takes it, and asks for the host: the entry is the guest's from then on.

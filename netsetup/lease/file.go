@@ -13,27 +13,28 @@ import (
 	"time"
 )
 
-// maxFile bounds what is read of a lease file, in bytes. A lease takes some 100 of them in text, 300 in JSON.
+// maxFile is the maximal size of a lease file, in bytes. A lease takes some 100 bytes as text, 300 as JSON.
 const maxFile = 4 << 20
 
-// A file is a place where a DHCP server keeps its leases.
+// file is a lease file of a DHCP server.
 type file struct {
 	source Source
 	path   string
 	parse  func([]byte) (parsed, error)
 }
 
-// A reading is what a file held at one time.
+// reading is the content of a file at one time.
 type reading struct {
 	file
 	parsed
 	modified time.Time
-	now      bool  // it is no file: the server was asked, and what it said is of now
+	now      bool  // not a file, but the server's own reply
 	err      error // why it could not be read
 }
 
-// files are the places where the servers on a bridge may keep their leases, in the order of the reports. Debian's
-// dnsmasq and Fedora's differ in the directory; libvirt, networkd and NetworkManager name the file after the bridge.
+// files returns the places where the servers on a bridge may keep their leases, in the order of the reports. Debian's
+// and Fedora's dnsmasq use different directories; libvirt, networkd and NetworkManager name the file after the
+// bridge.
 func files(root, bridge string) []file {
 	at := func(dir, name string) string { return filepath.Join(root, dir, name) }
 	return []file{
@@ -47,14 +48,14 @@ func files(root, bridge string) []file {
 	}
 }
 
-// serverFile is the file in which a server was told to keep its leases, unless it is one of those that are read already.
+// serverFile returns the lease file that a server was configured to use, unless it is one of those that were read.
 func serverFile(root, path string, read []reading) (file, bool) {
 	f := file{Dnsmasq, filepath.Join(root, path), parseDnsmasq}
 	known := slices.ContainsFunc(read, func(r reading) bool { return r.path == f.path })
 	return f, filepath.IsAbs(path) && !known
 }
 
-// read reads the file as it is now.
+// read reads and parses the file.
 func (f file) read(ctx context.Context) reading {
 	r := reading{file: f}
 	if r.err = context.Cause(ctx); r.err != nil {
@@ -70,7 +71,7 @@ func (f file) read(ctx context.Context) reading {
 	return r
 }
 
-// readBounded reads a regular file of at most maxFile bytes. It never blocks on what is not one, such as a FIFO.
+// readBounded reads a regular file of at most maxFile bytes. It never blocks on other files, such as a FIFO.
 func readBounded(path string) ([]byte, time.Time, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -91,7 +92,7 @@ func readBounded(path string) ([]byte, time.Time, error) {
 	return data, info.ModTime(), err
 }
 
-// reason is the cause of a read's error without the path, which stands beside it.
+// reason returns the cause of a read error without the path, which the report has.
 func reason(err error) string {
 	var pathErr *fs.PathError
 	switch {

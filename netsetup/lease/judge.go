@@ -11,7 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// judge turns what was seen into reports. It is pure. base is what was seen before the guest was started, or nil.
+// judge makes the reports from a view. It is pure. base is the baseline from before the start of the guest, or nil.
 func judge(q Query, v view, base *baseline) []Report {
 	reports := make([]Report, 0, len(v.files)+2)
 	for _, r := range v.files {
@@ -32,7 +32,7 @@ func judgeFile(q Query, v view, base *baseline, r reading) Report {
 	}
 	rep.Readable = true
 	for _, l := range r.leases {
-		if !same(l.mac, q.MAC) {
+		if !sameMAC(l.mac, q.MAC) {
 			continue
 		}
 		rep.Addresses = append(rep.Addresses, judgeLease(q, v, base, r, l))
@@ -53,7 +53,7 @@ func judgeLease(q Query, v view, base *baseline, r reading, l lease) Address {
 		a.Neighbour, a.Live = stateName(n.state), base.live(q, n) || v.answered[l.ip]
 	}
 	if a.Live && a.Freshness == Unknown && !q.Since.IsZero() {
-		a.Freshness = ThisStart // the file cannot tell, the guest's use of it can
+		a.Freshness = ThisStart // the file does not show it, but the guest uses the address
 	}
 	a.expired = !l.expiry.IsZero() && !l.expiry.After(v.at)
 	confirmed := ours && (holding{state: n.state}.sure() || n.seen().After(l.expiry) || v.answered[l.ip])
@@ -63,11 +63,11 @@ func judgeLease(q Query, v view, base *baseline, r reading, l lease) Address {
 	return v.held(q, a, l.ip)
 }
 
-// unconfirmed is why an expired lease is refused: a guest that could not renew it goes on with the address, and it may be
-// another's by now.
+// unconfirmed is the reason for which an expired lease is refused: a guest that could not renew it may keep using the
+// address, but it may also belong to another guest by now.
 const unconfirmed = "expired, and not confirmed"
 
-// held adds what the kernel's table has for the address of somebody else.
+// held adds to an address what the kernel's neighbour table has for it.
 func (v view) held(q Query, a Address, ip netip.Addr) Address {
 	h, found := v.holdings[ip]
 	if !found {
@@ -87,14 +87,15 @@ func (v view) held(q Query, a Address, ip netip.Addr) Address {
 	return a
 }
 
-// askable says whether the guest's own answer could settle what is in doubt.
+// askable reports whether a reply of the guest would remove the doubt about the address.
 func (a Address) askable() bool {
 	doubt := a.Refused == unconfirmed || a.Refused == "" && (a.Holder != "" || a.Freshness == Older && !a.Live)
 	return doubt && !a.IP.IsLinkLocalUnicast()
 }
 
-// leaseFreshness is what the file alone can tell of a lease. Against a baseline: what was not there, or had another
-// end, was given since. Without one: a file that was last written before the start holds nothing newer.
+// leaseFreshness is the freshness of a lease as far as the file shows it. With a baseline, a lease that is not in it,
+// or has another expiry, was granted since. Without one, a file that was last written before the start has no newer
+// lease.
 func leaseFreshness(q Query, base *baseline, r reading, l lease, at time.Time) Freshness {
 	switch {
 	case base != nil && !base.has(r.path, l):
@@ -129,8 +130,8 @@ func judgeNeighbours(q Query, v view, base *baseline) Report {
 	return rep
 }
 
-// neighbourFreshness: an entry is of this start when something since then shows it. One that nothing confirms may be
-// right all the same: see nudge.
+// neighbourFreshness is ThisStart if something since the start confirms the entry. An unconfirmed entry may be right,
+// too: see verify.
 func neighbourFreshness(q Query, base *baseline, n neighbour, at time.Time) Freshness {
 	switch {
 	case base == nil && !q.started(at):
@@ -170,9 +171,9 @@ func (v view) neighbourAt(ip netip.Addr) (neighbour, bool) {
 	return v.neighbours[i], true
 }
 
-// refusal says why ip can not be the address of a guest on the bridge; empty: it can. A lease file is other people's
-// text, and ssh goes where it points. What is on the bridge is what the kernel would send there: the host's own address
-// may be a single one, and the guests' subnet a route.
+// refusal returns why ip cannot be the address of a guest on the bridge, or an empty text. Lease files are untrusted,
+// and ssh connects to the address in them. An address is on the bridge if the kernel would send it there: the host's
+// own address may be a single one, with a route to the guests' subnet.
 func refusal(ip netip.Addr, bridge link, w way) string {
 	if why := noHost(ip); why != "" {
 		return why
@@ -200,7 +201,7 @@ func refusal(ip netip.Addr, bridge link, w way) string {
 	return outside(ip, bridge, w)
 }
 
-// noHost says why ip is no single host's address anywhere.
+// noHost returns why ip is not the address of a single host.
 func noHost(ip netip.Addr) string {
 	switch {
 	case ip.IsLoopback():
@@ -215,8 +216,8 @@ func noHost(ip netip.Addr) string {
 	return ""
 }
 
-// outside is about an address that no route of its own leads to: whether it lies in none of the bridge's subnets. On a bridge
-// on which the host has no address of any kind there is nothing to compare it with.
+// outside returns whether an address that has only a default route is in none of the bridge's subnets. On a bridge on
+// which the host has no address there is nothing to compare.
 func outside(ip netip.Addr, bridge link, w way) string {
 	hasAddress := false
 	subnets := make([]string, 0, len(bridge.own))
@@ -238,7 +239,7 @@ func outside(ip netip.Addr, bridge link, w way) string {
 	return "outside the bridge's " + strings.Join(subnets, ", ")
 }
 
-// isEdge says whether ip is the first or the last of an IPv4 subnet: its name, and its broadcast address.
+// isEdge reports whether ip is the first or the last address of an IPv4 subnet: the network or the broadcast address.
 func isEdge(ip netip.Addr, subnet netip.Prefix) bool {
 	if !ip.Is4() || subnet.Bits() >= 31 { // RFC 3021: a subnet of two has neither
 		return false
@@ -246,7 +247,7 @@ func isEdge(ip netip.Addr, subnet netip.Prefix) bool {
 	return !subnet.Contains(ip.Prev()) || !subnet.Contains(ip.Next())
 }
 
-// zoned gives an IPv6 link-local address the interface that it holds on.
+// zoned adds the interface as the zone to an IPv6 link-local address.
 func zoned(ip netip.Addr, l link) netip.Addr {
 	if ip.Is6() && ip.IsLinkLocalUnicast() {
 		return ip.WithZone(l.name)
@@ -273,8 +274,8 @@ func describeAll(addresses []Address) string {
 	return strings.Join(words, "; ")
 }
 
-// Doubt says what is not known of an [Older] address. The kernel's neighbour table cannot tell an entry that was made since
-// the start, and not confirmed yet, from one that an earlier guest left.
+// Doubt says what is not known about an [Older] address. The kernel's neighbour table cannot distinguish an entry
+// that was made since the start, and is not confirmed yet, from an entry of an earlier guest.
 func (a Address) Doubt() string {
 	if a.IsLease() {
 		return "from before this start"
@@ -282,7 +283,7 @@ func (a Address) Doubt() string {
 	return "not confirmed since this start"
 }
 
-// describe is an address with what is known of it, in words.
+// describe describes an address and what is known about it.
 func describe(a Address) string {
 	s := a.IP.String() + ": "
 	switch {
@@ -315,7 +316,7 @@ func describe(a Address) string {
 	return s
 }
 
-// byExpiry puts the lease that lasts longest first; no end is the longest.
+// byExpiry sorts the lease that lasts longest first; a lease without an expiry is the longest.
 func byExpiry(a, b Address) int {
 	end := func(a Address) time.Time {
 		if a.Expiry.IsZero() {

@@ -322,7 +322,7 @@ func TestTheWaiterBelievesOnlyWhatIsOfThisStart(t *testing.T) {
 		name    string
 		address Address
 		sends   bool
-		want    belief
+		want    acceptance
 	}{
 		{"a new lease", Address{IP: ip, Source: Dnsmasq, Freshness: ThisStart, Expiry: noon}, false, now},
 		{"a lease that may be new, of a guest that runs", Address{IP: ip, Source: Dnsmasq, Freshness: Unknown}, false, now},
@@ -337,7 +337,7 @@ func TestTheWaiterBelievesOnlyWhatIsOfThisStart(t *testing.T) {
 		{"a link-local neighbour", Address{IP: netip.MustParseAddr("fe80::1"), Source: Neighbours, Live: true}, true, never},
 	}
 	for _, test := range tests {
-		if got := believe(test.address, test.sends); got != test.want {
+		if got := accept(test.address, test.sends); got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
 		}
 	}

@@ -15,19 +15,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A link is the bridge as the kernel has it.
+// link is the bridge, as the kernel reports it.
 type link struct {
 	index int
 	name  string
-	own   []netip.Prefix // its addresses, each with its subnet
+	own   []netip.Prefix // its addresses with their subnets
 
-	ask func(netip.Addr) way // the kernel's routing tables; nil: they are not asked
+	ask func(netip.Addr) way // looks up a route in the kernel; nil: no lookups
 }
 
-// ErrNoBridge says that the kernel has no interface of the bridge's name.
+// ErrNoBridge means that no interface has the bridge's name.
 var ErrNoBridge = errors.New("no such interface")
 
-// findLink asks the kernel for the interface of that name.
+// findLink returns the interface with this name.
 func findLink(name string) (link, error) {
 	l, err := netlink.LinkByName(name)
 	if _, ok := errors.AsType[netlink.LinkNotFoundError](err); ok {
@@ -51,19 +51,20 @@ func findLink(name string) (link, error) {
 	return found, nil
 }
 
-// A neighbour is an entry of the kernel's ARP or NDP table that has the guest's MAC.
+// neighbour is an entry of the kernel's ARP or NDP table with the guest's MAC.
 type neighbour struct {
 	ip    netip.Addr
 	state int
 
-	// When the kernel was last sure of the entry: an answer came, or a packet that showed that the guest was listening.
+	// When the kernel last confirmed the entry, by a reply or by a packet that showed that the guest received.
 	confirmed time.Time
 
-	// When it was made, from a request of the guest's own; zero when that cannot be told any more. See madeAt.
+	// When the kernel made the entry because of a request from the guest; zero if that is not known any more. See
+	// madeAt.
 	made time.Time
 }
 
-// seen is when the guest was last known to use the address.
+// seen returns when the guest was last known to use the address.
 func (n neighbour) seen() time.Time {
 	if n.made.After(n.confirmed) {
 		return n.made
@@ -71,20 +72,20 @@ func (n neighbour) seen() time.Time {
 	return n.confirmed
 }
 
-// A sighting is the bridge's record that the guest's MAC sends frames.
+// sighting says that the bridge has seen frames from the guest's MAC.
 type sighting struct {
-	port string    // the bridge's port that they come in on; empty: none were seen
-	last time.Time // when the last one came
+	port string    // the port of the bridge on which they arrive; empty: none were seen
+	last time.Time // when the last one arrived
 }
 
-// known are the states of an entry in which the kernel has a hardware address.
+// known are the states of an entry with a hardware address.
 const known = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE |
 	netlink.NUD_PERMANENT | netlink.NUD_NOARP
 
-// looking are the states of an entry that the kernel is looking for an address for, or has found none.
+// looking are the states of an entry without a hardware address: the kernel is still looking for it, or has given up.
 const looking = netlink.NUD_INCOMPLETE | netlink.NUD_FAILED
 
-// listNeighbours are the link's entries, those too in which the kernel knows no hardware address.
+// listNeighbours returns the link's entries, with those that have no hardware address.
 func listNeighbours(l link) ([]netlink.Neigh, error) {
 	all, err := dumpNeighbours(l.index, unix.AF_UNSPEC)
 	return slices.DeleteFunc(all, func(n netlink.Neigh) bool {
@@ -104,11 +105,11 @@ func countKnown(all []netlink.Neigh) int {
 	return n
 }
 
-// neighboursOf are those of the entries that have a MAC.
+// neighboursOf returns the entries with this MAC.
 func neighboursOf(all []netlink.Neigh, head headStart, mac net.HardwareAddr, now time.Time) []neighbour {
 	var ours []neighbour
 	for _, n := range all {
-		if ip, ok := netip.AddrFromSlice(n.IP); ok && n.State&known != 0 && same(n.HardwareAddr, mac) {
+		if ip, ok := netip.AddrFromSlice(n.IP); ok && n.State&known != 0 && sameMAC(n.HardwareAddr, mac) {
 			ours = append(ours, neighbour{
 				ip: ip.Unmap(), state: n.State, confirmed: ago(now, n.Confirmed), made: madeAt(n, head[n.Family], now),
 			})
@@ -117,12 +118,12 @@ func neighboursOf(all []netlink.Neigh, head headStart, mac net.HardwareAddr, now
 	return ours
 }
 
-// A headStart is how much older than the entry itself the confirmation is that an entry of a family begins with: the
-// kernel puts it twice base_reachable_time into the past (net/core/neighbour.c, ___neigh_create). A family of which that
-// cannot be read is missing.
+// headStart is the age of the confirmation in a new entry, by address family: the kernel sets it to twice
+// base_reachable_time in the past (net/core/neighbour.c, ___neigh_create). A family is missing if that time cannot be
+// read.
 type headStart map[int]time.Duration
 
-// readHeadStart asks the kernel: an administrator can set that time, and for IPv6 a router too.
+// readHeadStart reads the times from the kernel: an administrator can set them, and for IPv6 a router too.
 func readHeadStart(l link) headStart {
 	head := headStart{}
 	for family, version := range map[int]string{unix.AF_INET: "ipv4", unix.AF_INET6: "ipv6"} {
@@ -137,31 +138,31 @@ func readHeadStart(l link) headStart {
 	return head
 }
 
-// madeAt is when an entry was made, if it is still as it was made: its confirmation has the head start, and it has come
-// into no other state since. Otherwise its last change of state tells nothing of the guest: an entry that ages goes
-// from REACHABLE to STALE by the clock, and on to DELAY and PROBE by whatever the host sends.
+// madeAt returns when an entry was made, if it has not changed since: its confirmation has the head start, and its
+// state has not changed. Later changes of the state say nothing about the guest: an entry goes from REACHABLE to
+// STALE with time, and on to DELAY and PROBE when the host sends something.
 func madeAt(n netlink.Neigh, head time.Duration, now time.Time) time.Time {
 	before := time.Duration(int64(n.Confirmed)-int64(n.Updated)) * tick
-	if head == 0 || (before-head).Abs() > 2*tick { // each of the two is rounded to a tick by itself
+	if head == 0 || (before-head).Abs() > 2*tick { // each of the two is rounded to a tick
 		return time.Time{}
 	}
 	return ago(now, n.Updated)
 }
 
-// listFrames is the bridge's forwarding table. Entries that somebody configured prove no frames.
+// listFrames returns the bridge's forwarding table. Static entries do not prove that there were frames.
 func listFrames(l link) ([]netlink.Neigh, error) {
-	all, err := dumpNeighbours(0, unix.AF_BRIDGE) // its index is that of the port, so the table is filtered here
+	all, err := dumpNeighbours(0, unix.AF_BRIDGE) // the entries have the index of the port, so the kernel cannot filter by bridge
 	return slices.DeleteFunc(all, func(n netlink.Neigh) bool {
 		return n.MasterIndex != l.index || n.State&(netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0
 	}), err
 }
 
-// seeFrames looks mac up in a forwarding table.
+// seeFrames looks up mac in a forwarding table.
 func seeFrames(all []netlink.Neigh, mac net.HardwareAddr, now time.Time) sighting {
 	var s sighting
 	port := 0
 	for _, n := range all {
-		if last := ago(now, n.Updated); same(n.HardwareAddr, mac) && last.After(s.last) {
+		if last := ago(now, n.Updated); sameMAC(n.HardwareAddr, mac) && last.After(s.last) {
 			s.last, port = last, n.LinkIndex
 		}
 	}
@@ -175,11 +176,11 @@ func portName(index int) string {
 	if l, err := netlink.LinkByIndex(index); err == nil {
 		return l.Attrs().Name
 	}
-	return fmt.Sprintf("port %d", index) // it went away in between
+	return fmt.Sprintf("port %d", index) // the port was removed in between
 }
 
-// dumpNeighbours lists a table. The kernel says when the table changed under a dump, and the dump is then taken again;
-// after some times the incomplete one has to do: what it does hold is true.
+// dumpNeighbours lists a table. The kernel reports if the table changed during the dump, and the dump is then
+// repeated. After several attempts an incomplete dump is used, since its entries are correct.
 func dumpNeighbours(index, family int) ([]netlink.Neigh, error) {
 	const tries = 3
 	for try := 1; ; try++ {
@@ -194,16 +195,16 @@ func dumpNeighbours(index, family int) ([]netlink.Neigh, error) {
 	}
 }
 
-// tick is what the kernel counts the ages of entries in: USER_HZ, 100 a second on every architecture that Go runs on.
+// tick is the unit of the ages of entries: 1/USER_HZ, 100 per second on every architecture that Go supports.
 const tick = 10 * time.Millisecond
 
-// ago turns the kernel's "so many ticks ago" into a time. It errs towards the past, by no more than two ticks: a
-// confirmation is never taken for later than it was.
+// ago converts an age in ticks to a time. The result is up to two ticks too early, so that a confirmation never
+// appears later than it was.
 func ago(now time.Time, ticks uint32) time.Time {
 	return now.Add(-time.Duration(ticks+2) * tick)
 }
 
-// stateName is the kernel's word for the state of a neighbour entry, as ip-neighbour(8) has it.
+// stateName returns the name of a neighbour entry's state, as in ip-neighbour(8).
 func stateName(state int) string {
 	switch {
 	case state&netlink.NUD_PERMANENT != 0:
@@ -226,18 +227,18 @@ func stateName(state int) string {
 	return "NONE"
 }
 
-// A way is how the kernel would send a packet to an address: what its routing tables say, rules and metrics included.
+// way is how the kernel would route a packet to an address, by its routing tables with rules and metrics.
 type way struct {
 	known   bool
-	onLink  bool         // by way of the bridge, to the address itself: no gateway is between
-	local   bool         // it is the host's own
+	onLink  bool         // through the bridge, without a gateway
+	local   bool         // an address of the host itself
 	group   bool         // the broadcast address of a subnet
-	link    string       // the other link that the packet leaves by; empty for the bridge
-	foreign string       // link, where the address is in a subnet of its; empty for a default route
+	link    string       // the other link by which the packet leaves; empty for the bridge
+	foreign string       // that link, if the address is in a subnet of it; empty for a default route
 	to      netip.Prefix // the destination of the route
 }
 
-// askWay asks the kernel's routing tables. An address without a route is not known.
+// askWay looks up an address in the kernel's routing tables. The zero value means that there is no route.
 func askWay(ip netip.Addr, bridge int) way {
 	routes, err := netlink.RouteGetWithOptions(ip.AsSlice(), &netlink.RouteGetOptions{FIBMatch: true})
 	if err != nil || len(routes) != 1 {
@@ -252,7 +253,7 @@ func askWay(ip netip.Addr, bridge int) way {
 	}
 	direct := len(r.Gw) == 0 && r.Via == nil && len(r.MultiPath) == 0
 	w.onLink = direct && r.LinkIndex == bridge && r.Type == unix.RTN_UNICAST
-	const halves = 1 // a default route can be two, 0.0.0.0/1 and 128.0.0.0/1
+	const halves = 1 // a default route can be split into 0.0.0.0/1 and 128.0.0.0/1
 	if r.LinkIndex != bridge {
 		w.link = portName(r.LinkIndex)
 	}
@@ -262,7 +263,7 @@ func askWay(ip netip.Addr, bridge int) way {
 	return w
 }
 
-// waysOf asks for each address once.
+// waysOf looks up each address once.
 func (l link) waysOf(ips []netip.Addr) map[netip.Addr]way {
 	ways := map[netip.Addr]way{}
 	if l.ask == nil {

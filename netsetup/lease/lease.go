@@ -1,16 +1,16 @@
-// Package lease finds the address of a guest on a host bridge by its MAC.
+// Package lease finds the address of a guest on a bridge of the host by its MAC.
 //
-// No single program knows that address. The DHCP server on the bridge wrote it into its lease file: dnsmasq, libvirt,
-// systemd-networkd and NetworkManager each have a place and a form of their own. A guest with a fixed address is in
-// none of them, but the kernel's neighbour table has seen it. [Look] asks all of them once and says what each of them
-// knew; [Waiter] waits for the answer of a guest that is only starting.
+// No single program knows that address. The DHCP server on the bridge writes it into its lease file: dnsmasq,
+// libvirt, systemd-networkd and NetworkManager each have a place and a format of their own. A guest with a fixed
+// address is in none of them, but the kernel's neighbour table has seen it. [Look] reads all of them once and reports
+// what each of them has; [Waiter] waits for the address of a guest that is starting.
 //
-// Leases outlive guests: the address of last week's boot stands in the same file, under the same MAC. So every
-// [Address] says whether it belongs to this start of the guest, and a Waiter that was made before the start returns an
-// old lease only when the kernel has seen the guest use it since.
+// Leases outlive guests: the address of an earlier boot is in the same file under the same MAC. So every [Address]
+// says whether it belongs to this start of the guest, and a Waiter that was made before the start returns an old
+// lease only if the kernel has seen the guest use it since.
 //
-// The MAC is the key, and it is no proof: another guest on the bridge can send it too. Who answers at the address is a
-// question for ssh's host keys.
+// The MAC is the key but no proof, since another guest on the bridge can send with it too. ssh's host keys show which
+// guest has the address.
 package lease
 
 import (
@@ -20,25 +20,26 @@ import (
 	"time"
 )
 
-// A Query names the guest's interface.
+// Query identifies the guest's interface.
 type Query struct {
-	Root   string           // where the host's files are: "/", or a test's directory
-	Bridge string           // the host bridge that the guest is a port of
+	Root   string           // the root of the host's files: "/", or a test's directory
+	Bridge string           // the bridge of the host that the guest's tap is a port of
 	MAC    net.HardwareAddr // the guest's, 6 bytes
-	Since  time.Time        // when the guest was started; zero: not started yet (NewWaiter), or not known (Look)
+	Since  time.Time        // when the guest was started; zero: not yet (NewWaiter), or unknown (Look)
 
-	Kin []net.HardwareAddr // of the guest's other NICs on the bridge
+	OtherMACs []net.HardwareAddr // of the guest's other NICs on the bridge
 
-	// Server finds the file in which the bridge's server was told to keep its leases, in dnsmasq's form: an absolute path
-	// below Root, or nothing. It is asked once, and only when the usual places do not hold the guest's address. nil: it is not asked.
+	// Server returns the lease file that the bridge's server was configured to use, in dnsmasq's format: an absolute
+	// path below Root, or an empty text. It is called once, and only if the usual places do not have the guest's
+	// address. It may be nil.
 	Server func() string
 }
 
-// started says whether the time of the start tells anything. One that lies ahead does not: the clock was set back since, as
-// at a boot with a wrong hardware clock, and nothing is from before the start for being older than that.
+// started reports whether the time of the start is usable. A time in the future is not: the clock was set back since,
+// as after a boot with a wrong hardware clock, and all other times may then appear older than the start.
 func (q Query) started(at time.Time) bool { return !q.Since.IsZero() && !q.Since.After(at) }
 
-// A Source is a kind of place that knows addresses.
+// Source is a kind of source of addresses.
 type Source string
 
 // The sources, in the order of the reports.
@@ -51,57 +52,58 @@ const (
 	FDB            Source = "fdb"        // the bridge's forwarding table: proof of frames, not an address
 )
 
-// Agent is what a program in the guest says. It is no witness of anybody else's: the guest may claim what it likes.
+// Agent is the guest agent. It is untrusted: a guest may report any address.
 const Agent Source = "agent"
 
-// Freshness says whether an address belongs to the guest's present start.
+// Freshness says whether an address belongs to the guest's current start.
 type Freshness string
 
-// What can be known of an address.
+// The values of Freshness.
 const (
-	ThisStart Freshness = "this start" // given, or seen in use, since the guest was started
-	Older     Freshness = "older"      // from before the guest was started, as far as anything shows
-	Unknown   Freshness = "unknown"    // nothing tells
+	ThisStart Freshness = "this start" // granted, or seen in use, since the guest was started
+	Older     Freshness = "older"      // from before the start, as far as is known
+	Unknown   Freshness = "unknown"    // not known
 )
 
-// An Address is one that a source holds for the guest's MAC.
+// Address is an address that a source has for the guest's MAC.
 type Address struct {
-	IP        netip.Addr `json:"address"` // with the bridge as its zone when it is IPv6 link-local
+	IP        netip.Addr `json:"address"` // an IPv6 link-local address has the bridge as its zone
 	Source    Source     `json:"source"`
 	Path      string     `json:"path"`              // the lease file, or the command that shows the kernel's table
-	Hostname  string     `json:"hostname,omitzero"` // what the guest calls itself: foreign text, not fit for a terminal
-	Expiry    time.Time  `json:"expiry,omitzero"`   // of the lease; zero: never, or the source does not say
+	Hostname  string     `json:"hostname,omitzero"` // the name that the guest sent: untrusted, do not print it to a terminal unfiltered
+	Expiry    time.Time  `json:"expiry,omitzero"`   // of the lease; zero: never, or unknown
 	Freshness Freshness  `json:"freshness"`
 	Live      bool       `json:"live"`               // the kernel has seen the MAC use the address since the start
 	Neighbour string     `json:"neighbour,omitzero"` // the state of the kernel's entry for it: REACHABLE, STALE …
-	Holder    string     `json:"holder,omitzero"`    // another's MAC, where the kernel remembers that one to have had the address
-	Refused   string     `json:"refused,omitzero"`   // why it can not be the guest's address; empty: it can
+	Holder    string     `json:"holder,omitzero"`    // another MAC, if the kernel remembers the address at that MAC
+	Refused   string     `json:"refused,omitzero"`   // why it cannot be the guest's address; empty if it can
 
 	expired bool // the lease has ended
 }
 
-// IsLease tells a server's lease from an entry of the kernel's neighbour table, and from what the guest says itself.
+// IsLease reports whether a DHCP server granted the address; else it is from the kernel's neighbour table or the
+// agent.
 func (a Address) IsLease() bool { return a.Source != Neighbours && a.Source != Agent }
 
-// A lease is an entry of a lease file.
+// lease is an entry of a lease file.
 type lease struct {
-	mac      net.HardwareAddr // nil when the entry is not keyed by an Ethernet address
+	mac      net.HardwareAddr // nil if the entry has no Ethernet address
 	ip       netip.Addr
 	hostname string
 	expiry   time.Time // zero: never
 
-	// issue changes whenever the server gives the lease anew, and at no other time.
+	// issue changes whenever the server grants the lease again, and at no other time.
 	issue string
 }
 
-// parsed is what a parser found in a file.
+// parsed is the content of a lease file.
 type parsed struct {
-	leases  []lease
-	skipped int  // entries that made no sense
-	torn    bool // the file ends in mid-line: its writer is at work
+	leases     []lease
+	skipped    int  // the number of invalid entries
+	incomplete bool // the last line is incomplete: the server is writing
 }
 
-// parseIP reads an address as lease files have it: without a zone.
+// parseIP parses an address as in lease files: without a zone.
 func parseIP(s string) (netip.Addr, bool) {
 	ip, err := netip.ParseAddr(s)
 	if err != nil || ip.Zone() != "" {
@@ -110,10 +112,10 @@ func parseIP(s string) (netip.Addr, bool) {
 	return ip.Unmap(), true
 }
 
-// same says whether an entry's hardware address is the guest's. An entry without one is nobody's.
-func same(entry, guest net.HardwareAddr) bool { return len(entry) == 6 && bytes.Equal(entry, guest) }
+// sameMAC reports whether the hardware address of an entry is the guest's. An entry without one matches no guest.
+func sameMAC(entry, guest net.HardwareAddr) bool { return len(entry) == 6 && bytes.Equal(entry, guest) }
 
-// parseMAC reads an Ethernet address; net.ParseMAC takes longer ones too.
+// parseMAC parses an Ethernet address; net.ParseMAC accepts longer ones too.
 func parseMAC(s string) (net.HardwareAddr, bool) {
 	mac, err := net.ParseMAC(s)
 	if err != nil || len(mac) != 6 {
@@ -122,7 +124,8 @@ func parseMAC(s string) (net.HardwareAddr, bool) {
 	return mac, true
 }
 
-// hostname is a name that a guest has chosen, of any bytes, but no more than names have. "*" is how dnsmasq writes "none".
+// hostname checks a name that a guest sent: it may have any bytes, but not more than a host name. dnsmasq writes "*"
+// for no name.
 func hostname(s string) string {
 	const longest = 253 // RFC 1035, section 2.3.4
 	if s == "*" {

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// parseLibvirt reads the BRIDGE.status file that libvirt's lease script keeps for dnsmasq: a JSON list of objects. The
-// form is that of libvirt's src/util/virlease.c; "expiry-time" is in seconds since 1970 and is not there when the
-// lease never ends, "hostname" and "client-id" when the guest sent none. Leases of DHCPv6 have the MAC as well,
-// wherever dnsmasq knew it. The file is empty while there are no leases, and is replaced by rename.
+// parseLibvirt parses the BRIDGE.status file that libvirt's lease script writes for dnsmasq: a JSON list of objects.
+// The format is that of libvirt's src/util/virlease.c; "expiry-time" is in seconds since 1970 and missing if the
+// lease never expires, "hostname" and "client-id" are missing if the guest sent none. DHCPv6 leases have the MAC too,
+// if dnsmasq knew it. The file is empty while there are no leases, and is replaced by rename.
 func parseLibvirt(data []byte) (parsed, error) {
 	if len(data) == 0 {
 		return parsed{}, nil
 	}
 	var entries []json.RawMessage
 	if err := json.Unmarshal(data, &entries); err != nil {
-		return parsed{torn: true}, fmt.Errorf("not a JSON list: %w", err)
+		return parsed{incomplete: true}, fmt.Errorf("not a JSON list: %w", err)
 	}
 	var p parsed
 	for _, e := range entries {
@@ -36,7 +36,7 @@ func parseLibvirtEntry(data []byte) (lease, bool) {
 		IP       string `json:"ip-address"`
 		MAC      string `json:"mac-address"`
 		Hostname string `json:"hostname"`
-		Expiry   uint32 `json:"expiry-time"` // lasts until 2106, and keeps nonsense out
+		Expiry   uint32 `json:"expiry-time"` // valid until 2106; refuses nonsense
 	}
 	if err := json.Unmarshal(data, &e); err != nil {
 		return lease{}, false

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// networkdLease is a lease as systemd-networkd's DHCP server writes it: src/libsystemd-network/sd-dhcp-server-lease.c.
-// Byte strings are lists of numbers. HardwareAddress came with systemd 257, and has 16 bytes of which
-// HardwareAddressLength count; before it only the client id can hold the MAC.
+// networkdLease is a lease of systemd-networkd's DHCP server: src/libsystemd-network/sd-dhcp-server-lease.c. Byte
+// strings are lists of numbers. HardwareAddress exists since systemd 257, and has 16 bytes of which
+// HardwareAddressLength are used; before that only the client id can contain the MAC.
 type networkdLease struct {
 	ClientID         []uint8Number `json:"ClientId"`
 	Address          []uint8Number
@@ -24,11 +24,11 @@ type networkdLease struct {
 	ExpiryRealMicros uint64        `json:"ExpirationRealtimeUSec"` // since 1970; math.MaxUint64 is "never"
 }
 
-// uint8Number is a byte that JSON has as a number: []byte would be taken for base64.
+// uint8Number is a byte that is a number in JSON; encoding/json would decode a []byte as base64.
 type uint8Number uint8
 
-// parseNetworkd reads systemd-networkd's lease file of an interface: since systemd 256 an object whose "Leases" is a
-// list; a plain list is taken as well. networkd replaces the file by rename.
+// parseNetworkd parses systemd-networkd's lease file of an interface: since systemd 256 an object whose "Leases" is a
+// list. It accepts a plain list too. networkd replaces the file by rename.
 func parseNetworkd(data []byte) (parsed, error) {
 	var file struct{ Leases []json.RawMessage }
 	target := any(&file)
@@ -36,7 +36,7 @@ func parseNetworkd(data []byte) (parsed, error) {
 		target = &file.Leases
 	}
 	if err := json.Unmarshal(data, target); err != nil {
-		return parsed{torn: true}, fmt.Errorf("not networkd's JSON: %w", err)
+		return parsed{incomplete: true}, fmt.Errorf("not networkd's JSON: %w", err)
 	}
 	var p parsed
 	for _, e := range file.Leases {
@@ -58,20 +58,20 @@ func parseNetworkdEntry(data []byte) (lease, bool) {
 	ip, _ := netip.AddrFromSlice(byteString(e.Address))
 	l := lease{mac: e.mac(), ip: ip, hostname: hostname(e.Hostname)}
 
-	// The wall-clock time is worked out anew at every write of the file, so it moves by itself; the other does not.
+	// networkd recomputes the wall-clock time at every write of the file, so it varies; this time does not.
 	l.issue = strconv.FormatUint(e.ExpiryBoot, 10)
 	if e.ExpiryBoot == 0 {
 		l.issue = strconv.FormatUint(e.ExpiryRealMicros, 10)
 	}
-	const latest = 1 << 60 // in the year 38505: beyond it is "never"
+	const latest = 1 << 60 // in the year 38505: later times mean "never"
 	if e.ExpiryRealMicros > 0 && e.ExpiryRealMicros < latest {
 		l.expiry = time.UnixMicro(int64(e.ExpiryRealMicros))
 	}
 	return l, true
 }
 
-// mac is the client's Ethernet address, or nil. A client id that begins with 1 has it behind that byte (RFC 2132,
-// section 9.14).
+// mac returns the client's Ethernet address, or nil. A client id that begins with 1 contains it after that byte (RFC
+// 2132, section 9.14).
 func (e networkdLease) mac() net.HardwareAddr {
 	const ether = 1
 	switch {

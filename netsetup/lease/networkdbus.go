@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Before systemd 256 networkd's DHCP server keeps its leases in no file. Any user can ask it for them over D-Bus:
+// Before systemd 256 networkd's DHCP server writes its leases to no file. Any user can query them over D-Bus:
 // property Leases of org.freedesktop.network1.DHCPServer, org.freedesktop.network1(5).
 const (
 	networkdName   = "org.freedesktop.network1"
@@ -26,25 +26,25 @@ const (
 	propertiesFace = "org.freedesktop.DBus.Properties"
 )
 
-// busDeadline bounds one question to networkd: the bus answers within milliseconds.
+// busDeadline is the timeout of a query to networkd: the bus replies within milliseconds.
 const busDeadline = time.Second
 
-// mostBusLeases bounds what is taken of an answer; a subnet of networkd's has no more addresses.
+// mostBusLeases limits the leases in a reply; a subnet of networkd has no more addresses.
 const mostBusLeases = 1 << 16
 
 var errInFile = errors.New("its leases are in a file")
 
-// A busLease is a lease as networkd tells it over D-Bus, of the type (uayayayayt): systemd 252 and 257 agree in it.
+// busLease is a lease as networkd sends it over D-Bus, of the type (uayayayayt), in systemd 252 and 257.
 type busLease struct {
 	Family   uint32
 	ClientID []byte
 	Address  []byte
-	Gateway  []byte // the relay's; zeroes where there is none
-	Hardware []byte // 16 bytes, those behind the address are zero
+	Gateway  []byte // of the relay; zero if there is none
+	Hardware []byte // 16 bytes; those after the address are zero
 	Expiry   uint64 // microseconds on CLOCK_BOOTTIME; math.MaxUint64 is "never"
 }
 
-// parseBusLeases turns networkd's answer into leases. boot is CLOCK_BOOTTIME at the time now.
+// parseBusLeases converts networkd's reply to leases. boot is the value of CLOCK_BOOTTIME at the time now.
 func parseBusLeases(answer []busLease, now time.Time, boot time.Duration) parsed {
 	var p parsed
 	if len(answer) > mostBusLeases {
@@ -58,7 +58,7 @@ func parseBusLeases(answer []busLease, now time.Time, boot time.Duration) parsed
 		}
 		ip, _ := netip.AddrFromSlice(e.Address)
 		l := lease{mac: e.mac(), ip: ip, issue: strconv.FormatUint(e.Expiry, 10)}
-		const latest = 1 << 60 // beyond it is "never"
+		const latest = 1 << 60 // later times mean "never"
 		if e.Expiry < latest {
 			l.expiry = now.Add(time.Duration(e.Expiry)*time.Microsecond - boot).Truncate(time.Microsecond)
 		}
@@ -67,8 +67,9 @@ func parseBusLeases(answer []busLease, now time.Time, boot time.Duration) parsed
 	return p
 }
 
-// mac is the client's Ethernet address, or nil. The answer does not tell its length: an address that is longer is not
-// Ethernet's. Without one, a client id that begins with 1 has it behind that byte (RFC 2132, section 9.14).
+// mac returns the client's Ethernet address, or nil. The reply does not have its length: if bytes after the sixth are
+// set, it is not an Ethernet address. Without one, a client id that begins with 1 contains it after that byte (RFC
+// 2132, section 9.14).
 func (e busLease) mac() net.HardwareAddr {
 	const ether, size = 1, 6
 	empty := len(bytes.Trim(e.Hardware, "\x00")) == 0
@@ -81,8 +82,8 @@ func (e busLease) mac() net.HardwareAddr {
 	return nil
 }
 
-// askNetworkd reads the leases of networkd's server on a bridge. It costs nothing where networkd does not manage the
-// bridge, or keeps its leases in a file that has been read.
+// askNetworkd reads the leases of networkd's server on a bridge. It does nothing if networkd does not manage the
+// bridge, or if networkd's lease file was read.
 func askNetworkd(ctx context.Context, root string, l link, others []reading) reading {
 	r := reading{file: file{source: Networkd, path: "networkctl status " + l.name}, now: true}
 	switch {
@@ -96,7 +97,7 @@ func askNetworkd(ctx context.Context, root string, l link, others []reading) rea
 	return r
 }
 
-// hasFile says whether networkd's own lease file was read.
+// hasFile reports whether networkd's own lease file was read.
 func hasFile(readings []reading) bool {
 	for _, r := range readings {
 		if r.source == Networkd && r.err == nil {
@@ -106,8 +107,8 @@ func hasFile(readings []reading) bool {
 	return false
 }
 
-// managed says whether networkd has configured the bridge: it then keeps a file on the link, which names the .network file.
-// Nothing else of that file is used, since its form is networkd's own.
+// managed reports whether networkd has configured the bridge: it then has a file for the link, which names the
+// .network file. Nothing else in that file is used, since its format is private to networkd.
 func managed(root string, l link) bool {
 	if l.index == 0 {
 		return false
@@ -116,7 +117,8 @@ func managed(root string, l link) bool {
 	return err == nil && bytes.Contains(data, []byte("\nNETWORK_FILE=/"))
 }
 
-// linkPath is the object of a link: an identifier of digits alone has the first one escaped (sd_bus_path_encode(3)).
+// linkPath returns the object path of a link. The first character of an identifier of digits is escaped
+// (sd_bus_path_encode(3)).
 func linkPath(index int) dbus.ObjectPath {
 	digits := strconv.Itoa(index)
 	return dbus.ObjectPath(fmt.Sprintf("/org/freedesktop/network1/link/_%x%s", digits[0], digits[1:]))
@@ -146,7 +148,7 @@ func networkdLeases(ctx context.Context, root string, l link) (parsed, error) {
 	return parseBusLeases(answer, time.Now(), time.Duration(boot.Nano())), nil
 }
 
-// busError is "absent" for a link on which networkd serves nobody, and for a networkd that does not run.
+// busError returns "absent" if networkd does not run, or has no server on the link.
 func busError(err error) error {
 	var failed dbus.Error
 	if !errors.As(err, &failed) {
@@ -160,7 +162,7 @@ func busError(err error) error {
 	return err
 }
 
-// connectBus connects to the system bus, as long as ctx lasts: with its end the connection ends too.
+// connectBus connects to the system bus; the connection ends with ctx.
 func connectBus(ctx context.Context, root string) (*dbus.Conn, error) {
 	var d net.Dialer
 	socket, err := d.DialContext(ctx, "unix", filepath.Join(root, "run/dbus/system_bus_socket"))
@@ -171,7 +173,7 @@ func connectBus(ctx context.Context, root string) (*dbus.Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, socket.Close())
 	}
-	// What follows reads from the socket, and knows no context.
+	// The calls below read from the socket without a context.
 	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if err := bus.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Getuid()))}); err != nil {
@@ -183,15 +185,15 @@ func connectBus(ctx context.Context, root string) (*dbus.Conn, error) {
 	return bus, nil
 }
 
-// A busWatch hears of changes in networkd's leases on a bridge. Its zero value hears of none.
+// busWatch receives changes of networkd's leases on a bridge. The zero value receives none.
 type busWatch struct {
 	bus     *dbus.Conn
 	stop    context.CancelFunc
-	changes chan *dbus.Signal // closed when the bus has gone
+	changes chan *dbus.Signal // closed when the connection to the bus has ended
 }
 
-// watchNetworkd hears of changes from here on. Where networkd does not manage the bridge, or cannot be heard, there are
-// none to hear of: the leases are then read with the changes of others.
+// watchNetworkd starts to receive changes. If networkd does not manage the bridge, or the bus cannot be used, there
+// are none: the leases are then read whenever another source changes.
 func watchNetworkd(root string, l link) busWatch {
 	if !managed(root, l) {
 		return busWatch{}

@@ -37,7 +37,7 @@ func TestLostFileEventsAreAReasonToLookAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := &Waiter{files: files, kin: &subscription{}}
+	w := &Waiter{files: files, updates: &subscription{}}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := w.next(ctx, nil); err != nil || ctx.Err() != nil {

@@ -96,7 +96,7 @@ func show(p parsed) string {
 		fmt.Fprintln(&b, mac, l.ip, name, end)
 	}
 	fmt.Fprintf(&b, "skipped %d", p.skipped)
-	if p.torn {
+	if p.incomplete {
 		b.WriteString(", torn")
 	}
 	b.WriteString("\n")
@@ -122,7 +122,7 @@ func TestWhatIsNotJSONIsRefusedWithItsReason(t *testing.T) {
 			if err == nil || err.Error() != test.want {
 				t.Errorf("error %v, want %s", err, test.want)
 			}
-			if !p.torn {
+			if !p.incomplete {
 				t.Error("not counted as torn")
 			}
 		})
@@ -131,7 +131,7 @@ func TestWhatIsNotJSONIsRefusedWithItsReason(t *testing.T) {
 
 func TestAnEmptyFileOfLibvirtHoldsNoLeases(t *testing.T) {
 	p, err := parseLibvirt(nil)
-	if err != nil || len(p.leases) != 0 || p.torn {
+	if err != nil || len(p.leases) != 0 || p.incomplete {
 		t.Errorf("%v, %v", p, err)
 	}
 }

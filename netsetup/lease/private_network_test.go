@@ -265,7 +265,7 @@ func (h *network) secondStart(t *testing.T) {
 	<-time.After(1100 * time.Millisecond) // a lease ends at a full second: the next one has to end at another
 	w := h.newWaiter(t, guestMAC)
 	g := h.start(t, guestMAC)
-	if s := mustLook(t, w); s.belief == now {
+	if s := mustLook(t, w); s.acceptance == now {
 		t.Errorf("the lease of the first start is believed: %v", s.address)
 	}
 	p := h.wait(t, w)
@@ -312,7 +312,7 @@ func (h *network) agedEntry(t *testing.T) {
 	q := h.running(mac)
 	w := newRealWaiter(t, q)
 	ip(t, "neigh change 192.168.122.210 dev virbr0 nud stale")
-	if s := mustLook(t, w); s.belief != never {
+	if s := mustLook(t, w); s.acceptance != never {
 		t.Errorf("%v is believed, as of %s", s.address.IP, s.address.Freshness)
 	}
 	if diff := cmp.Diff("192.168.122.210 neighbours older", brief(All(Look(t.Context(), q)))); diff != "" {
@@ -359,14 +359,14 @@ func (h *network) lostEvents(t *testing.T) {
 	if err := os.WriteFile(file, []byte(batch.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	first := w.kin
+	first := w.updates
 	ip(t, "-batch "+file)
 	p := h.wait(t, w)
 	g := h.start(t, mac)
 	g.run(t, "ip addr add 192.168.122.201/24 dev eth0")
 	g.run(t, "busybox ping -c 1 -w 10 192.168.122.1")
 	p.expect(t, answer{Address: "192.168.122.201", Source: "neighbours", Freshness: "this start"})
-	if w.kin == first {
+	if w.updates == first {
 		t.Error("the subscription did not run over: the test has tested nothing")
 	}
 }

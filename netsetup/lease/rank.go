@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// All are the addresses in the reports, the likeliest first and each once, without the refused ones. Link-local
-// addresses stand last.
+// All returns the addresses in the reports, the most likely first and each once, without refused ones. Link-local
+// addresses are last.
 func All(reports []Report) []Address {
 	var all []Address
 	for _, r := range reports {
@@ -26,7 +26,7 @@ func All(reports []Report) []Address {
 	})
 }
 
-// Best is the likeliest address in the reports, and false when there is none. It is never link-local.
+// Best returns the most likely address in the reports, and false if there is none. It is never link-local.
 func Best(reports []Report) (Address, bool) {
 	all := All(reports)
 	if len(all) == 0 || all[0].IP.IsLinkLocalUnicast() {
@@ -35,8 +35,7 @@ func Best(reports []Report) (Address, bool) {
 	return all[0], true
 }
 
-// compare orders two addresses: by rank, then IPv4 first, then the lease that lasts longer, then the order of the
-// sources.
+// compare orders two addresses: by rank, then IPv4 first, then the longer lease, then the order of the sources.
 func compare(a, b Address) int {
 	return cmp.Or(
 		cmp.Compare(rank(a), rank(b)),
@@ -45,11 +44,11 @@ func compare(a, b Address) int {
 	)
 }
 
-// rank is how far an address is to be believed, the best being 0.
+// rank returns how likely an address is; 0 is the most likely.
 func rank(a Address) int {
-	lasting := a.IsLease() && a.Neighbour != "FAILED" // where nobody answers any more, an address in use counts more
+	lasting := a.IsLease() && a.Neighbour != "FAILED" // if no host replies at it, an address in use is more likely
 	order := []bool{
-		a.IP.IsLinkLocalUnicast(), a.Holder != "", // they come last
+		a.IP.IsLinkLocalUnicast(), a.Holder != "", // these are last
 		lasting && a.Freshness == ThisStart,
 		lasting && a.Live,
 		lasting && a.Freshness == Unknown,

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// WaitAny waits for the address of a guest with several NICs; each has its Waiter. The first NIC of the list that has an
-// address decides, as it does for Look. A NIC further down has to wait for a moment, since a guest asks on all its NICs
-// at about the same time.
+// WaitAny waits for the address of a guest with several NICs; each has its Waiter. It returns the address of the
+// first NIC in the list that has one, as Look does. The address of a later NIC is returned only after a moment, since
+// a guest requests addresses for all its NICs at about the same time.
 //
-// The error is that of the NIC that came furthest, the first of several. progress is as for [Waiter.Wait]: it is called
-// with the highest stage of any NIC, one call at a time.
+// The error is that of the NIC that reached the highest stage, the first of several. progress is as for
+// [Waiter.Wait]: it is called with the highest stage of any NIC, by one goroutine at a time.
 func WaitAny(ctx context.Context, waiters []*Waiter, progress func(Stage)) (Address, error) {
 	if len(waiters) == 1 {
 		return waiters[0].Wait(ctx, progress)
@@ -23,7 +23,7 @@ func WaitAny(ctx context.Context, waiters []*Waiter, progress func(Stage)) (Addr
 	ends, ended := waitSideBySide(ctx, waiters, progress)
 	over := make([]bool, len(waiters))
 	first := len(waiters) // the first NIC that has an address
-	var calm <-chan time.Time
+	var settled <-chan time.Time
 	for slices.Contains(over, false) {
 		select {
 		case i := <-ended:
@@ -31,11 +31,11 @@ func WaitAny(ctx context.Context, waiters []*Waiter, progress func(Stage)) (Addr
 			if ends[i].err != nil {
 				break
 			}
-			if calm == nil {
-				calm = time.After(settle)
+			if settled == nil {
+				settled = time.After(settleTime)
 			}
 			first = min(first, i)
-		case <-calm:
+		case <-settled:
 			stop()
 		}
 		if first < len(waiters) && !slices.Contains(over[:first], false) {
@@ -48,17 +48,18 @@ func WaitAny(ctx context.Context, waiters []*Waiter, progress func(Stage)) (Addr
 	return Address{}, furthest(ends)
 }
 
-// An end is what the wait of one NIC came to.
+// end is the result of the wait for one NIC.
 type end struct {
 	address Address
 	err     error
 }
 
-// waitSideBySide starts a Wait for each NIC. The channel gives the index of each that has ended, after its end is written.
+// waitSideBySide starts a Wait for each NIC. The channel receives the index of each that has ended, after its end is
+// set.
 func waitSideBySide(ctx context.Context, waiters []*Waiter, progress func(Stage)) ([]end, <-chan int) {
 	ends, ended := make([]end, len(waiters)), make(chan int)
 	var mu sync.Mutex
-	stages := climb{tell: progress}
+	stages := stageReporter{tell: progress}
 	for i, w := range waiters {
 		go func() {
 			ends[i].address, ends[i].err = w.Wait(ctx, func(s Stage) {
@@ -72,7 +73,7 @@ func waitSideBySide(ctx context.Context, waiters []*Waiter, progress func(Stage)
 	return ends, ended
 }
 
-// furthest is the error that says most: what broke a wait, or else the highest stage.
+// furthest returns the most informative error: one that broke a wait, else the one with the highest stage.
 func furthest(ends []end) error {
 	var most *WaitError
 	for _, e := range ends {

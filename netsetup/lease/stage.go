@@ -4,18 +4,18 @@ import (
 	"fmt"
 )
 
-// A Stage is how far a starting guest has come, as seen from the network.
+// Stage is how far a starting guest has come, as seen from the network.
 type Stage int
 
-// The stages, in the order in which they are reached. Some may be passed unseen.
+// The stages, in the order in which they are reached. A guest may skip some.
 const (
-	Silent    Stage = iota // nothing has come from the guest
+	Silent    Stage = iota // the guest has sent no frames
 	Frames                 // the guest's MAC sends frames
-	Leased                 // and there is a lease for it, which may be an old one, or refused
+	Leased                 // there is a lease for it, which may be old or refused
 	Addressed              // the address is known
 )
 
-// String says the stage as a fact.
+// String describes the stage.
 func (s Stage) String() string {
 	switch s {
 	case Silent:
@@ -30,26 +30,26 @@ func (s Stage) String() string {
 	return fmt.Sprintf("Stage(%d)", int(s))
 }
 
-// A climb is the way up through the stages: only the higher ones are told.
-type climb struct {
+// stageReporter reports each stage that is higher than those before.
+type stageReporter struct {
 	reached Stage
 	tell    func(Stage) // may be nil
 }
 
-func (c *climb) to(s Stage) {
+func (c *stageReporter) to(s Stage) {
 	if s > c.reached && c.tell != nil {
 		c.tell(s)
 	}
 	c.reached = max(c.reached, s)
 }
 
-// A WaitError says how far the guest had come when the wait was given up.
+// WaitError says how far the guest had come when the wait ended.
 type WaitError struct {
 	Query Query
 	Stage Stage
 
-	// Reports are those of the last look: unlike those of Look they were compared with what was there before the
-	// start. nil when ctx had ended before the first.
+	// Reports are those of the last look, compared with the baseline from before the start. nil if ctx ended before
+	// the first look.
 	Reports []Report
 	Err     error // the context's cause
 }
@@ -58,24 +58,24 @@ func (e *WaitError) Error() string {
 	return fmt.Sprintf("no address for %s on %s: %s: %v", e.Query.MAC, e.Query.Bridge, e.Stage, e.Err)
 }
 
-// Unwrap gives the context's cause.
+// Unwrap returns the cause of the context's end.
 func (e *WaitError) Unwrap() error { return e.Err }
 
-// belief is whether an address can be given to the caller.
-type belief int
+// acceptance says when an address can be returned to the caller.
+type acceptance int
 
 const (
-	never belief = iota
-	later        // when no better one has come for a while
+	never acceptance = iota
+	later            // if no better one appears for settleTime
 	now
 )
 
 // pick chooses from addresses in the order of All. sends says whether the guest has sent frames since its start.
-func pick(all []Address, sends bool) (Address, belief) {
+func pick(all []Address, sends bool) (Address, acceptance) {
 	var lesser Address
 	found := never
 	for _, a := range all {
-		switch b := believe(a, sends); {
+		switch b := accept(a, sends); {
 		case b == now:
 			return a, now
 		case b == later && found == never:
@@ -85,10 +85,10 @@ func pick(all []Address, sends bool) (Address, belief) {
 	return lesser, found
 }
 
-// believe says whether an address is this start's. IPv6 waits for a moment too: IPv4 often follows, and is what most
-// people mean by a guest's address. An old lease that ends is written anew when the guest asks for an
-// address, so it is worth a moment's wait; one without an end stays as it is, in dnsmasq's file at least.
-func believe(a Address, sends bool) belief {
+// accept says when an address can be taken for the one of this start. IPv6 waits for a moment, since IPv4 often
+// follows, and is what most users expect. An old lease with an expiry is written again when the guest requests an
+// address, so it waits, too; one without an expiry does not change, at least in dnsmasq's file.
+func accept(a Address, sends bool) acceptance {
 	lasting := a.Expiry.IsZero()
 	switch {
 	case a.IP.IsLinkLocalUnicast():
@@ -107,7 +107,7 @@ func believe(a Address, sends bool) belief {
 	return never
 }
 
-// stageOf is the stage that the reports show, as long as no address is believed.
+// stageOf returns the stage that the reports show while no address is accepted.
 func stageOf(reports []Report, sends bool) Stage {
 	stage := Silent
 	for _, r := range reports {
@@ -126,8 +126,8 @@ func stageOf(reports []Report, sends bool) Stage {
 	return stage
 }
 
-// Refused is the first address that a source of the host's holds for the guest, and that cannot be its own here: its field
-// of that name says why. What the guest's agent claims is left out: a guest can claim any address, and that explains nothing.
+// Refused returns the first address that a source on the host has for the guest but that cannot be the guest's; its
+// field Refused says why. It ignores addresses from the guest's agent, which can report anything.
 func Refused(reports []Report) (Address, bool) {
 	for _, r := range reports {
 		for _, a := range r.Addresses {
@@ -139,7 +139,7 @@ func Refused(reports []Report) (Address, bool) {
 	return Address{}, false
 }
 
-// Reached is the stage that reports show of a guest that has no address yet, and was started at the time in the query.
+// Reached returns the stage that the reports show, for a guest that has no address yet and was started at q.Since.
 func Reached(q Query, reports []Report) Stage {
 	sends := false
 	for _, r := range reports {

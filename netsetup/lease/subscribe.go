@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A subscription hears of changes in the kernel's neighbour tables and in the forwarding tables of its bridges.
+// subscription receives changes of the kernel's neighbour tables and of the forwarding tables of its bridges.
 type subscription struct {
 	updates chan netlink.NeighUpdate // closed when the subscription has ended
 	done    chan struct{}
@@ -37,8 +37,8 @@ func (s *subscription) failed(err error) {
 	s.err = err
 }
 
-// overrun says, of a subscription that has ended, whether it was because events came faster than they were read; and
-// gives the error when it was anything else.
+// overrun reports whether a subscription ended because events came faster than they were read; otherwise it returns
+// the error that ended it.
 func (s *subscription) overrun() (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,17 +48,17 @@ func (s *subscription) overrun() (bool, error) {
 	return false, fmt.Errorf("the neighbour subscription has ended: %w", s.err)
 }
 
-// concerns says whether an update is about mac, which neighbour entries and forwarding entries both carry, or about
-// whose one of the addresses is.
+// concerns reports whether an update is about mac, which both neighbour entries and forwarding entries have, or about
+// one of the addresses.
 func concerns(u netlink.NeighUpdate, mac net.HardwareAddr, ips []netip.Addr) bool {
-	if same(u.HardwareAddr, mac) {
+	if sameMAC(u.HardwareAddr, mac) {
 		return true
 	}
 	ip, ok := netip.AddrFromSlice(u.IP)
 	return ok && u.Family != unix.AF_BRIDGE && u.State&known != 0 && slices.Contains(ips, ip.Unmap())
 }
 
-// close ends the subscription and its goroutine, which may be waiting to hand over an update.
+// close ends the subscription and its goroutine, which may be blocked on passing on an update.
 func (s *subscription) close() {
 	close(s.done)
 	for range s.updates {

@@ -9,31 +9,31 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// A Report is what one source knew.
+// Report is what one source has.
 type Report struct {
 	Source    Source        `json:"source"`
 	Path      string        `json:"path"`     // the lease file, or the command that shows the kernel's table
-	Readable  bool          `json:"readable"` // it was there, this user may read it, and it made sense
+	Readable  bool          `json:"readable"` // it exists, this user may read it, and it is valid
 	Reason    string        `json:"reason,omitzero"`
-	Entries   int           `json:"entries"`           // that it holds, for whichever guest
-	Skipped   int           `json:"skipped"`           // that made no sense
+	Entries   int           `json:"entries"`           // for all guests
+	Skipped   int           `json:"skipped"`           // invalid entries
 	Matched   bool          `json:"matched"`           // the guest's MAC is among them
 	Modified  time.Time     `json:"modified,omitzero"` // when the file was written, or the last frame came
-	Age       time.Duration `json:"-"`                 // since then, when the source was asked
+	Age       time.Duration `json:"-"`                 // since Modified, when the source was read
 	Addresses []Address     `json:"addresses,omitzero"`
 	Verdict   string        `json:"verdict"` // in words
 }
 
-// With is the picture with a lease file that a server was told to keep, in dnsmasq's form: see [Query].
-func (p Picture) With(ctx context.Context, root, path string) Picture {
+// With returns the snapshot with a lease file that a server was configured to use, in dnsmasq's format: see [Query].
+func (p Snapshot) With(ctx context.Context, root, path string) Snapshot {
 	if f, ok := serverFile(root, path, p.files); ok {
 		p.files = append(slices.Clip(p.files), f.read(ctx))
 	}
 	return p
 }
 
-// A Picture is everything that the sources of one bridge held at one time, for whichever guest.
-type Picture struct {
+// Snapshot is everything that the sources of one bridge have at one time, for all guests.
+type Snapshot struct {
 	at                       time.Time
 	link                     link
 	files                    []reading
@@ -42,16 +42,16 @@ type Picture struct {
 	neighbourErr, sightedErr error // why a table of the kernel could not be read
 }
 
-// Survey asks every source of a bridge once, for the addresses of several guests: it is [Look]'s reading without its
-// judgement, and takes no longer for many guests than for one. Root is [Query]'s.
-func Survey(ctx context.Context, root, bridge string) Picture {
+// Survey reads every source of a bridge once, for the addresses of several guests. It takes no longer for many guests
+// than for one. root is as in [Query].
+func Survey(ctx context.Context, root, bridge string) Snapshot {
 	l, err := findLink(bridge)
 	return survey(ctx, root, bridge, l, err)
 }
 
 // survey reads every source. linkErr says why there is no link.
-func survey(ctx context.Context, root, bridge string, l link, linkErr error) Picture {
-	p := Picture{link: l}
+func survey(ctx context.Context, root, bridge string, l link, linkErr error) Snapshot {
+	p := Snapshot{link: l}
 	for _, f := range files(root, bridge) {
 		p.files = append(p.files, f.read(ctx))
 	}
@@ -67,7 +67,7 @@ func survey(ctx context.Context, root, bridge string, l link, linkErr error) Pic
 	return p
 }
 
-// A view is what a picture shows of one guest.
+// view is the part of a snapshot about one guest.
 type view struct {
 	at         time.Time
 	link       link
@@ -76,17 +76,17 @@ type view struct {
 	sighting   sighting
 	kernel     kernelView
 	ways       map[netip.Addr]way     // to the addresses that the guest may have
-	holdings   map[netip.Addr]holding // of the same
-	answered   map[netip.Addr]bool    // those that answered just now, when they were asked
+	holdings   map[netip.Addr]holding // of the same addresses
+	answered   map[netip.Addr]bool    // those from which a reply came just now
 }
 
-// kernelView is how the two tables of the kernel were read.
+// kernelView has the sizes of the kernel's two tables, and the errors of reading them.
 type kernelView struct {
 	neighbours, frames       int
 	neighbourErr, sightedErr error
 }
 
-func (p Picture) view(q Query) view {
+func (p Snapshot) view(q Query) view {
 	v := view{
 		at: p.at, link: p.link, files: p.files,
 		neighbours: neighboursOf(p.neighbours, p.head, q.MAC, p.at), sighting: seeFrames(p.frames, q.MAC, p.at),
@@ -97,12 +97,12 @@ func (p Picture) view(q Query) view {
 	return v
 }
 
-// candidates are the addresses that the sources hold for a guest.
+// candidates returns the addresses that the sources have for a guest.
 func (v view) candidates(q Query) []netip.Addr {
 	var ips []netip.Addr
 	for _, r := range v.files {
 		for _, l := range r.leases {
-			if same(l.mac, q.MAC) {
+			if sameMAC(l.mac, q.MAC) {
 				ips = append(ips, l.ip)
 			}
 		}
@@ -113,7 +113,7 @@ func (v view) candidates(q Query) []netip.Addr {
 	return ips
 }
 
-// see reads every source for one guest, and the file of the server, where that is known.
+// see reads every source for one guest, and the server's lease file if it is known.
 func see(ctx context.Context, q Query, l link, server string) view {
 	return survey(ctx, q.Root, q.Bridge, l, nil).With(ctx, q.Root, server).view(q)
 }

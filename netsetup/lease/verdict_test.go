@@ -64,7 +64,7 @@ func TestWhoHasTheAddressOfALease(t *testing.T) {
 	}
 	s := scene{file: lasting + " 52:54:00:53:52:b1 192.168.122.62 guestvm *\n", modified: at("11:00:00")}
 	q := s.query()
-	q.Kin = []net.HardwareAddr{otherMAC}
+	q.OtherMACs = []net.HardwareAddr{otherMAC}
 	if got := judged(s, q, func(v *view) { v.holdings = map[netip.Addr]holding{guestIP: {otherMAC, netlink.NUD_REACHABLE}} }); got.Verdict != "192.168.122.62: lease" {
 		t.Errorf("the guest's other NIC has it: %s", got.Verdict)
 	}

@@ -226,16 +226,16 @@ func TestALeaseThatWasBeingWrittenWhenTheWaitBeganIsOld(t *testing.T) {
 	put(t, q, debian, old[:len(old)-9])
 	w := mustWaiter(t, q)
 	put(t, q, debian, old)
-	if s := mustLook(t, w); s.belief != never || s.reports[0].Addresses[0].Freshness != Older {
+	if s := mustLook(t, w); s.acceptance != never || s.reports[0].Addresses[0].Freshness != Older {
 		t.Errorf("the old lease is taken for %s", s.reports[0].Addresses[0].Freshness)
 	}
 	put(t, q, debian, leaseLine("192.168.122.62", 1))
-	if s := mustLook(t, w); s.belief != now {
+	if s := mustLook(t, w); s.acceptance != now {
 		t.Error("the new lease is not believed")
 	}
 }
 
-func mustLook(t *testing.T, w *Waiter) sight {
+func mustLook(t *testing.T, w *Waiter) observation {
 	t.Helper()
 	s, err := w.look(t.Context())
 	if err != nil {

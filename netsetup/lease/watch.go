@@ -11,17 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tree watches files that may not exist yet, nor the directories that they will be in: it watches the nearest
-// directory that does exist, and moves down as others appear.
+// tree watches files that may not exist yet, in directories that may not exist either: it watches the nearest
+// existing directory, and moves down as directories appear.
 type tree struct {
 	inotify *fsnotify.Watcher
 	root    string
 	paths   []string
-	parts   map[string]bool // the files, and every directory above them, below the root
+	parts   map[string]bool // the files, and all directories above them below the root
 }
 
-// newTree watches for the paths, which are below root. Directories that this user may not read are passed over: what
-// is in them can not be read either. No more inotify watches is an error.
+// newTree watches the paths, which are below root. It skips directories that this user cannot read, since their files
+// cannot be read either. It is an error if no more inotify watches can be made.
 func newTree(root string, paths []string) (*tree, error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -37,7 +37,7 @@ func newTree(root string, paths []string) (*tree, error) {
 	return t, nil
 }
 
-// add has a path watched from the next arm on.
+// add adds a path that is watched from the next arm on.
 func (t *tree) add(path string) {
 	t.paths = append(t.paths, path)
 	for p := path; p != t.root && p != filepath.Dir(p); p = filepath.Dir(p) {
@@ -45,16 +45,16 @@ func (t *tree) add(path string) {
 	}
 }
 
-// concerns says whether an event is about one of the files, or a directory on the way to it.
+// concerns reports whether an event is about one of the files, or a directory above one.
 func (t *tree) concerns(e fsnotify.Event) bool { return t.parts[filepath.Clean(e.Name)] }
 
-// arm sets the watches for the directories that are there now. It is to be called after every event.
+// arm sets the watches for the directories that exist now. Call it after every event.
 func (t *tree) arm() error {
 	for _, path := range t.paths {
 		if err := t.descend(path); err != nil {
 			return err
 		}
-		// A file behind a symbolic link changes in another directory.
+		// If the file is a symbolic link, changes happen in another directory.
 		if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
 			t.parts[target] = true
 			if err := t.descend(target); err != nil {
@@ -65,8 +65,8 @@ func (t *tree) arm() error {
 	return nil
 }
 
-// descend watches the nearest directory to path that exists. The directory may come into being between the look and
-// the watch; so it looks again until the answer stays the same.
+// descend watches the nearest existing directory to path. A directory may be created between the check and the watch,
+// so it repeats both until the result is the same.
 func (t *tree) descend(path string) error {
 	for watched := ""; ; {
 		dir := t.nearest(filepath.Dir(path))
@@ -77,7 +77,7 @@ func (t *tree) descend(path string) error {
 		switch {
 		case errors.Is(err, fs.ErrPermission):
 			return t.alone(path)
-		case errors.Is(err, fs.ErrNotExist) && dir != t.root: // it went away again
+		case errors.Is(err, fs.ErrNotExist) && dir != t.root: // the directory was removed again
 			continue
 		case err != nil:
 			return fmt.Errorf("watch %s: %w", dir, limit(err))
@@ -95,7 +95,7 @@ func (t *tree) alone(path string) error {
 	return fmt.Errorf("watch %s: %w", path, limit(err))
 }
 
-// nearest is dir, or the first directory above it that exists.
+// nearest returns dir, or the first directory above it that exists.
 func (t *tree) nearest(dir string) string {
 	for dir != t.root && dir != filepath.Dir(dir) {
 		if info, err := os.Stat(dir); err == nil && info.IsDir() {
@@ -108,8 +108,8 @@ func (t *tree) nearest(dir string) string {
 
 func (t *tree) close() error { return t.inotify.Close() }
 
-// limit says in words which of the kernel's limits an error of inotify's means (inotify(7)); its own, "no space left
-// on device", sends people to df.
+// limit names the kernel's limit that an inotify error means (inotify(7)); the error's own text, "no space left on
+// device", makes users check their disks.
 func limit(err error) error {
 	switch {
 	case errors.Is(err, unix.ENOSPC):
