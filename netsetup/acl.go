@@ -38,8 +38,8 @@ type Verdict struct {
 // It reads what the helper would read: conf and all that it includes, with this process's own rights, relative paths
 // from "/", where [OpenTap] runs the helper.
 //
-// A bridge that is not allowed is a verdict, not an error. The error is an [*ACLError] for an ACL that allows nothing at
-// all, to anybody: [ErrACLMissing], [ErrACLUnreadable] or [ErrACLSyntax].
+// A bridge that is not allowed is a verdict, not an error. The error is an [*ACLError] for an ACL that allows nothing
+// at all, to anybody: [ErrACLMissing], [ErrACLUnreadable] or [ErrACLSyntax].
 func Allowed(conf, bridge string) (Verdict, error) {
 	l := aclLoader{seen: map[string]bool{}}
 	if err := l.load(conf); err != nil {
@@ -50,8 +50,8 @@ func Allowed(conf, bridge string) (Verdict, error) {
 	return v, nil
 }
 
-// Err is nil for an allowed bridge, and otherwise an [*ACLError] that says why it is not: the rule that denies it, or that a
-// comment has spoilt, an include that might allow it and cannot be read, or that nothing mentions it.
+// Err is nil for an allowed bridge, and otherwise an [*ACLError] that says why it is not: the rule that denies it, or
+// that a comment has spoilt, an include that might allow it and cannot be read, or that nothing mentions it.
 func (v Verdict) Err() error {
 	e := &ACLError{Failure: Failure{What: fmt.Sprintf("bridge %q", v.Bridge), Cause: ErrDenied}, Target: Target{Bridge: v.Bridge}, File: v.ACL}
 	switch {
@@ -76,8 +76,8 @@ func (v Verdict) Err() error {
 	return e
 }
 
-// CheckACL reads data as the content of [DefaultACL] without its includes. The error is an [*ACLError] when a line of it would
-// close every bridge, or a rule denies this one; nil does not mean that a rule allows it.
+// CheckACL reads data as the content of [DefaultACL] without its includes. The error is an [*ACLError] when a line of
+// it would close every bridge, or a rule denies this one; nil does not mean that a rule allows it.
 func CheckACL(data []byte, bridge string) error {
 	rules, bad := parseACL(DefaultACL, data)
 	if bad != nil {
@@ -185,7 +185,8 @@ func rooted(path string) string {
 	return "/" + path
 }
 
-// readACL reads an ACL file, or says why this user cannot. A directory or /dev/null, which masks a file, is an empty ACL, as it is to the helper.
+// readACL reads an ACL file, or says why this user cannot. A directory or /dev/null, which masks a file, is an empty
+// ACL, as it is to the helper.
 func readACL(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO must not hold us
 	if err != nil {
@@ -239,7 +240,8 @@ const fgetsSize = 4096 - 1
 // blanks is what the helper skips around words: GLib's g_ascii_isspace, and so no vertical tab.
 const blanks = " \t\n\f\r"
 
-// parseACL reads the lines of one file up to the first that the helper would refuse; bad says which, and is nil if none.
+// parseACL reads the lines of one file up to the first that the helper would refuse; bad says which, and is nil if
+// none.
 func parseACL(file string, data []byte) (rules []rule, bad error) {
 	for n := 1; len(data) > 0; {
 		end := min(len(data), fgetsSize)

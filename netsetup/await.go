@@ -35,8 +35,8 @@ func AwaitBridge(ctx context.Context, q CheckQuery) error {
 	return context.Cause(ctx) // a check that was broken off says nothing
 }
 
-// NoBridgeYet tells an error that another bridge, or one that is set up, would mend: there is none, it is down, or,
-// for a NIC that takes any, those that are there are not for guests. An ACL that cannot be read says nothing about bridges.
+// NoBridgeYet tells an error that another bridge, or one that is set up, would mend: there is none, it is down, or, for
+// a NIC that takes any, those that are there are not for guests. An ACL that cannot be read says nothing about bridges.
 func NoBridgeYet(err error) bool {
 	_, noneFits := errors.AsType[*NoneFits](err)
 	missing := errors.Is(err, ErrNoBridge) || errors.Is(err, ErrBridgeDown)

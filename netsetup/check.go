@@ -19,7 +19,8 @@ func Check(ctx context.Context, q CheckQuery) Report {
 }
 
 // Examine is Check with all that a guest's network needs besides: a DHCP server, forwarding, a firewall that lets it
-// pass. It runs programs of the host's, none for longer than some seconds. What only root can see is skipped for others.
+// pass. It runs programs of the host's, none for longer than some seconds. What only root can see is skipped for
+// others.
 func Examine(ctx context.Context, q CheckQuery) Report {
 	return q.report(ctx, func(check) bool { return true })
 }
@@ -181,7 +182,8 @@ func checkPrivilege(_ context.Context, q CheckQuery, r *Report) Result {
 	return fail(e)
 }
 
-// checkTun opens the device and closes it again: an interface comes only with TUNSETIFF. The open may load the module, as the helper's would.
+// checkTun opens the device and closes it again: an interface comes only with TUNSETIFF. The open may load the module,
+// as the helper's would.
 func checkTun(context.Context, CheckQuery, *Report) Result {
 	f, err := os.OpenFile(tunDevice, os.O_RDWR, 0)
 	if err == nil {

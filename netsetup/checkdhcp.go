@@ -67,7 +67,8 @@ func checkLeases(_ context.Context, q CheckQuery, r *Report) Result {
 	return warn(&ServerError{r.failure(ErrLeasesUnreadable, path), r.target(), r.Server})
 }
 
-// checkListeners looks for who holds a server's ports on every address, where no server is known: it would be in the way of one.
+// checkListeners looks for who holds a server's ports on every address, where no server is known: it would be in the
+// way of one.
 func checkListeners(_ context.Context, q CheckQuery, r *Report) Result {
 	switch {
 	case r.Bridge.Name == "":

@@ -15,7 +15,8 @@ import (
 // needsRoot is the evidence of what only root can see.
 const needsRoot = "needs root: sudo qlaunch doctor"
 
-// checkForwarding: guests on a network of the host's own get out through it only if the kernel forwards. The host reaches them all the same.
+// checkForwarding: guests on a network of the host's own get out through it only if the kernel forwards. The host
+// reaches them all the same.
 func checkForwarding(_ context.Context, q CheckQuery, r *Report) Result {
 	const file = "/proc/sys/net/ipv4/ip_forward"
 	value := strings.TrimSpace(string(readSome(q.at(file), 16)))
@@ -32,7 +33,8 @@ func checkForwarding(_ context.Context, q CheckQuery, r *Report) Result {
 	return warn(r.wrong(ErrForwardingOff, "net.ipv4.ip_forward = "+oneLine(value)))
 }
 
-// checkNetfilter shows whether frames between guests of one bridge pass the FORWARD chains too. It is neither right nor wrong.
+// checkNetfilter shows whether frames between guests of one bridge pass the FORWARD chains too. It is neither right nor
+// wrong.
 func checkNetfilter(_ context.Context, q CheckQuery, _ *Report) Result {
 	const file = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 	switch value := strings.TrimSpace(string(readSome(q.at(file), 16))); value {
@@ -57,7 +59,8 @@ func checkForwardPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 	return r.askFirewalls(ctx, q, firewall.Outgoing(r.Bridge.Name, from, waysOut(r.Bridge)), ErrForwardDropped, ok("no policy drops what guests send"))
 }
 
-// checkInputPolicy asks the same for a guest's question for an address: a DHCP server that listens hears nothing of what a firewall drops.
+// checkInputPolicy asks the same for a guest's question for an address: a DHCP server that listens hears nothing of
+// what a firewall drops.
 func checkInputPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 	switch {
 	case r.Bridge.Name == "":

@@ -27,8 +27,9 @@ func checkRoutes(_ context.Context, _ CheckQuery, r *Report) Result {
 	return ok("none collides")
 }
 
-// checkMTU compares the bridge with the links of the default routes. Where those take less, as a VPN's do, large packets
-// of guests depend on ICMP to be told, which not every network lets through. The rules of our own bridge tell TCP.
+// checkMTU compares the bridge with the links of the default routes. Where those take less, as a VPN's do, large
+// packets of guests depend on ICMP to be told, which not every network lets through. The rules of our own bridge tell
+// TCP.
 func checkMTU(_ context.Context, _ CheckQuery, r *Report) Result {
 	switch {
 	case r.Bridge.Name == "":

@@ -64,8 +64,9 @@ func (h *dhcpHost) scan() {
 	}
 }
 
-// mayServe says whether a process can serve here. One of another ordinary user cannot: the port is root's to give, dnsmasq
-// then runs as a user of the system's. What such a process says of itself, and the files that it names, are not trusted.
+// mayServe says whether a process can serve here. One of another ordinary user cannot: the port is root's to give,
+// dnsmasq then runs as a user of the system's. What such a process says of itself, and the files that it names, are not
+// trusted.
 func (h *dhcpHost) mayServe(pid int, own string) bool {
 	const firstOrdinary, nobody = 1000, 65534
 	var st unix.Stat_t

@@ -119,8 +119,9 @@ func (o *dnsmasqOptions) readDirectory(dir string, suffixes []string, depth int)
 	}
 }
 
-// inConfDir says whether dnsmasq reads a file of that name in a directory, dnsmasq(8), conf-dir: what ends in a suffix is left out; where there are
-// suffixes behind a star, what ends in none of those is left out too. A name that is nothing but the suffix does not end in it.
+// inConfDir says whether dnsmasq reads a file of that name in a directory, dnsmasq(8), conf-dir: what ends in a suffix
+// is left out; where there are suffixes behind a star, what ends in none of those is left out too. A name that is
+// nothing but the suffix does not end in it.
 func inConfDir(name string, suffixes []string) bool {
 	if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#") {
 		return false

@@ -18,7 +18,8 @@ var (
 
 	// ErrDenied says that the ACL was read and does not let the bridge through.
 	ErrDenied = errors.New("not allowed")
-	// ErrACLComment says that the ACL has a rule for the bridge with a comment behind it, which the helper takes as part of the name.
+	// ErrACLComment says that the ACL has a rule for the bridge with a comment behind it, which the helper takes as part
+	// of the name.
 	ErrACLComment = errors.New("not allowed, its rule ends in a comment")
 	// ErrACLMissing says that there is no ACL file: the helper then refuses every bridge.
 	ErrACLMissing = errors.New("no ACL file")
@@ -34,9 +35,11 @@ var (
 	ErrHelperForbidden = errors.New("not executable by this user")
 	// ErrHelperNotSetuid says that the helper has neither a setuid bit of root's nor CAP_NET_ADMIN as a file capability.
 	ErrHelperNotSetuid = errors.New("not setuid root")
-	// ErrNoNewPrivs says that this process may not gain privileges by executing a setuid file: prctl(2), PR_SET_NO_NEW_PRIVS.
+	// ErrNoNewPrivs says that this process may not gain privileges by executing a setuid file: prctl(2),
+	// PR_SET_NO_NEW_PRIVS.
 	ErrNoNewPrivs = errors.New("no_new_privs is set, setuid has no effect")
-	// ErrUserNamespace says that this process is in a user namespace that does not own its network: a container or a sandbox.
+	// ErrUserNamespace says that this process is in a user namespace that does not own its network: a container or a
+	// sandbox.
 	ErrUserNamespace = errors.New("inside a user namespace that does not own the network")
 	// ErrNosuidMount says that the helper is on a file system mounted nosuid.
 	ErrNosuidMount = errors.New("on a nosuid mount, setuid has no effect")
@@ -46,7 +49,8 @@ var (
 	// ErrTunPermission says that this user may not open /dev/net/tun, which is 0666 on ordinary hosts.
 	ErrTunPermission = errors.New("tun device not open to this user")
 
-	// ErrNoAddress says that the bridge has no IPv4 address, and nothing leads from it to a network that could have a server.
+	// ErrNoAddress says that the bridge has no IPv4 address, and nothing leads from it to a network that could have a
+	// server.
 	ErrNoAddress = errors.New("no IPv4 address")
 	// ErrAllAllowed says that the ACL opens every bridge of the host.
 	ErrAllAllowed = errors.New("opens every bridge of the host, a LAN's too")
@@ -59,7 +63,8 @@ var (
 	ErrNoDHCP = errors.New("no DHCP server is known")
 	// ErrDHCPDead says that a DHCP server is configured for the bridge, and does not run.
 	ErrDHCPDead = errors.New("its DHCP server does not run")
-	// ErrLeasesUnreadable says that this user cannot read the lease file: addresses are found by the neighbour table alone.
+	// ErrLeasesUnreadable says that this user cannot read the lease file: addresses are found by the neighbour table
+	// alone.
 	ErrLeasesUnreadable = errors.New("lease file not readable by this user")
 	// ErrPortTaken says that a port of DHCP's or DNS's is taken on every address, while no server is known on the bridge.
 	ErrPortTaken = errors.New("taken on every address of the host")
@@ -77,7 +82,8 @@ var (
 
 	// ErrNoAnswer says that no DHCP server of another network has answered, and none runs here.
 	ErrNoAnswer = errors.New("no DHCP server has answered")
-	// ErrForwardUnseen is ErrNoAnswer where what was asked and answered passes the host's FORWARD chain, which only root sees.
+	// ErrForwardUnseen is ErrNoAnswer where what was asked and answered passes the host's FORWARD chain, which only root
+	// sees.
 	ErrForwardUnseen = errors.New("no DHCP server has answered, and what passes the bridge passes this host's FORWARD chain (bridge-nf-call-iptables)")
 	// ErrBridgedDropped says that a firewall drops what guests ask a DHCP server behind a port of the bridge.
 	ErrBridgedDropped = errors.New("the firewall keeps guests from the DHCP server of another network")
@@ -96,7 +102,8 @@ var (
 	ErrFirewallUnknown = errors.New("a firewall drops what it does not know")
 	// ErrNoNAT says that our own table of rules is not there: something has flushed it, or the unit has failed.
 	ErrNoNAT = errors.New("qlaunch's firewall rules are not in force")
-	// ErrFewerRules says that some of our own tables are there and some are not: an earlier version has set the host up, or somebody has deleted one.
+	// ErrFewerRules says that some of our own tables are there and some are not: an earlier version has set the host up,
+	// or somebody has deleted one.
 	ErrFewerRules = errors.New("some of qlaunch's firewall rules are not in force")
 
 	// ErrRouteCollides says that another route of the host's covers addresses of the bridge's subnet.
@@ -116,7 +123,8 @@ var (
 	ErrHelperFailed = errors.New("ended in an error")
 )
 
-// A Failure is what stands between a guest and its bridge. Most are of one of the types below, which have what a cure needs.
+// A Failure is what stands between a guest and its bridge. Most are of one of the types below, which have what a cure
+// needs.
 type Failure struct {
 	What   string // the object: "tap on virbr0", "bridge virbr0"
 	Cause  error  // one of the sentinels above

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// accessTo says which group may use a file that this user may not, and whether the user is in that group by now, and only
-// this session began before.
+// accessTo says which group may use a file that this user may not, and whether the user is in that group by now, and
+// only this session began before.
 func accessTo(path string) Access {
 	var st unix.Stat_t
 	if unix.Stat(path, &st) != nil {

@@ -18,7 +18,8 @@ func DNSConfig(bridge string) string { return "/etc/qlaunch/dnsmasq-" + bridge +
 // LeaseFile is the path of that dnsmasq's leases.
 func LeaseFile(bridge string) string { return StateDir + "/" + bridge + ".leases" }
 
-// own says whether a bridge is ours: by the name that setup gives, or by the configuration of the server that it installs.
+// own says whether a bridge is ours: by the name that setup gives, or by the configuration of the server that it
+// installs.
 func own(root, bridge string) bool {
 	if bridge == OwnBridge {
 		return true

@@ -10,10 +10,10 @@ import (
 // Auto is the name of whichever bridge [PickBridge] picks.
 const Auto = "auto"
 
-// PickBridge is the bridge for a NIC that names none: the first of virbr0 (libvirt's), qlbr0 (our own), then the
-// others by name, that is up and that the ACL allows. Without a bridge on the host the error is a [*BridgeError] with
-// [ErrNoBridge]; when none fits it is a [*NoneFits]; an ACL that allows nothing at all is its own error, as from [Allowed].
-// root is where the host's files are, normally "/": they tell which bridges `net setup` has made.
+// PickBridge is the bridge for a NIC that names none: the first of virbr0 (libvirt's), qlbr0 (our own), then the others
+// by name, that is up and that the ACL allows. Without a bridge on the host the error is a [*BridgeError] with
+// [ErrNoBridge]; when none fits it is a [*NoneFits]; an ACL that allows nothing at all is its own error, as from
+// [Allowed]. root is where the host's files are, normally "/": they tell which bridges `net setup` has made.
 func PickBridge(root, acl string) (Bridge, error) {
 	bridges, err := Bridges()
 	if err != nil {
@@ -34,8 +34,8 @@ func (e *NoneFits) Error() string {
 	return "no bridge fits: " + strings.Join(texts, "; ")
 }
 
-// Nearest is the reason whose cure is the shortest way to a bridge: what keeps a bridge that is made for guests, virbr0 or
-// qlbr0; else that an allowed one is down; else the first, whatever it is.
+// Nearest is the reason whose cure is the shortest way to a bridge: what keeps a bridge that is made for guests, virbr0
+// or qlbr0; else that an allowed one is down; else the first, whatever it is.
 func (e *NoneFits) Nearest() error {
 	for _, r := range e.Reasons {
 		if slices.Contains(madeForGuests(), TargetOf(r).Bridge) || errors.Is(r, ErrBridgeDown) {

@@ -14,9 +14,9 @@ import (
 )
 
 // RunsProgram says whether a process, with its directory in root/proc, runs a program of that name. Its argv says
-// whatever who started it wanted, also of a setuid program's: what counts is the executable, and for root that it is root's
-// alone too. An ordinary user does not see the executables of others' processes, and only there goes by their argv: what
-// comes of it tells that user something, and changes nothing on the host.
+// whatever who started it wanted, also of a setuid program's: what counts is the executable, and for root that it is
+// root's alone too. An ordinary user does not see the executables of others' processes, and only there goes by their
+// argv: what comes of it tells that user something, and changes nothing on the host.
 func RunsProgram(root string, pid int, name string) bool {
 	dir := filepath.Join(root, "proc", strconv.Itoa(pid))
 	exe, err := os.Readlink(filepath.Join(dir, "exe"))
@@ -36,8 +36,8 @@ func RunsProgram(root string, pid int, name string) bool {
 	return err == nil && st.Uid == 0 && st.Mode&0o022 == 0 && trusted(root, exe, 0) == nil
 }
 
-// Taps are the taps that a process holds: each open file of /dev/net/tun has its interface's name in fdinfo,
-// as "iff:", since Linux 3.13 (drivers/net/tun.c, tun_chr_show_fdinfo). Of a process that cannot be looked at there are none.
+// Taps are the taps that a process holds: each open file of /dev/net/tun has its interface's name in fdinfo, as "iff:",
+// since Linux 3.13 (drivers/net/tun.c, tun_chr_show_fdinfo). Of a process that cannot be looked at there are none.
 func Taps(pid int) []string {
 	infos, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid)) // the pattern is no malformed one
 	var taps []string

@@ -15,12 +15,12 @@ type Route struct {
 	Dev string
 }
 
-// isDefault says whether a route is a way to everywhere. VPNs set two halves of it, 0.0.0.0/1 and 128.0.0.0/1, which win
-// over the default route and leave it in its place: openvpn(8), --redirect-gateway def1.
+// isDefault says whether a route is a way to everywhere. VPNs set two halves of it, 0.0.0.0/1 and 128.0.0.0/1, which
+// win over the default route and leave it in its place: openvpn(8), --redirect-gateway def1.
 func (r Route) isDefault() bool { return r.To.Bits() <= 1 }
 
-// Routes are the host's IPv4 routes of every table but that of its own addresses: a VPN's may be in one of its own, which
-// a rule prefers to the main one (wg-quick(8), ip-rule(8)).
+// Routes are the host's IPv4 routes of every table but that of its own addresses: a VPN's may be in one of its own,
+// which a rule prefers to the main one (wg-quick(8), ip-rule(8)).
 func Routes() ([]Route, error) {
 	all, err := again(func() ([]netlink.Route, error) {
 		return netlink.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
@@ -74,9 +74,9 @@ func Overlapping(routes []Route, subnet netip.Prefix, bridge string) (Route, boo
 	return routes[i], true
 }
 
-// subnets are what the host reaches by way of the bridge without a router between: the subnets of its addresses, and the
-// routes onto it. The address can be a single one, or have a peer, and the guests' subnet be a route alone. Routes that
-// cannot be listed are none.
+// subnets are what the host reaches by way of the bridge without a router between: the subnets of its addresses, and
+// the routes onto it. The address can be a single one, or have a peer, and the guests' subnet be a route alone. Routes
+// that cannot be listed are none.
 func (b Bridge) subnets() []netip.Prefix {
 	subnets := slices.Clone(b.Addrs)
 	onto := &netlink.Route{LinkIndex: b.Index}

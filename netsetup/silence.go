@@ -17,9 +17,10 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup/firewall"
 )
 
-// Silence says why nothing is heard of a guest that runs, as far as the host's links show it: the bridge is gone or down,
-// a tap of the guest's is no port of it or lets no frames through, or the guest sends under another MAC. The query has the
-// bridge, the MACs that the guest has on it, and QEMU's pid. The error has a [Failure]; nil: nothing of that kind is seen.
+// Silence says why nothing is heard of a guest that runs, as far as the host's links show it: the bridge is gone or
+// down, a tap of the guest's is no port of it or lets no frames through, or the guest sends under another MAC. The
+// query has the bridge, the MACs that the guest has on it, and QEMU's pid. The error has a [Failure]; nil: nothing of
+// that kind is seen.
 func Silence(q CheckQuery) error {
 	b, err := FindBridge(q.Bridge)
 	if err == nil {
@@ -188,7 +189,8 @@ func passesForward(q CheckQuery) bool {
 	return value != "" && value != "0"
 }
 
-// checkBridged asks the firewalls for what guests ask a DHCP server behind a port: with br_netfilter it passes the FORWARD chain.
+// checkBridged asks the firewalls for what guests ask a DHCP server behind a port: with br_netfilter it passes the
+// FORWARD chain.
 func checkBridged(ctx context.Context, q CheckQuery, r *Report) Result {
 	switch {
 	case r.Bridge.Name == "":

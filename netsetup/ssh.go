@@ -29,9 +29,9 @@ func (e *NoSSHError) Error() string { return fmt.Sprintf("no ssh at %s: %v", e.A
 func (e *NoSSHError) Unwrap() error { return e.Err }
 
 // GreetSSH waits until an ssh server answers with its greeting (RFC 4253, section 4.2) at an address, or ctx ends; the
-// error then is a *[NoSSHError]. It gives the connection, as [DialSSH] makes them, with the greeting still to be read: a server
-// that sees connections come and go without a login holds that against the host from some number on (PerSourcePenalties in
-// sshd_config(5), OpenSSH 9.8).
+// error then is a *[NoSSHError]. It gives the connection, as [DialSSH] makes them, with the greeting still to be read:
+// a server that sees connections come and go without a login holds that against the host from some number on
+// (PerSourcePenalties in sshd_config(5), OpenSSH 9.8).
 //
 // A server that is not there yet makes no event that could be waited for, so this one asks again: at first at once,
 // then every half second. An attempt that gets no answer at all ends with ctx, or after two seconds; the first ones
@@ -86,7 +86,8 @@ func greetSSH(ctx context.Context, at netip.AddrPort, patience time.Duration) (*
 // sshGreeting is what an ssh server's first line begins with.
 const sshGreeting = "SSH-"
 
-// peek waits for the first bytes of a connection, and leaves them to be read (recv(2), MSG_PEEK; socket(7), SO_RCVLOWAT).
+// peek waits for the first bytes of a connection, and leaves them to be read (recv(2), MSG_PEEK; socket(7),
+// SO_RCVLOWAT).
 func peek(conn *net.TCPConn, size int) ([]byte, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -128,15 +129,16 @@ func met(err error) error {
 	return err
 }
 
-// sshProbe is how long a connection is idle before the guest is asked whether it still knows it, and how long until it is
-// asked again.
+// sshProbe is how long a connection is idle before the guest is asked whether it still knows it, and how long until it
+// is asked again.
 const sshProbe = 15 * time.Second
 
 // DialSSH connects to a guest's ssh server. The error is the context's, or what the connection met.
 //
-// The connection survives a guest that does not answer, for as long as that may be: one that is paused, or slow. Linux would
-// give up after 15 minutes with data on the way and, with Go's defaults, after 150 s without (tcp(7): tcp_retries2,
-// TCP_KEEPCNT); TCP_USER_TIMEOUT takes the place of both. A guest that has booted anew answers the next probe with a reset.
+// The connection survives a guest that does not answer, for as long as that may be: one that is paused, or slow. Linux
+// would give up after 15 minutes with data on the way and, with Go's defaults, after 150 s without (tcp(7):
+// tcp_retries2, TCP_KEEPCNT); TCP_USER_TIMEOUT takes the place of both. A guest that has booted anew answers the next
+// probe with a reset.
 func DialSSH(ctx context.Context, at netip.AddrPort) (*net.TCPConn, error) {
 	dialer := net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: sshProbe, Interval: sshProbe},

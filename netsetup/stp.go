@@ -78,8 +78,8 @@ func readPort(port int) (PortState, time.Duration, error) {
 	return state, left, nil
 }
 
-// linkInfo are the attributes of a link that are particular to its kind, or to its master's (rtnetlink(7), IFLA_LINKINFO).
-// netlink's own reading leaves those of the spanning tree out.
+// linkInfo are the attributes of a link that are particular to its kind, or to its master's (rtnetlink(7),
+// IFLA_LINKINFO). netlink's own reading leaves those of the spanning tree out.
 func linkInfo(index int, which uint16) ([]syscall.NetlinkRouteAttr, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	message := nl.NewIfInfomsg(unix.AF_UNSPEC)
@@ -136,7 +136,8 @@ type port struct {
 	master int // 0: of no bridge
 }
 
-// tapPorts are the taps of a process as links. Those that are gone meanwhile, or in another network namespace, are left out.
+// tapPorts are the taps of a process as links. Those that are gone meanwhile, or in another network namespace, are left
+// out.
 func tapPorts(pid int) []port {
 	var found []port
 	for _, name := range Taps(pid) {

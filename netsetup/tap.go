@@ -40,17 +40,19 @@ const tunDevice = "/dev/net/tun"
 // of its own process group, which is killed when ctx ends, and after 10 s in any case. For that every file of this
 // process above stderr becomes close-on-exec, which Go's own are already.
 //
-// Every error has a [Failure], and [errors.Is] tells its cause, except that a ctx which was cancelled returns its own error.
+// Every error has a [Failure], and [errors.Is] tells its cause, except that a ctx which was cancelled returns its own
+// error.
 func OpenTap(ctx context.Context, helper, bridge string) (*Tap, error) {
 	return openTap(ctx, helper, bridge, nil)
 }
 
-// TapsVariable is a variable in the environment of a QEMU that has taps: each with its bridge, as in "tap0=virbr0 tap1=br1".
-// The kernel forgets the bridge of a tap when that is removed, and root would not know where to put the tap back.
+// TapsVariable is a variable in the environment of a QEMU that has taps: each with its bridge, as in "tap0=virbr0
+// tap1=br1". The kernel forgets the bridge of a tap when that is removed, and root would not know where to put the tap
+// back.
 const TapsVariable = "QLAUNCH_TAPS"
 
-// TryTap has the helper make a tap as another user, who is in these groups alone, and lets it go at once: so root sees what
-// that user would. The errors are [OpenTap]'s.
+// TryTap has the helper make a tap as another user, who is in these groups alone, and lets it go at once: so root sees
+// what that user would. The errors are [OpenTap]'s.
 func TryTap(ctx context.Context, helper, bridge string, uid uint32, groups []uint32) error {
 	tap, err := openTap(ctx, helper, bridge, &syscall.Credential{Uid: uid, Gid: groups[0], Groups: groups[1:]})
 	if err != nil {
@@ -84,7 +86,8 @@ func openTap(ctx context.Context, helper, bridge string, as *syscall.Credential)
 	return tap, nil
 }
 
-// runHelper runs the helper to its end, as somebody else or, with nil, as this process's user, and returns every file that it sent, and its stderr.
+// runHelper runs the helper to its end, as somebody else or, with nil, as this process's user, and returns every file
+// that it sent, and its stderr.
 func runHelper(ctx context.Context, helper, bridge string, as *syscall.Credential) (fds []int, stderr string, err error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
@@ -112,8 +115,8 @@ func runHelper(ctx context.Context, helper, bridge string, as *syscall.Credentia
 	}
 	switch {
 	case errors.Is(err, exec.ErrWaitDelay):
-		// It ended well, and somebody still holds its stderr: a child that it left behind, of the same group, so that the id is
-		// not anybody else's. Or a host so busy that another program, started this moment, has not let go of it yet.
+		// It ended well, and somebody still holds its stderr: a child that it left behind, of the same group, so that the id
+		// is not anybody else's. Or a host so busy that another program, started this moment, has not let go of it yet.
 		_ = cmd.Cancel()
 		err = nil
 	case err != nil && ctx.Err() != nil:
@@ -122,8 +125,8 @@ func runHelper(ctx context.Context, helper, bridge string, as *syscall.Credentia
 	return receive(ours), words.kept.String(), err
 }
 
-// socketPair is a pair of stream sockets, both close-on-exec; os/exec duplicates theirs into the child without the flag.
-// Ours does not block: all is there when the helper has ended.
+// socketPair is a pair of stream sockets, both close-on-exec; os/exec duplicates theirs into the child without the
+// flag. Ours does not block: all is there when the helper has ended.
 func socketPair() (ours int, theirs *os.File, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -232,7 +235,8 @@ func explain(ctx context.Context, e *HelperError, stderr string, err error) erro
 	return e
 }
 
-// explainACL looks into the ACL for the file and the line of a refusal. Where our reading differs from the helper's, its word stands.
+// explainACL looks into the ACL for the file and the line of a refusal. Where our reading differs from the helper's,
+// its word stands.
 func explainACL(e *ACLError) error {
 	v, err := Allowed(e.File, e.Bridge)
 	if errors.Is(e.Cause, ErrDenied) {

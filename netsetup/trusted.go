@@ -27,11 +27,12 @@ func (e *UntrustedError) Error() string {
 	return fmt.Sprintf("%s: not root's alone: %s", e.Path, text)
 }
 
-// Trusted says whether root alone decides what is found at a path: nil, or an [*UntrustedError] with the first component
-// that others could change. It follows the path from the root as the kernel does, through every symbolic link, such as
-// those of /bin and of update-alternatives(1): each directory, link and file on it must be root's, and nothing but a link
-// may be writable by a group or by others. A sticky directory is no exception: whoever may write there decides what is
-// there that root has not made. What is not there yet is as good as the directories that lead to it.
+// Trusted says whether root alone decides what is found at a path: nil, or an [*UntrustedError] with the first
+// component that others could change. It follows the path from the root as the kernel does, through every symbolic
+// link, such as those of /bin and of update-alternatives(1): each directory, link and file on it must be root's, and
+// nothing but a link may be writable by a group or by others. A sticky directory is no exception: whoever may write
+// there decides what is there that root has not made. What is not there yet is as good as the directories that lead to
+// it.
 func Trusted(path string) error { return trusted("/", path, 0) }
 
 // trusted is the same for what lies below another root, whose owner is to be the one of all of it.

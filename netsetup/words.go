@@ -49,7 +49,8 @@ func aclNamed(stderr string) string {
 	return path
 }
 
-// oneLine is the helper's text as one line: line ends become "; ". It is as foreign as it was, and not fit for a terminal.
+// oneLine is the helper's text as one line: line ends become "; ". It is as foreign as it was, and not fit for a
+// terminal.
 func oneLine(text string) string {
 	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
 	for i, line := range lines {

@@ -1,8 +1,10 @@
-// Package firewall reads what `iptables -S` and `nft -j list ruleset` print, and says whether the rules let a guest's packet
-// pass. It knows the packets that a guest cannot do without, and of each only what a rule can ask of its first one.
+// Package firewall reads what `iptables -S` and `nft -j list ruleset` print, and says whether the rules let a guest's
+// packet pass. It knows the packets that a guest cannot do without, and of each only what a rule can ask of its first
+// one.
 //
-// A rule that asks for something else (a mark, a limit, a set of its own) may apply or not. Where such a rule would have
-// let the packet pass, a verdict is unsure. NAT, raw and mangle tables, and the bridge and netdev families, are not read.
+// A rule that asks for something else (a mark, a limit, a set of its own) may apply or not. Where such a rule would
+// have let the packet pass, a verdict is unsure. NAT, raw and mangle tables, and the bridge and netdev families, are
+// not read.
 package firewall
 
 import (
@@ -39,8 +41,8 @@ func DHCPRequest(bridge string) Packet {
 		protocol: "udp", sport: 68, dport: 67, addressing: "broadcast"}
 }
 
-// BridgedDHCPRequest is the same on its way to a server behind another port of the bridge, where frames between ports pass
-// the forward hook: net.bridge.bridge-nf-call-iptables.
+// BridgedDHCPRequest is the same on its way to a server behind another port of the bridge, where frames between ports
+// pass the forward hook: net.bridge.bridge-nf-call-iptables.
 func BridgedDHCPRequest(bridge string) Packet {
 	p := DHCPRequest(bridge)
 	p.hook, p.out = "forward", []string{bridge}
@@ -82,7 +84,8 @@ func anyOf[T any](values []T, is func(T) match) match {
 	return best
 }
 
-// link says whether one of these links has that name, in which a last + or * stands for any ending: that of iptables and that of nft.
+// link says whether one of these links has that name, in which a last + or * stands for any ending: that of iptables
+// and that of nft.
 func link(name string, links ...string) match {
 	prefix := strings.TrimRight(name, "+*")
 	return known(slices.ContainsFunc(links, func(l string) bool {
@@ -193,7 +196,8 @@ func (s ruleset) at(hook string) end {
 	return last
 }
 
-// follow goes through a chain. done holds what is known of others, so that each is gone through once, and a circle ends.
+// follow goes through a chain. done holds what is known of others, so that each is gone through once, and a circle
+// ends.
 func (s ruleset) follow(name string, done map[string]end) end {
 	if e, ok := done[name]; ok || s[name] == nil {
 		return e
@@ -203,7 +207,8 @@ func (s ruleset) follow(name string, done map[string]end) end {
 	return done[name]
 }
 
-// through goes through the rules of a chain. One that may apply, and would not drop, leaves in doubt what comes after it.
+// through goes through the rules of a chain. One that may apply, and would not drop, leaves in doubt what comes after
+// it.
 func (s ruleset) through(name string, done map[string]end) end {
 	unsure := false
 	for _, r := range s[name].rules {

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Nft says whether the rules that `nft -j -t list ruleset` prints drop the packet; nil: they do not. iptables is whether
-// [Packet.IPTables] has read what is in the chains of iptables' table, of which nft tells less. The error is that of JSON.
+// Nft says whether the rules that `nft -j -t list ruleset` prints drop the packet; nil: they do not. iptables is
+// whether [Packet.IPTables] has read what is in the chains of iptables' table, of which nft tells less. The error is
+// that of JSON.
 func (p Packet) Nft(rules []byte, iptables bool) (*Drop, error) {
 	s, err := readNft(rules, p, iptables)
 	if err != nil {
@@ -30,8 +31,8 @@ type nftRule struct {
 	Expr                 []map[string]any
 }
 
-// readNft reads what `nft -j list ruleset` prints, beside an IPv4 packet. The chains of which iptables tells more, where
-// it was asked, are at no hook then.
+// readNft reads what `nft -j list ruleset` prints, beside an IPv4 packet. The chains of which iptables tells more,
+// where it was asked, are at no hook then.
 func readNft(data []byte, p Packet, sawIPTables bool) (ruleset, error) {
 	var list struct {
 		Nftables []struct {

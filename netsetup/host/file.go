@@ -137,8 +137,8 @@ func setFile(path, state string) error {
 	return replace(path, mode, strings.NewReader(text))
 }
 
-// beside is the name under which a file is written before it takes its place. It is the same each time: what a killed run
-// left, the next one removes.
+// beside is the name under which a file is written before it takes its place. It is the same each time: what a killed
+// run left, the next one removes.
 func beside(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".qlaunch")
 }
@@ -212,7 +212,8 @@ func setMode(path, state string) error {
 	return a.give(f)
 }
 
-// setDirectory makes a directory, or removes one that is empty. One with something in it is somebody's by now, and stays.
+// setDirectory makes a directory, or removes one that is empty. One with something in it is somebody's by now, and
+// stays.
 func setDirectory(path, state string) error {
 	if state == "" {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {

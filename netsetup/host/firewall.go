@@ -67,8 +67,8 @@ func ofNft(ctx context.Context) bool {
 	return err == nil && strings.Contains(version, "nf_tables")
 }
 
-// setFilter removes what came into the table with our chains, as far as nothing else has come into it since. What is not
-// there yet comes with our chains.
+// setFilter removes what came into the table with our chains, as far as nothing else has come into it since. What is
+// not there yet comes with our chains.
 func setFilter(ctx context.Context, name, state string) error {
 	if program("nft") == "" || !ofNft(ctx) {
 		return nil
@@ -173,8 +173,8 @@ func filterState(chains ...string) string {
 
 const filterHas = "has"
 
-// stamped is a ruleset of nft's with a comment at each rule, made of that rule: nft prints a ruleset in words of its own
-// that change with its version, but a comment as it is. So what is loaded can be told from what should be.
+// stamped is a ruleset of nft's with a comment at each rule, made of that rule: nft prints a ruleset in words of its
+// own that change with its version, but a comment as it is. So what is loaded can be told from what should be.
 func stamped(ruleset string) string {
 	var b strings.Builder
 	for line := range strings.Lines(ruleset) {

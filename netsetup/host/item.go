@@ -73,8 +73,8 @@ type Step struct {
 }
 
 // A kind is what is done with the items of one kind, and what is said of it. In its texts, {name} is the item's name,
-// {first} and {second} that name around its "/", {item} the item, {from} and {to} the states, and {mode} the access that
-// the second begins with.
+// {first} and {second} that name around its "/", {item} the item, {from} and {to} the states, and {mode} the access
+// that the second begins with.
 type kind struct {
 	look func(ctx context.Context, name string) (string, error)
 	set  func(ctx context.Context, name, state string) error
@@ -223,8 +223,8 @@ func (s Step) fillIn(text string) string {
 		"{from}", s.From, "{to}", s.To, "{mode}", access).Replace(text)
 }
 
-// Detail is what exactly: the difference that it makes to a file, a ruleset, a bridge; empty where [Step.Do] says it all.
-// What is new altogether is shown as it is.
+// Detail is what exactly: the difference that it makes to a file, a ruleset, a bridge; empty where [Step.Do] says it
+// all. What is new altogether is shown as it is.
 func (s Step) Detail() string {
 	show := kinds()[s.Kind].show
 	if show == nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup"
 )
 
-// A journal is what setups have done to this host, in the order in which they did it first: it is what teardown needs to
-// know, and nothing else asks it but the next setup. Each change is noted, on the disk, before it is made.
+// A journal is what setups have done to this host, in the order in which they did it first: it is what teardown needs
+// to know, and nothing else asks it but the next setup. Each change is noted, on the disk, before it is made.
 type journal struct {
 	Spec  Spec    `json:"want"`
 	Steps []entry `json:"steps"`
@@ -119,8 +119,8 @@ func (j journal) closeToOthers() error {
 	return j.write()
 }
 
-// note adds a change that is about to be made, and what is wanted in the end. What the item was before the first setup stays
-// noted. Where the journal cannot be written it stays what it is on the disk.
+// note adds a change that is about to be made, and what is wanted in the end. What the item was before the first setup
+// stays noted. Where the journal cannot be written it stays what it is on the disk.
 func (j *journal) note(spec Spec, s Step) error {
 	next := journal{spec, slices.Clone(j.Steps)}
 	if i := next.index(s.Item); i >= 0 {

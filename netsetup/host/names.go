@@ -18,8 +18,9 @@ type Name struct {
 	MAC  string `json:"mac"` // as [net.HardwareAddr] prints it
 }
 
-// takenNames are those that no guest gets by asking for them: they mean this machine, or another than the one that asks, to programs that do not
-// check whom they talk to. A last * stands for any ending. Names with an underscore, as _gateway, dnsmasq takes from nobody.
+// takenNames are those that no guest gets by asking for them: they mean this machine, or another than the one that
+// asks, to programs that do not check whom they talk to. A last * stands for any ending. Names with an underscore, as
+// _gateway, dnsmasq takes from nobody.
 func takenNames() []string {
 	return []string{
 		"wpad", "isatap", // by which programs find their proxy and their router: Windows' DNS server keeps both from clients too
@@ -28,8 +29,8 @@ func takenNames() []string {
 	}
 }
 
-// nameMatches are the patterns by which dnsmasq knows the names that a guest may not take, dnsmasq(8), dhcp-name-match. A pattern is compared with all that
-// the client sends, which can have a domain behind it.
+// nameMatches are the patterns by which dnsmasq knows the names that a guest may not take, dnsmasq(8), dhcp-name-match.
+// A pattern is compared with all that the client sends, which can have a domain behind it.
 func nameMatches(kept []Name) []string {
 	names := takenNames()
 	for _, n := range kept {
@@ -47,7 +48,8 @@ func nameMatches(kept []Name) []string {
 
 var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// checkNames refuses names that cannot be kept for a guest, and those of which two guests would have one, or one guest two.
+// checkNames refuses names that cannot be kept for a guest, and those of which two guests would have one, or one guest
+// two.
 func checkNames(names []Name) error {
 	for i, n := range names {
 		mac, err := net.ParseMAC(n.MAC)

@@ -145,8 +145,8 @@ func withoutInclude(state string) string {
 	return mode + "\n" + strings.Join(lines, "")
 }
 
-// readable is the state of a mode that the group can read under. One that everybody can stays as it is, and one of another
-// group, which an administrator has chosen.
+// readable is the state of a mode that the group can read under. One that everybody can stays as it is, and one of
+// another group, which an administrator has chosen.
 func readable(mode string) string {
 	bits, owner, _, err := parseMode(mode)
 	if err != nil || bits&0o004 != 0 || ofAnother(mode) {

@@ -50,9 +50,9 @@ func (e *NoProgramError) Error() string {
 // Unwrap is [ErrNoProgram].
 func (e *NoProgramError) Unwrap() error { return ErrNoProgram }
 
-// Resolve decides what a request leaves open: an existing bridge with DHCP is used as it is, libvirt's first; else our own
-// is made, on the first /24 that nothing on the host routes to. What the last setup decided stays. It is pure. It refuses
-// what could not work, or would harm: an error has a [netsetup.Failure], or is one of the reasons above.
+// Resolve decides what a request leaves open: an existing bridge with DHCP is used as it is, libvirt's first; else our
+// own is made, on the first /24 that nothing on the host routes to. What the last setup decided stays. It is pure. It
+// refuses what could not work, or would harm: an error has a [netsetup.Failure], or is one of the reasons above.
 func Resolve(ask Request, facts Facts) (Spec, error) {
 	spec := Spec{Bridge: cmp.Or(ask.Bridge, facts.Previous.Bridge, served(facts), netsetup.OwnBridge), Users: ask.Users}
 	if err := checkBridgeName(spec.Bridge); err != nil {
@@ -179,8 +179,8 @@ func hostIn(p netip.Prefix) (netip.Prefix, error) {
 	return p, nil
 }
 
-// notForHosts are the networks whose addresses a bridge cannot have, or guests cannot: this network, loopback, link-local,
-// multicast, and what is reserved behind it.
+// notForHosts are the networks whose addresses a bridge cannot have, or guests cannot: this network, loopback,
+// link-local, multicast, and what is reserved behind it.
 func notForHosts() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
 		netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("240.0.0.0/4")}

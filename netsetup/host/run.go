@@ -55,8 +55,9 @@ func (e *commandError) cause() string {
 func (e *commandError) Unwrap() error { return e.err }
 
 // run runs a program of the system's with an environment of its own, in "/", and gives what it printed. Nothing of the
-// caller's environment reaches it. As root it runs only what is [netsetup.Trusted]. Its error has the program's own words. A program that ends well and leaves another
-// behind has ended well; with one that takes too long, its whole process group goes.
+// caller's environment reaches it. As root it runs only what is [netsetup.Trusted]. Its error has the program's own
+// words. A program that ends well and leaves another behind has ended well; with one that takes too long, its whole
+// process group goes.
 func run(ctx context.Context, stdin string, argv ...string) (string, error) {
 	path := program(argv[0])
 	if path == "" {

@@ -70,8 +70,8 @@ func Setup(ctx context.Context, ask Request, tell func(Spec, []Step)) error {
 	return r.do(ctx, steps)
 }
 
-// Prepare looks at the host, resolves the request, and looks at all the items that it is about: Plan(spec, facts) is what
-// there is to do. It changes nothing. Anybody may call it; what only root can see is then unseen.
+// Prepare looks at the host, resolves the request, and looks at all the items that it is about: Plan(spec, facts) is
+// what there is to do. It changes nothing. Anybody may call it; what only root can see is then unseen.
 func Prepare(ctx context.Context, ask Request) (spec Spec, facts Facts, err error) {
 	facts, err = survey(ctx, ask.Users)
 	if err != nil {
@@ -88,7 +88,8 @@ func Prepare(ctx context.Context, ask Request) (spec Spec, facts Facts, err erro
 	return spec, facts, lookAll(ctx, &facts, items)
 }
 
-// checkTrusted refuses a host on which somebody else than root could change what root is to write, or what its units run.
+// checkTrusted refuses a host on which somebody else than root could change what root is to write, or what its units
+// run.
 func checkTrusted(items []Item, facts Facts) error {
 	paths := []string{lockPath, journalPath}
 	for _, item := range items {
@@ -156,8 +157,8 @@ func (r *attempt) undo(ctx context.Context, failed *FailedError) {
 	}
 }
 
-// Apply puts back what a boot or a restarted firewall took: the runtime part of what is wanted. It keeps no journal, and
-// takes no lock: setup has it run by the unit that it starts. It needs root: [ErrNotRoot].
+// Apply puts back what a boot or a restarted firewall took: the runtime part of what is wanted. It keeps no journal,
+// and takes no lock: setup has it run by the unit that it starts. It needs root: [ErrNotRoot].
 func Apply(ctx context.Context, spec Spec) error {
 	if os.Geteuid() != 0 {
 		return ErrNotRoot

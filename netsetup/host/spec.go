@@ -55,8 +55,9 @@ const (
 	guestDomain = "qlaunch.internal" // .internal is reserved for private use (ICANN, 2024)
 )
 
-// pool are the first and the last address for guests: all of the subnet but its own and the broadcast's, on that side of
-// the host's address that has more of them. The host's is never among them: a guest that had it would be the gateway.
+// pool are the first and the last address for guests: all of the subnet but its own and the broadcast's, on that side
+// of the host's address that has more of them. The host's is never among them: a guest that had it would be the
+// gateway.
 func (w Spec) pool() (first, last netip.Addr) {
 	host := w.Subnet.Addr()
 	first, last = w.Subnet.Masked().Addr().Next(), broadcast(w.Subnet).Prev()

@@ -16,13 +16,13 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup"
 )
 
-// Reattach makes taps of VMs ports of a bridge again, after that was removed and made anew: the kernel leaves such a tap up
-// and a port of nothing. It needs root: [ErrNotRoot]. The error joins those of the taps that stay as they are.
+// Reattach makes taps of VMs ports of a bridge again, after that was removed and made anew: the kernel leaves such a
+// tap up and a port of nothing. It needs root: [ErrNotRoot]. The error joins those of the taps that stay as they are.
 //
-// Root takes nobody's word for what it gives a tap access to. A tap counts if it is a port of nothing, does not outlive its
-// process and has no owner, as the bridge helper makes it; its process, in this network namespace, says that it was of this
-// bridge; and the bridge helper, run as that process's user with that process's groups, gives out a tap on the bridge now.
-// So a user gets no more than the ACL gives him at any time, and that on a tap of his own.
+// Root takes nobody's word for what it gives a tap access to. A tap counts if it is a port of nothing, does not outlive
+// its process and has no owner, as the bridge helper makes it; its process, in this network namespace, says that it was
+// of this bridge; and the bridge helper, run as that process's user with that process's groups, gives out a tap on the
+// bridge now. So a user gets no more than the ACL gives him at any time, and that on a tap of his own.
 func Reattach(ctx context.Context, bridge string) ([]Guest, error) {
 	if os.Geteuid() != 0 {
 		return nil, ErrNotRoot

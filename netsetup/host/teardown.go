@@ -42,9 +42,9 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("bridge %q: in use by %s", e.Bridge, strings.Join(who, ", "))
 }
 
-// Teardown puts back what setups changed, byte for byte, where it is still as they left it, and tells each step before it
-// is taken, and what is left alone. While guests are on a bridge that would go it refuses, with an [*InUseError], unless
-// forced. It needs root, and runs alone, as [Setup] does.
+// Teardown puts back what setups changed, byte for byte, where it is still as they left it, and tells each step before
+// it is taken, and what is left alone. While guests are on a bridge that would go it refuses, with an [*InUseError],
+// unless forced. It needs root, and runs alone, as [Setup] does.
 func Teardown(ctx context.Context, force bool, tell func(steps []Step, left []Left)) error {
 	release, err := lock()
 	if err != nil {
@@ -66,8 +66,8 @@ func Teardown(ctx context.Context, force bool, tell func(steps []Step, left []Le
 	return j.takeBack(ctx, steps)
 }
 
-// PlanTeardown is what [Teardown] would do now, and what it would leave alone. It changes nothing, and needs root all the
-// same, as what setups noted is root's: [ErrNotRoot].
+// PlanTeardown is what [Teardown] would do now, and what it would leave alone. It changes nothing, and needs root all
+// the same, as what setups noted is root's: [ErrNotRoot].
 func PlanTeardown(ctx context.Context) ([]Step, []Left, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil, ErrNotRoot

@@ -13,7 +13,8 @@ type Left struct {
 }
 
 // Undo is how to take back the steps that setups have done, given in the order in which they were done, with the From
-// of before the first: the last first. What has been changed since by somebody else, or is needed by something else now, is left. It is pure.
+// of before the first: the last first. What has been changed since by somebody else, or is needed by something else
+// now, is left. It is pure.
 func Undo(done []Step, facts Facts) (steps []Step, left []Left) {
 	for _, s := range slices.Backward(done) {
 		now := facts.States[s.Item]

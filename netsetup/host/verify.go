@@ -17,8 +17,8 @@ import (
 // nobody is the uid that owns nothing, on every Linux.
 const nobody = 65534
 
-// Verify has the bridge helper make a tap on a bridge for somebody who is in the groups that it takes and nothing else: ACL,
-// helper, device and bridge in one. It returns those groups beside [Group]: an administrator can have given the
+// Verify has the bridge helper make a tap on a bridge for somebody who is in the groups that it takes and nothing else:
+// ACL, helper, device and bridge in one. It returns those groups beside [Group]: an administrator can have given the
 // helper, or its ACL, to another. The error is as from [netsetup.OpenTap].
 func Verify(ctx context.Context, bridge string) (others []string, err error) {
 	helper, err := netsetup.FindHelper("")
@@ -50,7 +50,8 @@ func Verify(ctx context.Context, bridge string) (others []string, err error) {
 	return others, netsetup.TryTap(ctx, helper, bridge, nobody, groups)
 }
 
-// closedTo is the group of a file, and whether others lack a bit of its mode. One that is not there is closed to nobody.
+// closedTo is the group of a file, and whether others lack a bit of its mode. One that is not there is closed to
+// nobody.
 func closedTo(path string, bit uint32) (gid uint32, closed bool, err error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
