@@ -30,8 +30,8 @@ func whySilent(ctx context.Context, e *Env, vm vms.VM, pid int, q lease.Query, s
 		return stuck
 	}
 	if a, ok := lease.Refused(reports); ok {
-		return &netsetup.ElsewhereError{Failure: netsetup.Failure{What: fmt.Sprintf("bridge %q", q.Bridge), Cause: netsetup.ErrAddressElsewhere,
-			Detail: fmt.Sprintf("%s, from %s, is %s", a.IP, a.Path, a.Refused)}, Target: netsetup.Target{Bridge: q.Bridge}, IP: a.IP}
+		return &netsetup.ElsewhereError{Failure: netsetup.BridgeFailure(q.Bridge, netsetup.ErrAddressElsewhere,
+			fmt.Sprintf("%s, from %s, is %s", a.IP, a.Path, a.Refused)), Target: netsetup.Target{Bridge: q.Bridge}, IP: a.IP}
 	}
 	if stage == lease.Frames {
 		return netsetup.Unanswered(ctx, query)

@@ -53,7 +53,7 @@ func Allowed(conf, bridge string) (Verdict, error) {
 // Err is nil for an allowed bridge, and otherwise an [*ACLError] that says why it is not: the rule that denies it, or
 // that a comment has spoilt, an include that might allow it and cannot be read, or that nothing mentions it.
 func (v Verdict) Err() error {
-	e := &ACLError{Failure: Failure{What: fmt.Sprintf("bridge %q", v.Bridge), Cause: ErrDenied}, Target: Target{Bridge: v.Bridge}, File: v.ACL}
+	e := &ACLError{Failure: BridgeFailure(v.Bridge, ErrDenied, ""), Target: Target{Bridge: v.Bridge}, File: v.ACL}
 	switch {
 	case v.Allowed:
 		return nil
@@ -200,7 +200,8 @@ func readACL(path string) ([]byte, error) {
 	case info.IsDir() || info.Mode()&os.ModeCharDevice != 0:
 		return nil, nil
 	case !info.Mode().IsRegular():
-		return nil, &ACLError{Failure: Failure{What: path, Cause: ErrACLSyntax, Detail: path + " is not a regular file"}, File: path}
+		detail := path + " is not a regular file"
+		return nil, &ACLError{Failure: Failure{What: path, Cause: ErrACLSyntax, Detail: detail}, File: path}
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxACLSize+1))
 	if err != nil {

@@ -53,17 +53,16 @@ func Bridges() ([]Bridge, error) {
 // FindBridge is the bridge of that name: a [*BridgeError] with [ErrNoBridge] when no link has it,
 // and with [ErrNotBridge] when the link is of another kind.
 func FindBridge(name string) (Bridge, error) {
-	what := fmt.Sprintf("bridge %q", name)
 	links, err := again(netlink.LinkList)
 	if err != nil {
-		return Bridge{}, fmt.Errorf("%s: list links: %w", what, err)
+		return Bridge{}, fmt.Errorf("bridge %q: list links: %w", name, err)
 	}
 	i := slices.IndexFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == name })
 	if i < 0 {
-		return Bridge{}, &BridgeError{Failure{What: what, Cause: ErrNoBridge}, Target{Bridge: name}}
+		return Bridge{}, &BridgeError{BridgeFailure(name, ErrNoBridge, ""), Target{Bridge: name}}
 	}
 	if kind := links[i].Type(); kind != kindBridge {
-		return Bridge{}, &BridgeError{Failure{What: what, Cause: ErrNotBridge, Detail: "a link of type " + kind}, Target{Bridge: name}}
+		return Bridge{}, &BridgeError{BridgeFailure(name, ErrNotBridge, "a link of type "+kind), Target{Bridge: name}}
 	}
 	return describe(links[i], links)
 }
@@ -124,5 +123,5 @@ func upError(b Bridge, own bool) error {
 	if b.Up {
 		return nil
 	}
-	return &BridgeError{Failure{What: fmt.Sprintf("bridge %q", b.Name), Cause: ErrBridgeDown}, Target{Bridge: b.Name, Own: own}}
+	return &BridgeError{BridgeFailure(b.Name, ErrBridgeDown, ""), Target{Bridge: b.Name, Own: own}}
 }

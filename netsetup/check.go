@@ -152,7 +152,8 @@ func checkACL(_ context.Context, q CheckQuery, r *Report) Result {
 	}
 	evidence := fmt.Sprintf("%s:%d: %s", v.File, v.Line, v.Rule)
 	if v.Rule == "allow all" {
-		return warn(&ACLError{Failure: Failure{What: "acl", Cause: ErrAllAllowed, Detail: evidence}, Target: r.target(), File: v.File, Line: v.Line})
+		e := &ACLError{Failure: Failure{What: "acl", Cause: ErrAllAllowed, Detail: evidence}, File: v.File, Line: v.Line}
+		return warn(e)
 	}
 	return ok(evidence)
 }

@@ -85,7 +85,8 @@ func checkListeners(_ context.Context, q CheckQuery, r *Report) Result {
 	}{{"udp", dhcp}, {"udp", dns}, {"udp6", dns}, {"tcp", dns}, {"tcp6", dns}} {
 		if uid, taken := wildcard(string(readSome(q.at("/proc/net/"+p.table), 8<<20)), p.port); taken {
 			what := fmt.Sprintf("%s port %d", strings.TrimSuffix(p.table, "6"), p.port)
-			return warn(&PortTakenError{Failure{What: what, Cause: ErrPortTaken, Detail: "by a process of user " + UserName(uid)}, int(p.port)})
+			failure := Failure{What: what, Cause: ErrPortTaken, Detail: "by a process of user " + UserName(uid)}
+			return warn(&PortTakenError{failure, int(p.port)})
 		}
 	}
 	return ok("53 and 67 are free")

@@ -56,7 +56,8 @@ func checkForwardPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 		return skipped(needsRoot)
 	}
 	from := slices.DeleteFunc(r.Bridge.subnets(), func(a netip.Prefix) bool { return !a.Addr().Is4() })
-	return r.askFirewalls(ctx, q, firewall.Outgoing(r.Bridge.Name, from, waysOut(r.Bridge)), ErrForwardDropped, ok("no policy drops what guests send"))
+	p := firewall.Outgoing(r.Bridge.Name, from, waysOut(r.Bridge))
+	return r.askFirewalls(ctx, q, p, ErrForwardDropped, ok("no policy drops what guests send"))
 }
 
 // checkInputPolicy asks the same for a guest's question for an address: a DHCP server that listens hears nothing of
@@ -70,7 +71,8 @@ func checkInputPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 	case os.Geteuid() != 0:
 		return skipped(needsRoot)
 	}
-	return r.askFirewalls(ctx, q, firewall.DHCPRequest(r.Bridge.Name), ErrInputDropped, ok("no policy drops what guests ask the DHCP server"))
+	p := firewall.DHCPRequest(r.Bridge.Name)
+	return r.askFirewalls(ctx, q, p, ErrInputDropped, ok("no policy drops what guests ask the DHCP server"))
 }
 
 // waysOut are the links of the default routes.

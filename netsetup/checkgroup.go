@@ -30,7 +30,8 @@ func checkGroup(_ context.Context, _ CheckQuery, r *Report) Result {
 	if inGroup(gid) {
 		return ok("this process is in group " + GroupName(gid))
 	}
-	return fail(&HelperError{Failure{What: "bridge helper " + r.Helper, Cause: ErrHelperForbidden, Detail: "this process is not in group " + GroupName(gid)},
+	detail := "this process is not in group " + GroupName(gid)
+	return fail(&HelperError{Failure{What: "bridge helper " + r.Helper, Cause: ErrHelperForbidden, Detail: detail},
 		Target{Bridge: r.Bridge.Name}, accessTo(r.Helper), r.Helper})
 }
 
@@ -52,7 +53,8 @@ func checkManager(_ context.Context, q CheckQuery, r *Report) Result {
 	if slices.Contains(groupsIn(status), strconv.FormatUint(uint64(gid), 10)) {
 		return ok(fmt.Sprintf("systemd --user, pid %d, is in group %s", pid, GroupName(gid)))
 	}
-	return warn(&Failure{What: fmt.Sprintf("systemd --user, pid %d", pid), Cause: ErrStaleManager, Detail: "group " + GroupName(gid)})
+	what := fmt.Sprintf("systemd --user, pid %d", pid)
+	return warn(&Failure{What: what, Cause: ErrStaleManager, Detail: "group " + GroupName(gid)})
 }
 
 // groupsIn are the groups in a process's status, proc_pid_status(5): the supplementary ones, and the effective one.

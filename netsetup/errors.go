@@ -2,6 +2,7 @@ package netsetup
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -130,6 +131,11 @@ type Failure struct {
 	Cause  error  // one of the sentinels above
 	Detail string // what was seen, in our words; may be empty
 	Words  string // the bridge helper's own words in one line: foreign text, not fit for a terminal
+}
+
+// BridgeFailure is what there is to say of a bridge.
+func BridgeFailure(bridge string, cause error, detail string) Failure {
+	return Failure{What: fmt.Sprintf("bridge %q", bridge), Cause: cause, Detail: detail}
 }
 
 // Error is one line: the object, the cause, what was seen, the helper's own words.

@@ -43,5 +43,6 @@ func findHelper(places []string) (string, error) {
 
 // NoHelper is the [*HelperError] with [ErrNoHelper] for a helper that is in none of these places.
 func NoHelper(places []string) error {
-	return &HelperError{Failure: Failure{What: "bridge helper", Cause: ErrNoHelper, Detail: "looked for " + strings.Join(places, ", ")}, Helper: places[0]}
+	detail := "looked for " + strings.Join(places, ", ")
+	return &HelperError{Failure: Failure{What: "bridge helper", Cause: ErrNoHelper, Detail: detail}, Helper: places[0]}
 }

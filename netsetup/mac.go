@@ -24,7 +24,7 @@ func DuplicateMAC(bridge string, mac net.HardwareAddr, pid int) error {
 	if port == "" || len(own) == 0 || slices.Contains(own, port) {
 		return nil
 	}
-	return &BridgeError{Failure{What: fmt.Sprintf("bridge %q", bridge), Cause: ErrMACTaken, Detail: seenNotOn(mac, port, own)}, Target{Bridge: bridge}}
+	return &BridgeError{BridgeFailure(bridge, ErrMACTaken, seenNotOn(mac, port, own)), Target{Bridge: bridge}}
 }
 
 func seenNotOn(mac net.HardwareAddr, port string, own []string) string {

@@ -51,7 +51,8 @@ func (e *NoneFits) Unwrap() []error { return e.Reasons }
 // pick is the choice among bridges that are sorted by name. own says of one whether it is ours.
 func pick(bridges []Bridge, allowed func(name string) (Verdict, error), own func(name string) bool) (Bridge, error) {
 	if len(bridges) == 0 {
-		return Bridge{}, &BridgeError{Failure{What: "bridge " + Auto, Cause: ErrNoBridge, Detail: "no bridge on this host"}, Target{Bridge: Auto, Auto: true}}
+		none := Failure{What: "bridge " + Auto, Cause: ErrNoBridge, Detail: "no bridge on this host"}
+		return Bridge{}, &BridgeError{none, Target{Bridge: Auto, Auto: true}}
 	}
 	none := &NoneFits{}
 	for _, b := range Preferred(bridges) {

@@ -1,9 +1,6 @@
 package netsetup
 
-import (
-	"fmt"
-	"net"
-)
+import "net"
 
 // A CheckQuery says what a guest needs of the host.
 type CheckQuery struct {
@@ -78,7 +75,7 @@ func (r *Report) wrong(cause error, detail string) error {
 }
 
 func (r *Report) failure(cause error, detail string) Failure {
-	return Failure{What: fmt.Sprintf("bridge %q", r.Bridge.Name), Cause: cause, Detail: detail}
+	return BridgeFailure(r.Bridge.Name, cause, detail)
 }
 
 func (r *Report) target() Target { return Target{Bridge: r.Bridge.Name, Own: r.own} }

@@ -95,7 +95,8 @@ func (q CheckQuery) detached(b Bridge, taps []port) error {
 	if off == "" || on >= max(1, len(q.MACs)) {
 		return nil
 	}
-	return &BridgeError{Failure{What: "tap " + off, Cause: ErrTapDetached, Detail: fmt.Sprintf("bridge %q was made anew since the start", b.Name)},
+	detail := fmt.Sprintf("bridge %q was made anew since the start", b.Name)
+	return &BridgeError{Failure{What: "tap " + off, Cause: ErrTapDetached, Detail: detail},
 		Target{Bridge: b.Name, Own: own(cmp.Or(q.Root, "/"), b.Name)}}
 }
 
@@ -202,5 +203,6 @@ func checkBridged(ctx context.Context, q CheckQuery, r *Report) Result {
 	case os.Geteuid() != 0:
 		return skipped(needsRoot)
 	}
-	return r.askFirewalls(ctx, q, firewall.BridgedDHCPRequest(r.Bridge.Name), ErrBridgedDropped, ok("no policy drops what guests ask that network"))
+	p := firewall.BridgedDHCPRequest(r.Bridge.Name)
+	return r.askFirewalls(ctx, q, p, ErrBridgedDropped, ok("no policy drops what guests ask that network"))
 }

@@ -18,11 +18,11 @@ func (p Packet) Nft(rules []byte, iptables bool) (*Drop, error) {
 	if e.verdict != drops {
 		return nil, nil
 	}
-	d := &Drop{Chain: e.chain, Nft: true, Unsure: e.unsure, Detail: fmt.Sprintf("nft chain %s has a %s for what comes from %s", e.chain, e.rule, p.in)}
+	detail := fmt.Sprintf("nft chain %s has a %s for what comes from %s", e.chain, e.rule, p.in)
 	if e.rule == "" {
-		d.Detail = fmt.Sprintf("nft chain %s has the policy drop", e.chain)
+		detail = fmt.Sprintf("nft chain %s has the policy drop", e.chain)
 	}
-	return d, nil
+	return &Drop{Chain: e.chain, Nft: true, Unsure: e.unsure, Detail: detail}, nil
 }
 
 // nftRule is a rule as `nft -j list ruleset` has it, libnftables-json(5): its statements have one key each.

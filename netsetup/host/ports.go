@@ -67,7 +67,8 @@ func takenError(network, address string) error {
 	_, port, _ := net.SplitHostPort(address)
 	number, _ := strconv.Atoi(port) // ours
 	network = strings.TrimSuffix(network, "4")
-	e := &netsetup.PortTakenError{Failure: netsetup.Failure{What: fmt.Sprintf("%s port %d", network, number), Cause: netsetup.ErrPortTaken}, Port: number}
+	what := fmt.Sprintf("%s port %d", network, number)
+	e := &netsetup.PortTakenError{Failure: netsetup.Failure{What: what, Cause: netsetup.ErrPortTaken}, Port: number}
 	for _, table := range []string{network, network + "6"} {
 		if who := listener("/proc/net/"+table, number); who != "" {
 			e.Detail = "by " + who

@@ -60,7 +60,7 @@ func Resolve(ask Request, facts Facts) (Spec, error) {
 	}
 	if slices.Contains(facts.Links, spec.Bridge) {
 		return Spec{}, &netsetup.BridgeError{
-			Failure: netsetup.Failure{What: fmt.Sprintf("bridge %q", spec.Bridge), Cause: netsetup.ErrNotBridge}, Target: netsetup.Target{Bridge: spec.Bridge}}
+			Failure: netsetup.BridgeFailure(spec.Bridge, netsetup.ErrNotBridge, ""), Target: netsetup.Target{Bridge: spec.Bridge}}
 	}
 	b, there := facts.bridge(spec.Bridge)
 	spec.Own = !there || b.DHCP.Kind == netsetup.ServerQlaunch || spec.Bridge == netsetup.OwnBridge || facts.Previous.Own && spec.Bridge == facts.Previous.Bridge
@@ -256,8 +256,8 @@ func checkMerged(spec Spec, facts Facts) error {
 	}
 	if now := mode(facts.States[item]); ofAnother(now) {
 		if bits, _, _, _ := parseMode(now); bits&0o044 == 0 {
-			return &netsetup.ACLError{Failure: netsetup.Failure{What: fmt.Sprintf("bridge %q", spec.Bridge), Cause: netsetup.ErrACLUnreadable,
-				Detail: fmt.Sprintf("%s is %s, and what is another group's stays as it is", netsetup.DefaultACL, now)},
+			detail := fmt.Sprintf("%s is %s, and what is another group's stays as it is", netsetup.DefaultACL, now)
+			return &netsetup.ACLError{Failure: netsetup.BridgeFailure(spec.Bridge, netsetup.ErrACLUnreadable, detail),
 				Target: netsetup.Target{Bridge: spec.Bridge}, File: netsetup.DefaultACL}
 		}
 	}
