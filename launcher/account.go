@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// accountDeadline is how long a directory service may take to say who a user is.
+// accountDeadline is how long a directory service may take to look up a user.
 const accountDeadline = 10 * time.Second
 
-// findAccount gives a user's entry of passwd(5): from the file, or, for users of LDAP, systemd-homed and the like,
-// from getent(1), which asks the services of nsswitch.conf(5). A static program cannot ask them itself.
+// findAccount returns a user's entry in passwd(5): from the file, or, for users of LDAP, systemd-homed and so on,
+// from getent(1), which queries the services in nsswitch.conf(5). A static program cannot query them itself.
 func findAccount(ctx context.Context, uid int) (*user.User, error) {
 	if who, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return who, nil
@@ -30,7 +30,7 @@ func findAccount(ctx context.Context, uid int) (*user.User, error) {
 	return parseAccount(string(line))
 }
 
-// parseAccount reads a line of passwd(5).
+// parseAccount parses a line of passwd(5).
 func parseAccount(line string) (*user.User, error) {
 	fields := strings.Split(strings.TrimSuffix(line, "\n"), ":")
 	if len(fields) != 7 || fields[0] == "" || strings.Contains(fields[6], "\n") {
@@ -39,9 +39,8 @@ func parseAccount(line string) (*user.User, error) {
 	return &user.User{Username: fields[0], Uid: fields[2], Gid: fields[3], Name: fields[4], HomeDir: fields[5]}, nil
 }
 
-// findHome gives the home directory of a user: home, which is $HOME, or, where that is not set or no absolute path, as
-// in the environment of a cron job or a unit, the one of the passwd entry, which is the one that ssh takes. It is
-// empty where neither names one.
+// findHome returns a user's home directory: home, which is $HOME, or, if that is not set to an absolute path, as in
+// cron jobs and units, the directory in the passwd entry, which ssh uses too. It is empty if neither is known.
 func findHome(ctx context.Context, home string, uid int) string {
 	if filepath.IsAbs(home) {
 		return home

@@ -6,9 +6,9 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// Argv gives the command line for a QEMU that a user starts by hand, on the first of the host's bridges where the
-// definition names none. Such a QEMU runs the bridge helper itself, so a line with a bridged NIC has no -sandbox.
-// Disks that are missing are not made; the VM's directories are.
+// Argv returns the command line of a QEMU that a user can start by hand. A NIC without a bridge gets the first bridge
+// of the host. Such a QEMU runs the bridge helper itself, so a command line with a bridged NIC has no -sandbox. Argv
+// creates the VM's directories, but no missing disks.
 func Argv(e *Env, name string) ([]string, error) {
 	vm, err := Load(e, name)
 	if err != nil {

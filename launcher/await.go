@@ -13,21 +13,21 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// Goal is what a command waits for.
+// Goal is the state that a command waits for.
 type Goal string
 
-// What can be waited for.
+// The goals.
 const (
-	GoalNone    Goal = "none"    // nothing: QEMU answers when it has been started
-	GoalRunning Goal = "running" // QEMU answers
+	GoalNone    Goal = "none"    // do not wait: the start itself waits until QEMU responds
+	GoalRunning Goal = "running" // QEMU responds
 	GoalIP      Goal = "ip"      // the guest's address is known
-	GoalSSH     Goal = "ssh"     // the guest's sshd answers
-	GoalAgent   Goal = "agent"   // the guest's agent answers
-	GoalStopped Goal = "stopped" // QEMU has ended; for Wait alone
+	GoalSSH     Goal = "ssh"     // the guest's sshd responds
+	GoalAgent   Goal = "agent"   // the guest agent responds
+	GoalStopped Goal = "stopped" // QEMU has ended; only for Wait
 )
 
-// await waits until a guest has reached a goal, and gives its address where the goal comes with one and it has a
-// bridged NIC. stage is told how far it is. It ends at once when QEMU does.
+// await waits until a guest has reached a goal. It returns the guest's address if the goal includes one and the guest
+// has a bridged NIC. stage is called with each stage. If QEMU ends, await returns at once.
 func await(ctx context.Context, e *Env, g *guest, until Goal, timeout time.Duration,
 	stage func(string)) (netip.Addr, error) {
 	stage("QEMU runs")
@@ -73,7 +73,7 @@ func (g *guest) address(ctx context.Context, stage func(string)) (lease.Address,
 		}
 	})
 	found, err := lease.WaitAny(waiting, g.waiters, func(reached lease.Stage) {
-		if reached < lease.Addressed { // else the address itself is shown
+		if reached < lease.Addressed { // at lease.Addressed the address itself is shown
 			stage(reached.String())
 		}
 	})
@@ -90,22 +90,21 @@ func (g *guest) address(ctx context.Context, stage func(string)) (lease.Address,
 	return lease.Address{}, err
 }
 
-// How the guest's agent is asked for an address: a lease that comes within agentYields of its answer goes before it,
-// and a guest that has no address yet is asked again with a growing pause.
+// How to query the guest agent for an address: a lease that appears within agentYields after the agent's reply is
+// preferred, and an agent that reports no address is queried again at growing intervals.
 const (
 	agentYields     = time.Second
 	firstAgentPause = 250 * time.Millisecond
 	lastAgentPause  = 4 * time.Second
 )
 
-// agentAddress waits until ctx ends for the address that the guest's agent reports, should there be one: a fixed
-// address stands in no lease. The agent's channel has no event for an address, but the first answer comes as soon as
-// the agent does.
+// agentAddress waits until ctx ends for an address from the guest agent: no lease has a fixed address. The agent's
+// channel has no event for an address, but the first reply comes as soon as the agent runs.
 func (g *guest) agentAddress(ctx context.Context) netip.Addr {
 	for pause := firstAgentPause; ; pause = min(2*pause, lastAgentPause) {
 		report := agentReport{path: qemu.AgentSocket(g.vm)}
 		if report.interfaces, report.err = agentInterfaces(ctx, g.vm); report.err != nil {
-			return netip.Addr{} // ctx has ended, or what is there is no agent
+			return netip.Addr{} // ctx has ended, or the peer is no agent
 		}
 		best, ok := report.best(g.queries)
 		if ok {
@@ -122,7 +121,7 @@ func (g *guest) agentAddress(ctx context.Context) netip.Addr {
 	}
 }
 
-// awaitAgent waits until the guest's agent answers.
+// awaitAgent waits until the guest agent responds.
 func awaitAgent(ctx context.Context, vm vms.VM) error {
 	a, err := qemu.OpenAgent(ctx, vm)
 	if err != nil {
@@ -131,7 +130,7 @@ func awaitAgent(ctx context.Context, vm vms.VM) error {
 	return a.Close()
 }
 
-// addCause gives the error of a wait for an address its cause, as far as that can be seen.
+// addCause adds the cause of a missing address to the error, if it can be found.
 func addCause(ctx context.Context, e *Env, g *guest, err error) error {
 	late, isLate := errors.AsType[*DeadlineError](err)
 	wait, ofAddress := errors.AsType[*lease.WaitError](err)
@@ -141,16 +140,16 @@ func addCause(ctx context.Context, e *Env, g *guest, err error) error {
 	return err
 }
 
-// DeadlineError says what was not reached in time, and what is still true: the VM keeps running.
+// DeadlineError says that a goal was not reached in time. The VM keeps running.
 type DeadlineError struct {
 	Name    string // the VM's
 	Timeout time.Duration
-	Stage   lease.Stage // how far an address had come that was waited for
-	Cause   error       // why there is no address, as far as that can be seen; may be nil
-	Err     error       // a *lease.WaitError where an address was waited for
+	Stage   lease.Stage // the stage that the wait for an address reached
+	Cause   error       // why there is no address, if known; may be nil
+	Err     error       // a *lease.WaitError if the goal includes an address
 }
 
-// ForAddress tells whether it was the guest's address that did not come in time.
+// ForAddress reports whether the missing goal was the guest's address.
 func (e *DeadlineError) ForAddress() bool {
 	_, is := errors.AsType[*lease.WaitError](e.Err)
 	return is
@@ -169,10 +168,10 @@ func (e *DeadlineError) Error() string {
 		wait.Query.MAC, wait.Query.Bridge, e.Timeout, why)
 }
 
-// Unwrap gives the end of the wait, which is context.DeadlineExceeded.
+// Unwrap returns the error of the wait, which is context.DeadlineExceeded.
 func (e *DeadlineError) Unwrap() error { return e.Err }
 
-// deadline turns the end of a wait into the error that the caller gets.
+// deadline converts the error of a wait to the error for the caller.
 func deadline(err error, vm vms.VM, timeout time.Duration) error {
 	switch {
 	case err == nil:

@@ -14,10 +14,10 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// awaitSSH waits until the guest's sshd answers, at an address of the guest or at the host's end of a forward, and
-// gives that address. The address found first need not be the one that sshd answers at: a guest may ask for one in
-// its initramfs and for another once it has booted. So every address that the sources report meanwhile is tried
-// beside it. The guest keeps the connection that was answered, for whoever goes on with it.
+// awaitSSH waits until the guest's sshd responds, at an address of the guest or at the host's end of a forward, and
+// returns that address. sshd may listen at another address than the first: a guest may request one in its initramfs
+// and another after it has booted. So awaitSSH also tries every address that the sources report in the meantime. The
+// connection is stored in the guest for the caller to use.
 func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, error) {
 	if !first.IsValid() {
 		at, err := sshEndpoint(g.vm, first)
@@ -31,7 +31,7 @@ func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, err
 	t := newSSHTrial(g.vm, stop)
 	t.try(ctx, 0, first)
 	for nic, w := range g.waiters {
-		t.all.Go(func() { // a watch that fails leaves the addresses that it has reported
+		t.all.Go(func() { // if the watch fails, the addresses that it reported are still tried
 			_ = w.Follow(ctx, func(believed []lease.Address) { t.tryAll(ctx, nic, believed) })
 		})
 	}
@@ -44,8 +44,8 @@ func (g *guest) awaitSSH(ctx context.Context, first netip.Addr) (netip.Addr, err
 	return answered, g.notTaken(answered)
 }
 
-// notTaken refuses an address at which another machine answers: the kernel sent the packets to the MAC that it has
-// for the address.
+// notTaken returns an error if another machine responds at the address: the kernel sends packets for it to another
+// MAC.
 func (g *guest) notTaken(address netip.Addr) error {
 	for _, q := range g.queries {
 		if holder := lease.Holder(q, address); holder != "" {
@@ -55,10 +55,10 @@ func (g *guest) notTaken(address netip.Addr) error {
 	return nil
 }
 
-// ErrNoSSHPath says that there is no way from the host to the guest's sshd.
+// ErrNoSSHPath says that the host cannot reach the guest's sshd.
 var ErrNoSSHPath = errors.New("no bridged NIC, and no forward to its ssh port")
 
-// sshEndpoint is the address and the port at which the guest's sshd is reached.
+// sshEndpoint returns the address and the port of the guest's sshd.
 func sshEndpoint(vm vms.VM, address netip.Addr) (netip.AddrPort, error) {
 	if address.IsValid() {
 		return netip.AddrPortFrom(address, vm.SSH.Port), nil
@@ -76,7 +76,7 @@ func sshEndpoint(vm vms.VM, address netip.Addr) (netip.AddrPort, error) {
 	return netip.AddrPort{}, ErrNoSSHPath
 }
 
-// AddressTakenError says that another machine on the bridge answers at a guest's address.
+// AddressTakenError says that another machine on the bridge responds at the guest's address.
 type AddressTakenError struct {
 	Name    string // the VM's
 	Address netip.Addr
@@ -90,7 +90,7 @@ func (e *AddressTakenError) Error() string {
 		e.Address, e.Bridge, e.Holder, e.MAC)
 }
 
-// An sshTrial waits for an sshd at several addresses.
+// sshTrial waits for an sshd at several addresses.
 type sshTrial struct {
 	vm   vms.VM
 	stop context.CancelFunc // ends the trial
@@ -102,17 +102,17 @@ type sshTrial struct {
 	err   error
 }
 
-// An sshAttempt is the wait at one address, of the guest's n-th NIC that may have one.
+// sshAttempt is the wait at one address, of the guest's n-th NIC that may have one.
 type sshAttempt struct {
 	nic  int
-	conn *net.TCPConn // nil: there is no answer
+	conn *net.TCPConn // nil: no response
 }
 
 func newSSHTrial(vm vms.VM, stop context.CancelFunc) *sshTrial {
 	return &sshTrial{vm: vm, stop: stop, tried: map[netip.Addr]*sshAttempt{}}
 }
 
-// tryAll tries the addresses of the preferred family: IPv6 only where there is no IPv4.
+// tryAll tries the addresses of the preferred family: IPv6 only if there is no IPv4.
 func (t *sshTrial) tryAll(ctx context.Context, nic int, believed []lease.Address) {
 	for _, a := range believed {
 		if a.IP.BitLen() == believed[0].IP.BitLen() {
@@ -121,7 +121,7 @@ func (t *sshTrial) tryAll(ctx context.Context, nic int, believed []lease.Address
 	}
 }
 
-// try begins to wait at an address, once.
+// try starts to wait at an address, once.
 func (t *sshTrial) try(ctx context.Context, nic int, address netip.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -148,12 +148,12 @@ func (t *sshTrial) try(ctx context.Context, nic int, address netip.Addr) {
 	})
 }
 
-// sshSettles is how long an earlier NIC's address may take to answer after a later one's: an sshd that listens at all
-// of them is asked at each no less often than every half second.
+// sshSettles is how long the address of an earlier NIC may take to respond after that of a later one: if sshd listens
+// at all of them, each is tried at least every half second.
 const sshSettles = time.Second
 
-// end ends the trial after an answer: at once, unless the address of an earlier NIC is still tried. That NIC's
-// address is preferred.
+// end ends the trial after a response: at once, or later if an address of an earlier NIC is still being tried, since
+// that NIC is preferred.
 func (t *sshTrial) end() {
 	if best := t.earliest(); best.conn != nil {
 		t.stop()
@@ -162,7 +162,7 @@ func (t *sshTrial) end() {
 	time.AfterFunc(sshSettles, t.stop)
 }
 
-// earliest is the attempt at an address of the earliest NIC, one that has an answer where it has several.
+// earliest returns the attempt at an address of the earliest NIC, preferably one with a response.
 func (t *sshTrial) earliest() *sshAttempt {
 	var best *sshAttempt
 	for _, a := range t.tried {
@@ -173,7 +173,8 @@ func (t *sshTrial) earliest() *sshAttempt {
 	return best
 }
 
-// best is the address of the earliest NIC that answered, with its connection, which the caller closes; nil: none did.
+// best returns the address of the earliest NIC that responded, with its connection, which the caller has to close;
+// nil if there was no response.
 func (t *sshTrial) best() (netip.Addr, *net.TCPConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -9,35 +9,35 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup"
 )
 
-// BridgeInfo is what is known of one of the host's bridges. Its JSON is a contract.
+// BridgeInfo describes a bridge of the host. Its JSON format is stable.
 type BridgeInfo struct {
 	Name      string         `json:"name"`
 	Up        bool           `json:"up"`
 	Addresses []netip.Prefix `json:"addresses"`
 	Ports     []string       `json:"ports"`
-	Allowed   bool           `json:"allowed"`         // the bridge helper lets this user use it
+	Allowed   bool           `json:"allowed"`         // the bridge helper allows this user to use it
 	Rule      string         `json:"rule,omitzero"`   // the line that allows it
 	Reason    string         `json:"reason,omitzero"` // why it is not allowed
-	DHCP      *DHCPInfo      `json:"dhcp,omitzero"`   // nil: no program of this host serves DHCP on it
+	DHCP      *DHCPInfo      `json:"dhcp,omitzero"`   // nil: no program on this host serves DHCP on it
 	STP       STPInfo        `json:"stp"`
 }
 
-// STPInfo is a bridge's part in the spanning tree protocol.
+// STPInfo is the state of the spanning tree protocol on a bridge.
 type STPInfo struct {
 	On           bool    `json:"on"`
 	ForwardDelay float64 `json:"forward_delay_seconds,omitzero"` // in seconds
 }
 
-// DHCPInfo is a program of this host that serves DHCP on a bridge.
+// DHCPInfo is a program on this host that serves DHCP on a bridge.
 type DHCPInfo struct {
 	Kind     string `json:"kind"`     // "libvirt", "dnsmasq", "networkd" …
-	Evidence string `json:"evidence"` // the file or process by which it is known
+	Evidence string `json:"evidence"` // the file or process that shows it
 	PID      int    `json:"pid,omitzero"`
-	Dead     bool   `json:"dead"` // it is configured, and does not run
+	Dead     bool   `json:"dead"` // it is configured but does not run
 	Leases   string `json:"leases,omitzero"`
 }
 
-// Bridges gives the host's bridges, and says which of them a VM of this user may use.
+// Bridges returns the host's bridges, and whether this user's VMs may use them.
 func Bridges(e *Env) ([]BridgeInfo, error) {
 	bridges, err := netsetup.Bridges()
 	if err != nil {
@@ -70,7 +70,7 @@ func bridgeInfo(root string, b netsetup.Bridge) BridgeInfo {
 	return info
 }
 
-// whyNotAllowed is an error of the ACL without the bridge's name.
+// whyNotAllowed returns the text of an ACL error without the bridge's name.
 func whyNotAllowed(err error) string {
 	denied, ok := errors.AsType[*netsetup.ACLError](err)
 	switch {

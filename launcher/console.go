@@ -9,13 +9,13 @@ import (
 // ConsoleConn is a connection to the serial console of a VM, which serves one client at a time.
 type ConsoleConn struct {
 	*qemu.Console
-	VM       string // the VM's name, also where a file was asked for
+	VM       string // the VM's name, even if the request had a file
 	process  *qemu.Process
 	stopTrim func()
 }
 
-// Console connects to the serial console of a VM that runs. The error wraps qemu.ErrConsoleTaken where another client
-// has it.
+// Console connects to the serial console of a running VM. The error wraps qemu.ErrConsoleTaken if another client is
+// connected.
 func Console(ctx context.Context, e *Env, name string) (*ConsoleConn, error) {
 	r, err := findRunning(e, name)
 	if err != nil {
@@ -29,10 +29,10 @@ func Console(ctx context.Context, e *Env, name string) (*ConsoleConn, error) {
 	return &ConsoleConn{console, r.vm.Name, r.process, trimming(ctx, r.vm)}, nil
 }
 
-// Ended tells, of a console that was closed by QEMU, whether QEMU has ended.
+// Ended reports whether QEMU has ended, after it closed the console.
 func (c *ConsoleConn) Ended(ctx context.Context) bool { return ended(ctx, c.process) }
 
-// Close lets the next client in.
+// Close disconnects from the console, so that another client can connect.
 func (c *ConsoleConn) Close() error {
 	c.stopTrim()
 	defer c.process.Close()

@@ -11,19 +11,18 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// watchConsole tells of the first byte on a VM's serial console: the firmware's, or where that is silent, the
-// kernel's. It watches the file that QEMU logs the console to, until ctx ends; the function that it returns waits for
-// that.
+// watchConsole reports the first byte on a VM's serial console, from the firmware, or from the kernel if the firmware
+// is silent. It watches the console log until ctx ends; the returned function waits for the end of the watch.
 func watchConsole(ctx context.Context, vm vms.VM, reached func(string)) (wait func()) {
 	nothing := func() {}
 	if qemu.MakeDirs(vm) != nil {
-		return nothing // the start says why
+		return nothing // the start reports the reason
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nothing // one line less
+		return nothing // only the report is missing
 	}
-	// The start puts the file aside, so its directory is watched.
+	// The start renames the old file, so its directory is watched.
 	if err := watcher.Add(vm.StateDir); err != nil {
 		_ = watcher.Close()
 		return nothing
@@ -48,8 +47,8 @@ func written(ctx context.Context, watcher *fsnotify.Watcher, file string) bool {
 			if !ok || e.Name == file && e.Has(fsnotify.Write) {
 				return ok
 			}
-		case err := <-watcher.Errors: // one that nobody reads holds up all events behind it
-			if !errors.Is(err, fsnotify.ErrEventOverflow) { // after lost events the next byte tells
+		case err := <-watcher.Errors: // an error that is not read blocks all events after it
+			if !errors.Is(err, fsnotify.ErrEventOverflow) { // if events were lost, the next byte causes another
 				return false
 			}
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// CopyRequest asks for a copy between this host and a VM.
+// CopyRequest is a request to copy files between this host and a VM.
 type CopyRequest struct {
 	Paths          []string // the last is the target; NAME:PATH is in a VM
 	Recursive      bool     // a directory with everything in it
@@ -21,9 +21,9 @@ type CopyRequest struct {
 	Stdout, Stderr io.Writer // of scp
 }
 
-// Copy runs the user's own scp, as [SSH] runs ssh, and gives its exit code. To a guest without an sftp server it
-// copies by scp's older protocol. Paths between which scp could not copy are a [*PathsError], and a user's name before
-// a VM's is a [*LoginError].
+// Copy runs the user's scp, like [SSH] runs ssh, and returns its exit code. If the guest has no sftp server, it uses
+// scp's older protocol. The error is a [*PathsError] if scp cannot copy between the paths, and a [*LoginError] if a
+// path has a user name before the VM's name.
 func Copy(ctx context.Context, e *Env, r CopyRequest) (code int, err error) {
 	t, err := parseTransfer(r.Paths)
 	if err != nil {
@@ -54,21 +54,21 @@ func Copy(ctx context.Context, e *Env, r CopyRequest) (code int, err error) {
 	}
 	code, err = copyBySCP(ctx, e, r, t, found.vm, options)
 	if err == nil && code != 0 && found.process.Ended() {
-		return sshFailed, nil // scp has several codes for a connection that ends
+		return sshFailed, nil // scp has several exit codes for a connection that ends
 	}
 	return code, err
 }
 
-// PathsError says that there is nothing to copy between some paths.
+// PathsError says that qlaunch cannot copy between the given paths.
 type PathsError struct{ Err error }
 
 func (e *PathsError) Error() string { return e.Err.Error() }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e *PathsError) Unwrap() error { return e.Err }
 
-// copyBySCP copies through the guest's sftp server or, where it has none, by scp's older protocol, for which the
-// guest needs an scp of its own. Which of them it has is asked when a copy has failed.
+// copyBySCP copies through the guest's sftp server or, if it has none, with scp's older protocol, for which the guest
+// needs scp. It checks which of them the guest has only after a copy has failed.
 func copyBySCP(ctx context.Context, e *Env, r CopyRequest, t transfer, vm vms.VM, options []sshOption) (int, error) {
 	code, err := runSCP(ctx, e, r, t.argv(options, sshHost(vm)))
 	if err != nil || code != sshFailed || hasSFTP(ctx, e, vm, options) {
@@ -82,13 +82,13 @@ func copyBySCP(ctx context.Context, e *Env, r CopyRequest, t transfer, vm vms.VM
 	return code, err
 }
 
-// sshFailed is the exit code of ssh, and of an scp whose connection ended.
+// sshFailed is the exit code of ssh, and of scp after its connection ended.
 const sshFailed = 255
 
-// ErrNoCopyServer says that no program in the guest serves files.
+// ErrNoCopyServer says that the guest has no program that serves files.
 var ErrNoCopyServer = errors.New("the guest has no sftp server and no scp")
 
-// runSCP runs scp and gives its exit code. A Ctrl-C reaches both.
+// runSCP runs scp and returns its exit code. Ctrl-C reaches both processes.
 func runSCP(ctx context.Context, e *Env, r CopyRequest, argv []string) (int, error) {
 	e.command(argv)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -103,21 +103,20 @@ func runSCP(ctx context.Context, e *Env, r CopyRequest, argv []string) (int, err
 		return 0, err
 	}
 	if status, isStatus := ended.Sys().(syscall.WaitStatus); isStatus && status.Signaled() {
-		return 128 + int(status.Signal()), nil // as a shell says it
+		return 128 + int(status.Signal()), nil // as in a shell
 	}
 	return ended.ExitCode(), nil
 }
 
-// hasSFTP tells whether the guest's sshd runs an sftp server. One that has none refuses (sshd) or has the user's
-// shell look for a program that is not there (dropbear); an ssh that does not get that far says nothing about the
-// guest.
+// hasSFTP reports whether the guest's sshd runs an sftp server. Without one, sshd refuses, and dropbear has the
+// user's shell run a program that does not exist. If ssh fails before that, nothing is known about the guest.
 func hasSFTP(ctx context.Context, e *Env, vm vms.VM, options []sshOption) bool {
 	argv := batchArgv(options, "-s", "--", sshHost(vm), "sftp")
 	e.command(argv)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	var said strings.Builder
 	cmd.Stderr, cmd.Env = &said, sshEnviron(e)
-	err := cmd.Run() // at the end of its input, an sftp server ends well
+	err := cmd.Run() // at the end of its input, an sftp server exits with 0
 	ended, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {
 		return true
@@ -125,7 +124,7 @@ func hasSFTP(ctx context.Context, e *Env, vm vms.VM, options []sshOption) bool {
 	return ended.ExitCode() == sshFailed && !strings.Contains(said.String(), "subsystem request failed")
 }
 
-// succeeds tells whether a command ends with 0. Nobody sees its output.
+// succeeds runs a command without output, and reports whether it exits with 0.
 func succeeds(ctx context.Context, e *Env, argv []string) bool {
 	e.command(argv)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -133,7 +132,7 @@ func succeeds(ctx context.Context, e *Env, argv []string) bool {
 	return cmd.Run() == nil
 }
 
-// batchArgv is the command line of an ssh that asks the user nothing.
+// batchArgv returns the command line of an ssh that does not prompt.
 func batchArgv(options []sshOption, words ...string) []string {
 	argv := []string{"ssh", "-o", "BatchMode=yes"}
 	if words[0] == "-s" {

@@ -16,23 +16,23 @@ import (
 type Finding struct {
 	ID       string // stable, for scripts: "qemu", "kvm", "bridge" …
 	Level    Level
-	Evidence string // what was seen, for a person; the text of Err where there is one
-	Err      error  // what fails, or is to be warned of; nil for OK and Skipped
+	Evidence string // what was found, for a person; the text of Err if there is one
+	Err      error  // the error or warning; nil for OK and Skipped
 }
 
-// Level says how bad a finding is.
+// Level is the severity of a finding.
 type Level = netsetup.Level
 
 // The levels, from good to bad.
 const (
 	OK      = netsetup.OK
-	Skipped = netsetup.Skipped // there was nothing to look at, or no right to
+	Skipped = netsetup.Skipped // there was nothing to check, or no permission to check it
 	Warn    = netsetup.Warn    // a VM runs without it, but not as well
 	Fail    = netsetup.Fail    // the VM cannot be started
 )
 
-// Doctor makes every check that a start makes, and those for which a start has no time. name is a VM, or "" for one
-// whose definition is empty.
+// Doctor makes every check that a start makes, and those for which a start has no time. name is a VM, or "" for a VM
+// with an empty definition.
 func Doctor(ctx context.Context, e *Env, name string) ([]Finding, error) {
 	if name != "" {
 		vm, err := Load(e, name)
@@ -53,7 +53,7 @@ func Doctor(ctx context.Context, e *Env, name string) ([]Finding, error) {
 func examine(ctx context.Context, e *Env, vm vms.VM, defined bool) []Finding {
 	var findings []Finding
 	for _, f := range qemu.Examine(ctx, vm, e.Root, e.command) {
-		if !defined { // there is no VM whose directory this would be
+		if !defined { // there is no VM to which this directory belongs
 			f.Evidence = strings.ReplaceAll(f.Evidence, vm.DataDir, filepath.Dir(vm.DataDir))
 		}
 		findings = append(findings, findingOf(f.ID, f.Evidence, f.Err, f.Warning, f.Skipped))
@@ -81,7 +81,7 @@ func examine(ctx context.Context, e *Env, vm vms.VM, defined bool) []Finding {
 	return findings
 }
 
-// examineConsole warns of a guest that is stuck. One that never uses its serial console may be well.
+// examineConsole warns about a guest that is stuck. A guest that never writes to its serial console may be well.
 func examineConsole(vm vms.VM) Finding {
 	stuck := qemu.ConsoleEnd(vm)
 	if errors.Is(stuck, qemu.ErrNoOutput) {
@@ -90,7 +90,8 @@ func examineConsole(vm vms.VM) Finding {
 	return findingOf("console", "its last lines show no guest that is stuck", nil, stuck, false)
 }
 
-// networkFindings are those of a bridge's report. Of a second bridge, only what is about that bridge, with its name.
+// networkFindings returns the findings about a bridge. Those of a second bridge have its name, and those that do not
+// depend on the bridge are left out.
 func networkFindings(report netsetup.Report, bridge string, first bool) []Finding {
 	var findings []Finding
 	for _, r := range report.Results {

@@ -11,15 +11,15 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// DownRequest asks for a VM to be shut down.
+// DownRequest is a request to shut a VM down.
 type DownRequest struct {
 	Name    string
-	Force   bool          // the guest is not asked, and no other command is waited for
-	Timeout time.Duration // how long the guest may take; 0 is the definition's [shutdown] timeout
+	Force   bool          // do not ask the guest, and do not wait for another command
+	Timeout time.Duration // how long the guest may take; 0: [shutdown] timeout in the definition
 }
 
-// Down shuts a VM down: by its agent, the power button, QMP's quit, SIGTERM and SIGKILL, one after the other. A notice
-// says so when asking the guest was not enough. A VM that does not run is no error.
+// Down shuts a VM down with its agent, the power button, QMP's quit, SIGTERM and SIGKILL, in this order. A notice
+// says which step was needed if the guest did not shut down. It is no error if the VM does not run.
 func Down(ctx context.Context, e *Env, r DownRequest) error {
 	vm, err := current(e, r.Name)
 	if err != nil {
@@ -32,7 +32,7 @@ func Down(ctx context.Context, e *Env, r DownRequest) error {
 	return orInterrupted(shutDown(ctx, e, vm, way))
 }
 
-// patience is how long a guest may take to shut down.
+// patience returns how long a guest may take to shut down.
 func patience(force bool, timeout time.Duration, vm vms.VM) time.Duration {
 	switch {
 	case force:
@@ -44,24 +44,24 @@ func patience(force bool, timeout time.Duration, vm vms.VM) time.Duration {
 	}
 }
 
-// shutdown is how a VM is ended.
+// shutdown says how to end a VM.
 type shutdown struct {
-	force    bool              // the guest is not asked
-	patience time.Duration     // how long it may take when it is
-	tell     func(text string) // is told how it ended, when that was not as asked; may be nil
+	force    bool              // do not ask the guest
+	patience time.Duration     // how long the guest may take
+	tell     func(text string) // called with how it ended, if not as requested; may be nil
 }
 
-// hardEnd is longer than everything takes that is tried after the power button.
+// hardEnd is longer than all steps after the power button take.
 const hardEnd = 20 * time.Second
 
-// shutDown shuts a VM down under its lock, so that a start waits for its end. The lock is waited for as long as another
-// shutdown of the same patience may take.
+// shutDown shuts a VM down while it holds the VM's lock, so that a start waits for the end. It waits for the lock as
+// long as another shutdown with the same timeout may take.
 func shutDown(ctx context.Context, e *Env, vm vms.VM, way shutdown) error {
 	waiting, cancel := context.WithTimeout(ctx, way.patience+hardEnd)
 	defer cancel()
 	lock, err := qemu.Acquire(waiting, vm, qemu.CommandDown)
 	if errors.Is(err, fs.ErrNotExist) {
-		return stopVM(ctx, e, vm, way) // no run directory: nothing is about to run, and what runs is an orphan
+		return stopVM(ctx, e, vm, way) // without a run directory nothing is about to run, and a running QEMU is an orphan
 	}
 	if err != nil {
 		return err
@@ -77,8 +77,8 @@ func shutDown(ctx context.Context, e *Env, vm vms.VM, way shutdown) error {
 	return nil
 }
 
-// forceDown ends a VM without its lock: another command may hold that for as long as a guest takes to shut down. One
-// that is starting the VM is waited for, and undone.
+// forceDown ends a VM without its lock, since another command may hold the lock while a guest shuts down. If a
+// command is starting the VM, forceDown waits for that and then ends the VM.
 func forceDown(ctx context.Context, e *Env, vm vms.VM, way shutdown) error {
 	wait := announceEnd(ctx, e, vm, systemd.Stop)
 	if err := stopVM(ctx, e, vm, way); err != nil {
@@ -91,8 +91,8 @@ func forceDown(ctx context.Context, e *Env, vm vms.VM, way shutdown) error {
 	return sweepUp(ctx, e, vm, way)
 }
 
-// endVM ends a VM and removes what QEMU left. The caller holds the VM's lock. The VM is located again: whoever had the
-// lock before may have started it with another environment.
+// endVM ends a VM and removes the files that QEMU left. The caller holds the VM's lock. It locates the VM again,
+// since the previous holder of the lock may have started it with another environment.
 func endVM(ctx context.Context, e *Env, vm vms.VM, way shutdown) error {
 	vm, err := qemu.Locate(vm, e.QEMUs)
 	if err != nil {
@@ -104,7 +104,7 @@ func endVM(ctx context.Context, e *Env, vm vms.VM, way shutdown) error {
 	return qemu.Sweep(vm)
 }
 
-// stopVM ends a VM's QEMU, if there is one, and says how when it was not as asked.
+// stopVM ends a VM's QEMU, if there is one, and reports how, if not as requested.
 func stopVM(ctx context.Context, e *Env, vm vms.VM, way shutdown) error {
 	method, err := qemu.Stop(ctx, vm, way.patience)
 	if errors.Is(err, qemu.ErrNotRunning) {
@@ -123,7 +123,7 @@ func stopVM(ctx context.Context, e *Env, vm vms.VM, way shutdown) error {
 	return nil
 }
 
-// stopOrphan ends a QEMU whose monitor cannot be reached any more.
+// stopOrphan ends a QEMU whose monitor cannot be reached.
 func stopOrphan(ctx context.Context, e *Env, vm vms.VM) error {
 	orphan, method, err := qemu.StopOrphan(ctx, vm)
 	if errors.Is(err, qemu.ErrNotRunning) {
@@ -137,8 +137,8 @@ func stopOrphan(ctx context.Context, e *Env, vm vms.VM) error {
 	return nil
 }
 
-// sweepUp removes what QEMU left, unless another command is at work on the VM already, which then does it. A QEMU whose
-// start was broken off comes with the lock: it is ended as well.
+// sweepUp removes the files that QEMU left, unless another command holds the VM's lock, which then does it. It also
+// ends a QEMU whose start was interrupted.
 func sweepUp(ctx context.Context, e *Env, vm vms.VM, way shutdown) error {
 	if _, atWork := qemu.AtWork(vm); atWork {
 		return nil

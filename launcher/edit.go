@@ -13,18 +13,18 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// Draft is a definition that is being edited, in a copy beside it.
+// Draft is a copy of a definition, in the same directory, that is being edited.
 type Draft struct {
 	Name   string // the VM's
 	Path   string // the copy
 	env    *Env
-	file   string // the definition, as it is named
-	target string // the file that holds it, behind links
+	file   string // the definition's path
+	target string // the file that contains it, after following links
 	before []byte
 }
 
-// Edit makes a draft of a VM's definition, which may have mistakes in it. The caller ends it with Apply, or with
-// Discard.
+// Edit makes a draft of a VM's definition, which may contain mistakes. The caller must call Apply or Discard in the
+// end.
 func Edit(e *Env, ref string) (*Draft, error) {
 	name, file, err := e.Store.Locate(ref)
 	if err != nil {
@@ -41,7 +41,7 @@ func Edit(e *Env, ref string) (*Draft, error) {
 	if d.before, err = vms.ReadFile(d.target); err != nil {
 		return nil, &DefinitionError{err}
 	}
-	// No VM has a name like this one, and an editor sees what it is.
+	// No VM can have this name, and the suffix shows editors the file type.
 	f, err := os.CreateTemp(filepath.Dir(d.target), draftsOf(name))
 	if err != nil {
 		return nil, err
@@ -54,10 +54,10 @@ func Edit(e *Env, ref string) (*Draft, error) {
 	return d, nil
 }
 
-// draftsOf is the pattern of the names of a VM's drafts.
+// draftsOf returns the pattern of the names of a VM's drafts.
 func draftsOf(name string) string { return "." + name + ".edit-*.toml" }
 
-// removeDrafts removes what edits of a definition have left beside it.
+// removeDrafts removes the drafts of a definition that earlier edits left.
 func removeDrafts(name, file string) error {
 	target, err := filepath.EvalSymlinks(file)
 	if err != nil {
@@ -73,9 +73,9 @@ func removeDrafts(name, file string) error {
 	return err
 }
 
-// Apply puts the draft in the definition's place, whole or not at all, when there is no mistake in it. A notice says
-// when nothing has changed, or when the VM runs and the change applies at its next start. After an error the draft is
-// still there: vms.Errors has the places of the mistakes in it, a *vms.ClashError names the other VM.
+// Apply replaces the definition by the draft, atomically, if the draft has no mistake. A notice says if nothing has
+// changed, or if the VM runs and the change applies at its next start. After an error the draft still exists:
+// vms.Errors has the positions of the mistakes in it, and a *vms.ClashError names the other VM.
 func (d *Draft) Apply() error {
 	text, err := vms.ReadFile(d.Path)
 	if err != nil {
@@ -98,8 +98,7 @@ func (d *Draft) Apply() error {
 	return nil
 }
 
-// parse checks a text as the definition that it is to become. Its mistakes are named with their places in the draft,
-// which is where the text is.
+// parse checks a text as the future definition. The positions of mistakes are those in the draft, which has the text.
 func (d *Draft) parse(text []byte) (vms.VM, error) {
 	vm, err := vms.Parse(text, d.env.Store.Env(d.Name, d.file))
 	if mistakes, ok := errors.AsType[vms.Errors](err); ok {
@@ -115,7 +114,7 @@ func (d *Draft) parse(text []byte) (vms.VM, error) {
 	return vm, err
 }
 
-// save puts the draft in the definition's place, with the mode that this had.
+// save replaces the definition by the draft, with the definition's mode.
 func (d *Draft) save() error {
 	now, err := vms.ReadFile(d.target)
 	if err != nil {
@@ -138,7 +137,7 @@ func (d *Draft) save() error {
 	return os.Rename(d.Path, d.target)
 }
 
-// Discard removes the draft if there is nothing in it to be lost, and tells whether it is gone.
+// Discard removes the draft unless it has changes that would be lost, and reports whether it removed it.
 func (d *Draft) Discard() bool {
 	text, err := vms.ReadFile(d.Path)
 	if err == nil && bytes.Equal(text, d.before) {

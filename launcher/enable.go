@@ -13,13 +13,13 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// NameError is the error about one of several VMs.
+// NameError is an error about one of several VMs.
 type NameError struct {
 	Name string
 	Err  error
 }
 
-// NameErrors are the errors of a function that was given several names.
+// NameErrors are the errors of a function that was called with several names.
 type NameErrors []NameError
 
 func (e NameErrors) Error() string {
@@ -30,7 +30,7 @@ func (e NameErrors) Error() string {
 	return strings.Join(texts, "\n")
 }
 
-// forEach does something for one name after the other. A failure does not stop it; the error is NameErrors.
+// forEach calls do for each name. It continues after a failure; the error is NameErrors.
 func forEach(names []string, do func(name string) error) error {
 	var failed NameErrors
 	for _, name := range names {
@@ -44,12 +44,11 @@ func forEach(names []string, do func(name string) error) error {
 	return failed
 }
 
-// Enable makes VMs start with the user's systemd: at boot when the user lingers, and else at login. It installs the
-// units of this version where the manager does not read the same already, and lets the user linger where that takes
-// no password; a notice says what a logout does.
+// Enable makes VMs start with the user's systemd: at boot if the user lingers, else at login. It installs the units
+// of this version unless the manager has them already, and enables lingering if that needs no password; a notice says
+// what happens at logout.
 //
-// The error is a [*NoManagerError] where no manager can be reached, and NameErrors for what is wrong with some of the
-// VMs.
+// The error is a [*NoManagerError] if no manager can be reached, and NameErrors for errors about some of the VMs.
 func Enable(ctx context.Context, e *Env, names []string) error {
 	if err := forEach(names, func(name string) error { return definedByName(e, name) }); err != nil {
 		return err
@@ -68,7 +67,7 @@ func Enable(ctx context.Context, e *Env, names []string) error {
 	return err
 }
 
-// Disable undoes Enable. The definitions need not be there any more. Its errors are those of Enable.
+// Disable undoes Enable. It works for VMs whose definition no longer exists. Its errors are those of Enable.
 func Disable(ctx context.Context, e *Env, names []string) error {
 	for _, name := range names {
 		if err := vms.CheckName(name); err != nil {
@@ -82,7 +81,7 @@ func Disable(ctx context.Context, e *Env, names []string) error {
 	return forEach(names, func(name string) error { return manager.Disable(ctx, systemd.Name(name)) })
 }
 
-// needManager is the user manager, or a [*NoManagerError].
+// needManager returns the user manager, or a [*NoManagerError].
 func needManager(e *Env) (systemd.Manager, error) {
 	manager, ok := userManager(e)
 	if !ok {
@@ -96,7 +95,7 @@ type NoManagerError struct{ Why string }
 
 func (e *NoManagerError) Error() string { return e.Why }
 
-// definedByName refuses a VM that a unit would not find.
+// definedByName returns an error if the unit would not find the VM's definition.
 func definedByName(e *Env, name string) error {
 	vm, err := Load(e, name)
 	if err != nil {
@@ -109,8 +108,8 @@ func definedByName(e *Env, name string) error {
 	return nil
 }
 
-// installUnits puts the unit files of this version into the user's own directory, unless the manager reads the same
-// already, and has the manager read what is new. name is one of the units.
+// installUnits writes the unit files of this version to the user's directory and reloads the manager, unless the
+// manager has them already. name is one of the units.
 func installUnits(ctx context.Context, e *Env, manager systemd.Manager, name string) error {
 	if e.Executable == "" {
 		return errors.New("the path of this program is not known")
@@ -131,11 +130,11 @@ func installUnits(ctx context.Context, e *Env, manager systemd.Manager, name str
 	return nil
 }
 
-// lingerDeadline is how long logind may take to answer.
+// lingerDeadline is how long logind may take to reply.
 const lingerDeadline = 5 * time.Second
 
-// linger lets this user's manager run without a login, where polkit allows that without a question, and else says
-// what a logout does, and which command changes that.
+// linger enables lingering for this user if polkit allows that without a prompt. Otherwise a notice says what happens
+// at logout, and which command changes that.
 func linger(ctx context.Context, e *Env) {
 	if CheckLinger(e) == nil {
 		return
@@ -144,7 +143,7 @@ func linger(ctx context.Context, e *Env) {
 	defer cancel()
 	argv := []string{"loginctl", "--no-ask-password", "enable-linger"}
 	e.command(argv)
-	_ = exec.CommandContext(asking, argv[0], argv[1:]...).Run() // whether it helped is looked at below
+	_ = exec.CommandContext(asking, argv[0], argv[1:]...).Run() // the check below shows whether it worked
 	if no, ok := errors.AsType[*qemu.LingerError](CheckLinger(e)); ok {
 		e.notice("VMs start when you log in, and are shut down when you log out: "+
 			"to start them at boot, sudo loginctl enable-linger %s", no.User)
@@ -153,15 +152,14 @@ func linger(ctx context.Context, e *Env) {
 	e.notice("you linger now: VMs start at boot, and a logout ends none")
 }
 
-// CheckLinger tells whether this user's services outlive the last logout. The error is a [*qemu.LingerError] where they
-// do not.
+// CheckLinger checks that this user's services survive the last logout. Otherwise the error is a [*qemu.LingerError].
 func CheckLinger(e *Env) error {
 	return qemu.CheckLinger(e.Store.Dirs.Runtime, e.Root, e.Store.UID)
 }
 
-// EndsAtLogout tells whether a logout ends a VM: it runs in its unit, and its user does not linger. A VM that was
-// started outside of systemd runs on: logind leaves the processes of a login alone (KillUserProcesses=no of
-// logind.conf(5), as Debian has it).
+// EndsAtLogout reports whether a VM ends at logout: it runs in its unit, and its user does not linger. A VM that was
+// started outside of systemd keeps running, since logind does not kill the processes of a session
+// (KillUserProcesses=no in logind.conf(5), as in Debian).
 func EndsAtLogout(e *Env, name string) bool {
 	if CheckLinger(e) == nil {
 		return false

@@ -10,26 +10,26 @@ import (
 	"github.com/qlaunch/qlaunch/qmp/agent"
 )
 
-// ExecRequest asks for a program to be run in a guest.
+// ExecRequest is a request to run a program in a guest.
 type ExecRequest struct {
 	Name    string
-	Program []string      // the program, and its arguments: no shell reads them
-	Timeout time.Duration // how long it may take; 0 is as long as it likes
-	// Input gives the program's standard input, at most MaxExecInput bytes; it is called when the guest's agent
-	// listens. nil is no input. Where ctx ends it, its error is ctx's cause.
+	Program []string      // the program and its arguments; no shell parses them
+	Timeout time.Duration // how long the program may take; 0: no limit
+	// Input returns the program's standard input, at most MaxExecInput bytes. It is called when the guest agent
+	// listens. nil: no input. If ctx ends it, it returns ctx's cause.
 	Input func(ctx context.Context) ([]byte, error)
 }
 
-// ExecResult is how a program ended, and what it wrote.
+// ExecResult says how a program ended, and what it wrote.
 type ExecResult = agent.Exit
 
-// MaxExecInput is the number of bytes that go through a guest's agent at most.
+// MaxExecInput is the maximal size of the input, in bytes.
 const MaxExecInput = agent.MaxInput
 
-// Exec runs a program in a guest through its agent (qemu-guest-agent), as the agent's user. It needs no network. What
-// the program writes comes when it has ended: the agent keeps the first 16 MiB of each stream.
+// Exec runs a program in a guest through its agent (qemu-guest-agent), as the agent's user, without a network. It
+// returns the program's output when the program has ended; the agent keeps the first 16 MiB of each stream.
 //
-// The error is a [TimeoutError] or ErrInterrupted for a program that goes on in the guest, and says so.
+// If the error is a [TimeoutError] or ErrInterrupted, the program keeps running in the guest.
 func Exec(ctx context.Context, e *Env, r ExecRequest) (ExecResult, error) {
 	if len(r.Program) == 0 {
 		return ExecResult{}, errors.New("no program is named")
@@ -49,14 +49,14 @@ func Exec(ctx context.Context, e *Env, r ExecRequest) (ExecResult, error) {
 	return exit, nil
 }
 
-// execution is a program in a guest.
+// execution is a running program in a guest.
 type execution struct {
 	running
 	timeout time.Duration // 0: none
-	pid     int64         // the guest's number for it; 0: it has not begun, as far as is known
+	pid     int64         // its process ID in the guest; 0: it may not have started
 }
 
-// run runs a program from its start to its end.
+// run runs a program until it ends.
 func (x *execution) run(ctx context.Context, r ExecRequest) (agent.Exit, error) {
 	if x.timeout > 0 {
 		limited, cancel := context.WithTimeoutCause(ctx, x.timeout, errExecTimeout)
@@ -88,11 +88,11 @@ func (x *execution) run(ctx context.Context, r ExecRequest) (agent.Exit, error) 
 	return x.follow(ctx, a)
 }
 
-// errExecTimeout is the cause of the end that the request's timeout sets.
+// errExecTimeout is the cause of a context that ended with the request's timeout.
 var errExecTimeout = errors.New("the time is over")
 
-// How long the agent may take for one step, which can be one of many megabytes in a slow guest, and the pauses
-// between the questions whether a program has ended.
+// How long the agent may take for one step, which may transfer many megabytes in a slow guest, and the intervals at
+// which it is asked whether the program has ended.
 const (
 	execStep   = 2 * time.Minute
 	firstPause = 10 * time.Millisecond
@@ -112,8 +112,8 @@ func (x *execution) open(ctx context.Context) (a *qemu.Agent, err error) {
 	return qemu.OpenAgent(ctx, x.vm)
 }
 
-// follow asks until the program has ended: the agent has no event for that. While a long one runs, other commands get
-// the channel in between.
+// follow polls until the program has ended, since the agent has no event for that. If the program runs for long,
+// other commands can use the channel in between.
 func (x *execution) follow(ctx context.Context, a *qemu.Agent) (exit agent.Exit, err error) {
 	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
 		err = inOneStep(ctx, func(ctx context.Context) (err error) {
@@ -129,7 +129,8 @@ func (x *execution) follow(ctx context.Context, a *qemu.Agent) (exit agent.Exit,
 	}
 }
 
-// pause returns the agent's channel after a pause. In a long one other commands have it. After an error it is closed.
+// pause returns the agent's channel after a pause. During a long pause other commands can use the channel. After an
+// error it is closed.
 func (x *execution) pause(ctx context.Context, a *qemu.Agent, pause time.Duration) (*qemu.Agent, error) {
 	if pause < longPause {
 		if err := rest(ctx, pause); err != nil {
@@ -146,7 +147,7 @@ func (x *execution) pause(ctx context.Context, a *qemu.Agent, pause time.Duratio
 	return x.open(ctx)
 }
 
-// rest returns after a pause, or ctx's cause when that ends.
+// rest returns after a pause, or with ctx's cause when ctx ends.
 func rest(ctx context.Context, pause time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -156,7 +157,7 @@ func rest(ctx context.Context, pause time.Duration) error {
 	}
 }
 
-// failure is the error of an execution that was not followed to its end. ctx is the one without the timeout.
+// failure returns the error of an execution that was not followed to its end. ctx is the context without the timeout.
 func (x *execution) failure(ctx context.Context, err error) error {
 	where := ""
 	if x.pid != 0 {
@@ -177,7 +178,7 @@ func (x *execution) failure(ctx context.Context, err error) error {
 	return fmt.Errorf("%w%s", err, where)
 }
 
-// NoAgentError says that no agent listens in a guest: none yet, or none at all. It is qemu.ErrNoAgent.
+// NoAgentError says that no agent listens in a guest, or not yet. It matches qemu.ErrNoAgent.
 type NoAgentError struct{ Name string } // the VM's
 
 func (e *NoAgentError) Error() string { return qemu.ErrNoAgent.Error() }

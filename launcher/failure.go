@@ -9,11 +9,11 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// UnitStartError is why a start failed inside of a unit. The process of the unit has no terminal; it leaves this in the
-// VM's run directory, and the command that had asked systemd for the start gives it as its error.
+// UnitStartError is the error of a start in a unit. The unit's process has no terminal, so it writes the error to the
+// VM's run directory, and the command that requested the start from systemd returns it.
 type UnitStartError struct {
 	Text string `json:"error"`
-	Hint string `json:"hint,omitzero"` // what the user can do, as the process of the unit judged it
+	Hint string `json:"hint,omitzero"` // what the user can do, as the unit's process determined it
 	Code int    `json:"code"`          // its exit code
 }
 
@@ -22,7 +22,7 @@ func (e *UnitStartError) Error() string { return e.Text }
 func failureFile(vm vms.VM) string { return filepath.Join(vm.RunDir, "failure.json") }
 
 func writeFailure(vm vms.VM, failure *UnitStartError) error {
-	text, _ := json.Marshal(failure) // texts and a number can always be written
+	text, _ := json.Marshal(failure) // texts and a number can always be encoded
 	if err := forgetFailure(vm); err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func writeFailure(vm vms.VM, failure *UnitStartError) error {
 
 func readFailure(vm vms.VM) (*UnitStartError, bool) {
 	failure := &UnitStartError{}
-	text, _ := os.ReadFile(failureFile(vm)) // no file, no failure
+	text, _ := os.ReadFile(failureFile(vm)) // without a file there is no failure
 	_ = json.Unmarshal(text, failure)
 	return failure, failure.Text != ""
 }

@@ -6,10 +6,10 @@ import (
 	"github.com/qlaunch/qlaunch/qmp/agent"
 )
 
-// This file names the failures that come from the packages below, so that a caller needs this package alone to tell
-// them apart: the Err… by errors.Is, the …Error by errors.As. The documentation of each is at its origin.
+// This file names the errors of the packages below, so that a caller can identify them with this package alone: the
+// Err… with errors.Is, the …Error with errors.As. Each is documented in its own package.
 
-// Failures by what the VM, or another command, does at the moment.
+// Errors about the state of the VM, or about another command.
 var (
 	ErrNotRunning   = qemu.ErrNotRunning
 	ErrRunning      = qemu.ErrRunning
@@ -33,7 +33,7 @@ type (
 	PausedError = qemu.PausedError
 )
 
-// What a start needs of the host.
+// Errors about what a start needs on the host.
 var (
 	ErrNoKVM        = qemu.ErrNoKVM
 	ErrKVMDenied    = qemu.ErrKVMDenied
@@ -62,7 +62,7 @@ type (
 	RunDirError = qemu.RunDirError
 )
 
-// What is wrong with a file that a definition names.
+// Errors about files that a definition names.
 var (
 	ErrFile         = qemu.ErrFile
 	ErrNotWritable  = qemu.ErrNotWritable
@@ -119,5 +119,5 @@ type (
 // Stage is how far the guest has come on the way to an address.
 type Stage = lease.Stage
 
-// Silent is the stage of a guest of which no frame has been seen.
+// Silent is the stage of a guest that has sent no frames.
 const Silent = lease.Silent

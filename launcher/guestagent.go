@@ -13,23 +13,23 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// agentTimeout is how long a guest agent that has its channel open may take to answer. A guest without one costs no
-// time: QEMU knows that the channel is closed.
+// agentTimeout is how long a guest agent that has opened its channel may take to reply. A guest without one costs no
+// time, since QEMU knows that the channel is closed.
 const agentTimeout = 2 * time.Second
 
-// agentReport is what a guest says about its network interfaces, or why it says nothing.
+// agentReport is what a guest reports about its network interfaces, or why it does not.
 type agentReport struct {
 	path       string
 	interfaces []agent.Interface
 	err        error
 }
 
-// askAgent asks the agent in the guest of a VM that runs, if there is one, for its interfaces.
+// askAgent queries the agent of a running VM, if there is one, for the guest's interfaces.
 func askAgent(ctx context.Context, vm vms.VM) agentReport {
 	t := agentReport{path: qemu.AgentSocket(vm)}
 	if t.err = qemu.AgentListens(ctx, vm); t.err != nil {
 		if errors.Is(t.err, qemu.ErrNoAgent) {
-			t.err = fs.ErrNotExist // as it is with any other source that this host does not have
+			t.err = fs.ErrNotExist // as for any other source that does not exist on this host
 		}
 		return t
 	}
@@ -39,7 +39,7 @@ func askAgent(ctx context.Context, vm vms.VM) agentReport {
 	return t
 }
 
-// agentInterfaces waits until the guest's agent answers, and asks it.
+// agentInterfaces waits until the guest agent responds, and queries it.
 func agentInterfaces(ctx context.Context, vm vms.VM) ([]agent.Interface, error) {
 	a, err := qemu.OpenAgent(ctx, vm)
 	if err != nil {
@@ -49,7 +49,7 @@ func agentInterfaces(ctx context.Context, vm vms.VM) ([]agent.Interface, error) 
 	return a.Interfaces(ctx)
 }
 
-// report is what the guest says about one NIC.
+// report returns the lease report for one NIC.
 func (t agentReport) report(q lease.Query) lease.Report {
 	claim := lease.AgentReply{Path: t.path, Interfaces: len(t.interfaces), Err: t.err}
 	for _, i := range t.interfaces {
@@ -61,7 +61,7 @@ func (t agentReport) report(q lease.Query) lease.Report {
 	return lease.JudgeAgent(q, claim)
 }
 
-// best is the likeliest of the addresses that the guest reports for the NICs that are asked about, in their order.
+// best returns the most likely address that the guest reports for the NICs in queries, in their order.
 func (t agentReport) best(queries []lease.Query) (lease.Address, bool) {
 	for _, q := range queries {
 		if best, ok := lease.Best([]lease.Report{t.report(q)}); ok {

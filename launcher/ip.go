@@ -11,31 +11,31 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// AddressRequest asks for the address of a VM that runs.
+// AddressRequest is a request for the address of a running VM.
 type AddressRequest struct {
 	Name    string
-	All     bool // every address that is known, also of the NICs that [ssh] nic leaves out
-	Explain bool // what each source says; no address is then no error
+	All     bool // return every known address, also of NICs that [ssh] nic excludes
+	Explain bool // return what each source has; a missing address is then no error
 }
 
-// AddressResult is what is known of a VM's address.
+// AddressResult is what is known about a VM's address.
 type AddressResult struct {
-	Address   lease.Address   // the likeliest; the zero Address where none is known
-	Addresses []lease.Address // with All, every one that is known, the likeliest first, and else Address alone
-	NICs      []vms.NIC       // those that were asked about
-	Reports   []lease.Report  // what each source says of each of these NICs
+	Address   lease.Address   // the most likely one; the zero Address if none is known
+	Addresses []lease.Address // with All, every known address, the most likely first; else only Address
+	NICs      []vms.NIC       // the NICs that were looked up
+	Reports   []lease.Report  // what each source has for these NICs
 }
 
-// ErrNoAddress says that no source knows an address of the guest.
+// ErrNoAddress says that no source has an address of the guest.
 var ErrNoAddress = errors.New("no address is known yet")
 
 // ErrNoBridgedNIC says that a VM has no NIC whose address the host could know.
 var ErrNoBridgedNIC = errors.New("it has no bridged NIC")
 
-// Address asks the lease files, the kernel's tables and at last the guest's agent for the address of a VM that runs. A
-// notice says what speaks against an address that is given all the same.
+// Address looks up the address of a running VM in the lease files, in the kernel's tables and finally with the guest
+// agent. If it returns an address that is in doubt, a notice says why.
 //
-// The error is qemu.ErrNotRunning for a VM that does not run, ErrNoBridgedNIC, or a [*NoAddressError] with the reason.
+// The error is qemu.ErrNotRunning, ErrNoBridgedNIC, or a [*NoAddressError] with the reason.
 func Address(ctx context.Context, e *Env, r AddressRequest) (AddressResult, error) {
 	found, err := findRunning(e, r.Name)
 	if err != nil {
@@ -74,15 +74,15 @@ func Address(ctx context.Context, e *Env, r AddressRequest) (AddressResult, erro
 	return result, nil
 }
 
-// askedNIC is a NIC with what the sources say of it.
+// askedNIC is a NIC with what the sources have for it.
 type askedNIC struct {
 	vms.NIC
 	query   lease.Query
 	reports []lease.Report
 }
 
-// askSources asks every source of addresses about the NICs of a VM. The guest itself is one of them where every
-// source is wanted, or no other has an answer.
+// askSources queries every source of addresses for the NICs of a VM. It queries the guest itself if every is set, or
+// if no other source has an address.
 func askSources(ctx context.Context, e *Env, vm vms.VM, nics []vms.NIC, since time.Time, every bool) []askedNIC {
 	asked := make([]askedNIC, len(nics))
 	for i, nic := range nics {
@@ -101,8 +101,8 @@ func askSources(ctx context.Context, e *Env, vm vms.VM, nics []vms.NIC, since ti
 	return asked
 }
 
-// likeliest is the address of the guest: that of its first NIC that has one, where one of this start counts more than
-// any other.
+// likeliest returns the address of the guest: that of its first NIC that has one. An address of this start is
+// preferred to any other.
 func likeliest(vm vms.VM, nics []askedNIC) (lease.Address, bool) {
 	var old lease.Address
 	found := false
@@ -119,7 +119,7 @@ func likeliest(vm vms.VM, nics []askedNIC) (lease.Address, bool) {
 	return old, found
 }
 
-// noAddress says why there is no address: what the sources hold, and why that is refused, or why the guest is silent.
+// noAddress returns why there is no address: what the sources have and why it is refused, or why the guest is silent.
 func noAddress(ctx context.Context, e *Env, vm vms.VM, pid int, first askedNIC, reports []lease.Report) error {
 	for _, r := range reports {
 		for _, a := range r.Addresses {
@@ -132,9 +132,9 @@ func noAddress(ctx context.Context, e *Env, vm vms.VM, pid int, first askedNIC, 
 	return &NoAddressError{stage, whySilent(ctx, e, vm, pid, first.query, stage, first.reports)}
 }
 
-// NoAddressError says that a guest that runs has no address, and why, as far as that can be seen.
+// NoAddressError says that a running guest has no address, and why, if known.
 type NoAddressError struct {
-	Stage lease.Stage // how far it has come
+	Stage lease.Stage // how far the guest has come
 	Cause error       // may be nil
 }
 
@@ -146,13 +146,14 @@ func (e *NoAddressError) Error() string {
 	return text
 }
 
-// doubtful says that an address may be another machine's by now, and that nothing has confirmed that it is the guest's.
+// doubtful reports whether an address may belong to another machine by now, with nothing that confirms that it is the
+// guest's.
 func doubtful(address lease.Address) bool { return stale(address) || address.Holder != "" }
 
-// stale says that an address is known only from before the start.
+// stale reports whether an address is known only from before the start.
 func stale(address lease.Address) bool { return address.Freshness == lease.Older && !address.Live }
 
-// noticeDoubt says what speaks against an address that is given all the same.
+// noticeDoubt says why an address that is returned is in doubt.
 func noticeDoubt(e *Env, name string, a lease.Address) {
 	switch {
 	case a.Holder != "":
@@ -162,7 +163,7 @@ func noticeDoubt(e *Env, name string, a lease.Address) {
 	}
 }
 
-// Since says whether an address is of the VM's present start, as the end of a sentence about it.
+// Since says whether an address is of the VM's present start, as the end of a sentence about the address.
 func Since(a lease.Address) string {
 	switch {
 	case a.Freshness == lease.ThisStart:
@@ -175,7 +176,7 @@ func Since(a lease.Address) string {
 	return "which may be from before this start"
 }
 
-// unconfirmed says what is not known of an address from before the start, as the end of a sentence about it.
+// unconfirmed says what is not known about an address from before the start, as the end of a sentence about it.
 func unconfirmed(a lease.Address) string {
 	if !a.IsLease() {
 		return a.Doubt()
@@ -183,8 +184,8 @@ func unconfirmed(a lease.Address) string {
 	return "an address " + a.Doubt() + ", and not confirmed"
 }
 
-// noticeDuplicateMACs says which NICs of a VM that runs share their MAC with another: the address that is known for one
-// may be that other's. It takes less than a millisecond.
+// noticeDuplicateMACs names the NICs of a running VM that share their MAC with another VM, whose address may be the
+// one that was found. It takes less than a millisecond.
 func noticeDuplicateMACs(e *Env, vm vms.VM, pid int) {
 	for _, nic := range bridged(vm) {
 		if err := netsetup.DuplicateMAC(nic.Bridge, nic.MAC.HardwareAddr(), pid); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// List tells what each VM does that is defined or runs, sorted by name. A VM whose definition cannot be used has the
-// state Invalid. brief leaves out what a table has no room for: the unit, and what has changed in the definition.
+// List returns the state of each VM that is defined or runs, sorted by name. A VM whose definition cannot be used has
+// the state Invalid. With brief, the unit and the changes of the definition are not looked up.
 func List(ctx context.Context, e *Env, brief bool) ([]Info, error) {
 	there, err := takeInventory(e)
 	if err != nil {
@@ -25,9 +25,9 @@ func List(ctx context.Context, e *Env, brief bool) ([]Info, error) {
 	return s.lookAtAll(ctx, there), nil
 }
 
-// lookAtAll reads VMs by turns, and asks those that run side by side, so that one that does not answer delays no
-// other. Those that may run come first, and one processor is left to their answers, if there are any: the runtime
-// looks for what has come only when it has nothing else to do, or after 10 ms.
+// lookAtAll reads the VMs' definitions a few at a time, and queries the running VMs concurrently, so that one that
+// does not respond delays no other. VMs that may run come first, and one processor is reserved for their replies, if
+// there are any: the Go runtime polls the network only when it is idle, or after 10 ms.
 func (s *survey) lookAtAll(ctx context.Context, there inventory) []Info {
 	all := make([]Info, len(there.names))
 	var known, rest []int
@@ -57,7 +57,7 @@ func (s *survey) lookAtAll(ctx context.Context, there inventory) []Info {
 	return all
 }
 
-// share has some workers do something with each element of a list.
+// share calls do for each element of a list, with several workers.
 func share(workers int, list []int, do func(int)) {
 	var last atomic.Int64
 	var all sync.WaitGroup
@@ -71,7 +71,7 @@ func share(workers int, list []int, do func(int)) {
 	all.Wait()
 }
 
-// orInvalid is what a VM does, also where its definition cannot be used.
+// orInvalid returns the state of a VM, also if its definition cannot be used.
 func (s *survey) orInvalid(ctx context.Context, name string, vm vms.VM, err error) Info {
 	var info Info
 	if err == nil {
@@ -83,8 +83,8 @@ func (s *survey) orInvalid(ctx context.Context, name string, vm vms.VM, err erro
 	return info
 }
 
-// atRest is what a VM does that has no run directory, nor a QEMU among this user's processes. Its lock is asked all the
-// same: QEMU may have been started since those were looked at, or in another pid namespace.
+// atRest returns the state of a VM that has neither a run directory nor a QEMU among this user's processes. It still
+// checks the lock: QEMU may have been started since the processes were listed, or in another pid namespace.
 func (s *survey) atRest(ctx context.Context, name string) Info {
 	vm, err := Load(s.env, name)
 	switch {
@@ -97,19 +97,18 @@ func (s *survey) atRest(ctx context.Context, name string) Info {
 	return infoOf(vm, qemu.Status{State: qemu.Stopped})
 }
 
-// invalid is what is known of a VM whose definition cannot be used.
+// invalid returns what is known about a VM whose definition cannot be used.
 func (s *survey) invalid(name string, err error) Info {
 	return Info{Name: name, State: Invalid, File: s.env.Store.Path(name), Error: err.Error()}
 }
 
-// Names gives the names of all VMs, sorted: of those that are defined, and of those that run without a definition in
-// its place.
+// Names returns the names of all VMs, sorted: of those that are defined, and of those that run without a definition.
 func Names(e *Env) ([]string, error) {
 	all, err := takeInventory(e)
 	return all.names, err
 }
 
-// RunningNames gives the names of the VMs that run, sorted. Orphans, whose QEMU cannot be reached, are among them.
+// RunningNames returns the names of the running VMs, sorted, including orphans, whose QEMU cannot be reached.
 func RunningNames(e *Env) ([]string, error) {
 	all, err := takeInventory(e)
 	e = e.with(all.qemus)
@@ -120,12 +119,12 @@ func RunningNames(e *Env) ([]string, error) {
 	}), err
 }
 
-// inventory is the VMs that there are, with one look at the host for all of them.
+// inventory is a list of all VMs, with one look at the host for all of them.
 type inventory struct {
 	names   []string               // sorted
-	known   map[string]bool        // those with a run directory, here or, with a QEMU, elsewhere
+	known   map[string]bool        // those with a run directory, in the usual place or, with a QEMU, elsewhere
 	orphans map[string]qemu.Orphan // those whose QEMU cannot be reached
-	qemus   []qemu.QEMU            // those of this user, also of VMs that are not defined here
+	qemus   []qemu.QEMU            // those of this user, including VMs that are not defined
 }
 
 func takeInventory(e *Env) (inventory, error) {
@@ -167,7 +166,7 @@ func takeInventory(e *Env) (inventory, error) {
 	return all, nil
 }
 
-// runsUndefined tells whether a VM without a definition runs, and can be reached.
+// runsUndefined reports whether a VM without a definition runs and can be reached.
 func runsUndefined(e *Env, name string, all inventory) bool {
 	at, err := qemu.Locate(bareVM(e, name), func() ([]qemu.QEMU, error) { return all.qemus, nil })
 	if err != nil {
@@ -177,13 +176,13 @@ func runsUndefined(e *Env, name string, all inventory) bool {
 	return err == nil && qemu.IsRunning(startedAs)
 }
 
-// mayRun tells whether a VM has anything that would be there if it ran.
+// mayRun reports whether a VM has anything that a running VM would have.
 func (all inventory) mayRun(name string) bool {
 	_, orphan := all.orphans[name]
 	return orphan || all.known[name]
 }
 
-// orphan is the QEMU of a VM that cannot be reached, if it has one.
+// orphan returns the QEMU of a VM that cannot be reached, if it has one.
 func (all inventory) orphan(vm vms.VM) (qemu.Orphan, bool, error) {
 	o, ok := all.orphans[vm.Name]
 	return o, ok, nil

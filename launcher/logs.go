@@ -15,16 +15,16 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// LogsRequest asks for a log of a VM.
+// LogsRequest is a request for a log of a VM.
 type LogsRequest struct {
 	Name   string
-	QEMU   bool      // QEMU's own messages in place of the guest's console
-	Follow bool      // go on with what is written from now on, until the VM has stopped
-	Out    io.Writer // where the log goes, as it is: a guest can write anything into it
+	QEMU   bool      // QEMU's own messages instead of the guest's console
+	Follow bool      // continue with what is written from now on, until the VM has stopped
+	Out    io.Writer // receives the log unfiltered; a guest can write anything into it
 }
 
-// Logs copies a log of a VM since its last start. A notice says when its beginning was cut off. The error is
-// ErrInterrupted when ctx ends first.
+// Logs copies a log of a VM since its last start. A notice says if its beginning was trimmed. The error is
+// ErrInterrupted if ctx ends first.
 func Logs(ctx context.Context, e *Env, r LogsRequest) error {
 	vm, err := current(e, r.Name)
 	if err != nil {
@@ -54,8 +54,8 @@ func Logs(ctx context.Context, e *Env, r LogsRequest) error {
 	return errors.Join(copyLog(ctx, r.Out, f), f.Close())
 }
 
-// copyLog copies a log to its end. A guest that never stops writing could move that on for ever, so ctx is looked at in
-// between; so is what is cut off meanwhile.
+// copyLog copies a log to its end. It checks ctx, and whether the log was trimmed, in between, since a guest that
+// never stops writing would keep it busy forever.
 func copyLog(ctx context.Context, w io.Writer, log *os.File) error {
 	for ctx.Err() == nil {
 		if _, err := qemu.SkipCut(log); err != nil {
@@ -75,7 +75,7 @@ func copyLog(ctx context.Context, w io.Writer, log *os.File) error {
 // follow copies a log of a VM until the VM has stopped and everything is copied. It closes the tail's file.
 func follow(ctx context.Context, vm vms.VM, t *tail) error {
 	defer func() { _ = t.file.Close() }()
-	// The directory is watched, not the file: a start puts a new file in its place.
+	// The directory is watched, not the file, since a start creates a new file.
 	watch, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", t.path, err)
@@ -97,14 +97,14 @@ func follow(ctx context.Context, vm vms.VM, t *tail) error {
 	}
 }
 
-// tail is a log that is copied as it grows.
+// tail is a log that is copied while it grows.
 type tail struct {
 	path string
 	file *os.File
 	out  io.Writer
 }
 
-// run copies until the QEMU that runs now has ended; it may have been started anew by then.
+// run copies until the current QEMU has ended; the VM may have been started again by then.
 func (t *tail) run(ctx context.Context, vm vms.VM, watch *fsnotify.Watcher) error {
 	process, err := qemu.Find(vm)
 	if err != nil {
@@ -117,7 +117,7 @@ func (t *tail) run(ctx context.Context, vm vms.VM, watch *fsnotify.Watcher) erro
 		if err := t.print(ctx); err != nil && !errors.Is(err, ErrInterrupted) {
 			return err
 		}
-		if err := qemu.TrimLogs(vm); err != nil { // nobody else may look for days
+		if err := qemu.TrimLogs(vm); err != nil { // no other command may do it for days
 			return err
 		}
 		select {
@@ -128,14 +128,14 @@ func (t *tail) run(ctx context.Context, vm vms.VM, watch *fsnotify.Watcher) erro
 				return fmt.Errorf("watch %s: %w", t.path, fsnotify.ErrClosed)
 			}
 		case err := <-watch.Errors:
-			if !errors.Is(err, fsnotify.ErrEventOverflow) { // what was lost said "look again"
+			if !errors.Is(err, fsnotify.ErrEventOverflow) { // an overflow has the same effect as an event
 				return fmt.Errorf("watch %s: %w", t.path, err)
 			}
 		}
 	}
 }
 
-// print copies what has been written since, in this file and in one that has taken its place.
+// print copies what was written since the last call, in this file and in one that has replaced it.
 func (t *tail) print(ctx context.Context) error {
 	for {
 		if err := t.rewind(); err != nil {
@@ -150,7 +150,7 @@ func (t *tail) print(ctx context.Context) error {
 	}
 }
 
-// rewind goes back to the beginning of a file that was truncated.
+// rewind seeks to the beginning of a file that was truncated.
 func (t *tail) rewind() error {
 	at, err := t.file.Seek(0, io.SeekCurrent)
 	if err != nil {
@@ -164,7 +164,8 @@ func (t *tail) rewind() error {
 	return err
 }
 
-// replaced opens the file that has the log's name now, if it is another one. None is there for a moment at each start.
+// replaced opens the file that has the log's name now, if it is another one. For a moment during each start there is
+// none.
 func (t *tail) replaced() (bool, error) {
 	f, err := os.Open(t.path)
 	if errors.Is(err, fs.ErrNotExist) {

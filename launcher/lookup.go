@@ -11,9 +11,10 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// A VM is looked up in one of three states: as it is defined (Load), as it runs (findRunning), or as the one of the two
-// that counts now (current). A start makes a qemu.Resolved of the first, and of that a guest, which runs. A path stands for one definition: where a VM of that name runs from another one,
-// that is an [*OtherFileError].
+// A VM is looked up in one of three states: as it is defined (Load), as it runs (findRunning), or as it runs if it
+// runs and else as it is defined (current). A start makes a qemu.Resolved from the definition, and from that a guest,
+// which runs. A path means one definition: if a VM of that name runs from another one, the error is an
+// [*OtherFileError].
 
 // Load reads the definition of a VM. ref is the VM's name, or the path of a definition. The error is a [*NoVMError],
 // a [*DefinitionError], or a vms.Errors with the place of each mistake.
@@ -32,15 +33,15 @@ func Load(e *Env, ref string) (vms.VM, error) {
 	return vms.VM{}, &DefinitionError{err}
 }
 
-// current gives a VM as it was started, if it runs, and as it is defined otherwise: a definition that has been
-// changed or removed says nothing about a QEMU that was started before. Of an orphan without a definition only the
-// name is known.
+// current returns a VM as it was started if it runs, and as it is defined otherwise: a definition that was changed or
+// removed says nothing about a QEMU that was started before. Of an orphan without a definition only the name is
+// known.
 //
-// It cuts the VM's logs, since every look at a VM has to: see trim.go.
+// It trims the VM's logs, as every look at a VM does: see trim.go.
 func current(e *Env, ref string) (vms.VM, error) {
 	vm, err := started(e, ref)
 	if err == nil {
-		_ = qemu.TrimLogs(vm) // a log that cannot be cut is no reason not to manage the VM
+		_ = qemu.TrimLogs(vm) // a failure to trim the logs does not prevent managing the VM
 	}
 	return vm, err
 }
@@ -52,7 +53,7 @@ func started(e *Env, ref string) (vms.VM, error) {
 	}
 	vm, err := e.Store.Started(at.Name, at.RunDir)
 	if err == nil && qemu.IsRunning(vm) {
-		if at.File == e.Store.Path(at.Name) { // a name stands for whatever runs by it
+		if at.File == e.Store.Path(at.Name) { // a name means the running VM of that name
 			return vm, nil
 		}
 		return vm, checkOrigin(at)
@@ -65,13 +66,13 @@ func started(e *Env, ref string) (vms.VM, error) {
 	return vm, err
 }
 
-// running is a VM that runs: the definition that its QEMU was started with, and that QEMU.
+// running is a running VM: the definition that its QEMU was started with, and that QEMU.
 type running struct {
 	vm      vms.VM
 	process *qemu.Process // to be closed
 }
 
-// findRunning gives a VM that runs. The error is qemu.ErrNotRunning, or a *qemu.OrphanError where QEMU cannot be
+// findRunning returns a running VM. The error is qemu.ErrNotRunning, or a *qemu.OrphanError if QEMU cannot be
 // reached.
 func findRunning(e *Env, ref string) (running, error) {
 	vm, err := current(e, ref)
@@ -82,7 +83,8 @@ func findRunning(e *Env, ref string) (running, error) {
 	return running{vm, process}, err
 }
 
-// findProcess gives the QEMU of a VM. An orphan, which only down can reach, is told apart from a VM that does not run.
+// findProcess returns the QEMU of a VM. It distinguishes an orphan, which only down can reach, from a VM that does
+// not run.
 func findProcess(vm vms.VM) (*qemu.Process, error) {
 	process, err := qemu.Find(vm)
 	if errors.Is(err, qemu.ErrNotRunning) {
@@ -91,8 +93,8 @@ func findProcess(vm vms.VM) (*qemu.Process, error) {
 	return process, err
 }
 
-// locate gives the name and the files of a VM: those of its QEMU, if it runs, wherever the environment of this process
-// would put them. The definition is not read.
+// locate returns the name and the directories of a VM: those of its QEMU if it runs, whatever the environment of this
+// process. It does not read the definition.
 func locate(e *Env, ref string) (vms.VM, error) {
 	name, file, err := e.Store.Locate(ref)
 	if err != nil {
@@ -103,7 +105,7 @@ func locate(e *Env, ref string) (vms.VM, error) {
 	return qemu.Locate(vm, e.QEMUs)
 }
 
-// origin gives the file from which a VM was started, where that is not the one that its name stands for, and else ref.
+// origin returns the file from which a VM was started, if it is not the one that the name ref means, and else ref.
 func origin(e *Env, ref string) string {
 	at, err := locate(e, ref)
 	if err != nil || at.File != e.Store.Path(at.Name) || !qemu.IsRunning(at) {
@@ -115,13 +117,12 @@ func origin(e *Env, ref string) string {
 	return ref
 }
 
-// checkOrigin gives an *OtherFileError where the QEMU of a VM's name was started from another definition than the VM's,
-// which still exists.
+// checkOrigin returns an *OtherFileError if the VM's QEMU was started from another definition, which still exists.
 func checkOrigin(vm vms.VM) error {
 	from := vms.Origin(vm.RunDir)
 	there, err := os.Stat(from)
 	if from == "" || from == vm.File || err != nil {
-		return nil //nolint:nilerr // the definition has been moved, perhaps to where this one is
+		return nil //nolint:nilerr // the definition was moved, perhaps to this path
 	}
 	if here, err := os.Stat(vm.File); err == nil && os.SameFile(here, there) {
 		return nil
@@ -129,7 +130,7 @@ func checkOrigin(vm vms.VM) error {
 	return &OtherFileError{vm.Name, from}
 }
 
-// OtherFileError says that a VM of the same name runs, from another definition.
+// OtherFileError says that a VM of the same name runs from another definition.
 type OtherFileError struct {
 	Name string
 	File string // the definition that it was started from
@@ -137,13 +138,13 @@ type OtherFileError struct {
 
 func (e *OtherFileError) Error() string { return fmt.Sprintf("a VM of that name runs from %s", e.File) }
 
-// bareVM is a VM of which only the name and the files are known.
+// bareVM returns a VM of which only the name and the directories are known.
 func bareVM(e *Env, name string) vms.VM {
 	env := e.Store.Env(name, e.Store.Path(name))
 	return vms.VM{Name: name, File: env.File, DataDir: env.DataDir, StateDir: env.StateDir, RunDir: env.RunDir}
 }
 
-// bridged gives the NICs that have an address to be found.
+// bridged returns the NICs that can have an address.
 func bridged(vm vms.VM) []vms.NIC {
 	var nics []vms.NIC
 	for _, nic := range vm.NICs {
@@ -156,13 +157,13 @@ func bridged(vm vms.VM) []vms.NIC {
 
 // NoVMError says that a VM has no definition.
 type NoVMError struct {
-	Ref  string // as the VM was named
-	File string // where its definition would be
+	Ref  string // the VM's name or path, as given
+	File string // the path of the missing definition
 }
 
 func (e *NoVMError) Error() string { return fmt.Sprintf("no VM %q: %s does not exist", e.Ref, e.File) }
 
-// DefinitionError says that a name is none, or that a file is not a definition.
+// DefinitionError says that a name is invalid, or that a file is not a definition.
 type DefinitionError struct{ Err error }
 
 func (e *DefinitionError) Error() string { return e.Err.Error() }

@@ -11,8 +11,8 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// onMonitor does something on the monitor of a VM that runs. All of it has to be done within the timeout, and it ends
-// at once when QEMU does.
+// onMonitor calls a function with the monitor of a running VM. The function must finish within the timeout, and is
+// interrupted when QEMU ends.
 func onMonitor(ctx context.Context, vm vms.VM, timeout time.Duration,
 	do func(context.Context, *qmp.Monitor) error) error {
 	process, err := findProcess(vm)
@@ -20,8 +20,8 @@ func onMonitor(ctx context.Context, vm vms.VM, timeout time.Duration,
 		return err
 	}
 	defer process.Close()
-	// ctx does not end with QEMU: the end closes the monitor, but only after its last answer, that to quit, has been
-	// read.
+	// ctx does not end with QEMU: when QEMU ends, the monitor is closed, but only after the last reply, that to quit,
+	// was read.
 	asking, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	m, err := qmp.Dial(asking, qemu.QMPSocket(vm))
@@ -42,18 +42,18 @@ func onMonitor(ctx context.Context, vm vms.VM, timeout time.Duration,
 	return err
 }
 
-// ended tells whether a QEMU that closed a connection is ending. It ends a moment after that.
+// ended reports whether a QEMU that closed a connection is ending. The process ends a moment later.
 func ended(ctx context.Context, process *qemu.Process) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	return process.Wait(ctx) == nil
 }
 
-// MonitorError says that QEMU runs, and that its monitor does not answer.
+// MonitorError says that QEMU runs but its monitor does not respond.
 type MonitorError struct {
 	PID     int // QEMU's
 	Timeout time.Duration
-	Stopped bool // QEMU was stopped, by SIGSTOP mostly
+	Stopped bool // QEMU's process is stopped, mostly by SIGSTOP
 }
 
 func (e *MonitorError) Error() string {

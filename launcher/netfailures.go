@@ -2,9 +2,9 @@ package launcher
 
 import "github.com/qlaunch/qlaunch/netsetup"
 
-// The failures of a bridged NIC, from package netsetup, as failures.go has those of the other packages.
+// The errors about a bridged NIC, from package netsetup; failures.go has those of the other packages.
 
-// What is missing on the host, or in the way, between a guest and its bridge.
+// Errors about what is missing on the host, or blocks packets, between a guest and its bridge.
 var (
 	ErrNoBridge         = netsetup.ErrNoBridge
 	ErrNotBridge        = netsetup.ErrNotBridge
@@ -78,19 +78,19 @@ type (
 	UntrustedError = netsetup.UntrustedError
 )
 
-// NoneFits says that no bridge of the host can be used, with the failure of each.
+// NoneFits says that no bridge of the host can be used, with the reason for each.
 type NoneFits = netsetup.NoneFits
 
-// BridgeTarget is the bridge that a failure is about, as far as it is known.
+// BridgeTarget is the bridge that an error is about, as far as it is known.
 type BridgeTarget = netsetup.Target
 
-// TargetOf gives the bridge that a failure is about; the zero BridgeTarget where it is about none.
+// TargetOf returns the bridge that an error is about; the zero BridgeTarget if it is about none.
 func TargetOf(err error) BridgeTarget { return netsetup.TargetOf(err) }
 
-// OwnBridge is the bridge that `net setup` makes where none is named.
+// OwnBridge is the bridge that `net setup` creates if none is named.
 const OwnBridge = netsetup.OwnBridge
 
-// The programs that serve DHCP, by Kind of the server in a ServerError.
+// The programs that serve DHCP: the values of Kind of the server in a ServerError.
 const (
 	ServerQlaunch        = netsetup.ServerQlaunch
 	ServerLibvirt        = netsetup.ServerLibvirt

@@ -11,15 +11,16 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// NewRequest asks for the definition of a new VM.
+// NewRequest is a request for the definition of a new VM.
 type NewRequest struct {
 	Name  string
-	Start vms.Start // what the definition begins with; an image is taken relative to the current directory
+	Start vms.Start // the content of the definition; an image path is relative to the current directory
 }
 
-// New writes a definition, and gives its path. The format of an image is taken from its header. A definition that is
-// there already is left as it is, and is an [*ExistsError]. A request that makes no definition is a [*RequestError], an
-// image that cannot be used an [*ImageError], a disk that is smaller than its image a [*SizeError].
+// New writes a definition and returns its path. It reads the format of an image from the image's header. If there is
+// a definition already, it is not changed, and the error is an [*ExistsError]. A request that makes no valid
+// definition is a [*RequestError], an image that cannot be used an [*ImageError], a disk that is smaller than its
+// image a [*SizeError].
 func New(e *Env, r NewRequest) (path string, err error) {
 	if err := vms.CheckName(r.Name); err != nil {
 		return "", &DefinitionError{err}
@@ -48,7 +49,7 @@ func New(e *Env, r NewRequest) (path string, err error) {
 	return path, err
 }
 
-// ExistsError says that a VM has a definition already.
+// ExistsError says that a VM already has a definition.
 type ExistsError struct{ Name, File string }
 
 func (e *ExistsError) Error() string { return e.File + " exists" }
@@ -56,7 +57,7 @@ func (e *ExistsError) Error() string { return e.File + " exists" }
 // ImageError says that an image cannot be used.
 type ImageError struct {
 	Path string
-	Err  error // a *qemu.FormatError, for one that is neither qcow2 nor raw, has a cure of its own
+	Err  error // a *qemu.FormatError, for an image that is neither qcow2 nor raw, has a remedy of its own
 }
 
 func (e *ImageError) Error() string { return fmt.Sprintf("image %s: %v", e.Path, e.Err) }
@@ -64,8 +65,8 @@ func (e *ImageError) Error() string { return fmt.Sprintf("image %s: %v", e.Path,
 // Unwrap gives the reason.
 func (e *ImageError) Unwrap() error { return e.Err }
 
-// wrongImage is the error about an image whose format cannot be told: a [*RequestError], unless it has a cure of its
-// own.
+// wrongImage returns the error about an image whose format is unknown: a [*RequestError], unless it has a remedy of
+// its own.
 func wrongImage(path string, err error) error {
 	image := &ImageError{path, err}
 	if isA[*qemu.FormatError](err) {
@@ -74,7 +75,7 @@ func wrongImage(path string, err error) error {
 	return &RequestError{image}
 }
 
-// SizeError says that an image is larger than the disk that it is to become. It is qemu.ErrNotShrunk.
+// SizeError says that an image is larger than the requested disk. It matches qemu.ErrNotShrunk.
 type SizeError struct{ Want, Has vms.Size }
 
 func (e *SizeError) Error() string {
@@ -84,7 +85,7 @@ func (e *SizeError) Error() string {
 // Unwrap gives qemu.ErrNotShrunk.
 func (e *SizeError) Unwrap() error { return qemu.ErrNotShrunk }
 
-// RequestError says that a value of a request is not as it must be.
+// RequestError says that a value in a request is invalid.
 type RequestError struct{ Err error }
 
 func (e *RequestError) Error() string { return e.Err.Error() }
@@ -92,7 +93,7 @@ func (e *RequestError) Error() string { return e.Err.Error() }
 // Unwrap gives the reason.
 func (e *RequestError) Unwrap() error { return e.Err }
 
-// checkSize refuses a disk size that is smaller than the image which is to be grown to it.
+// checkSize refuses a disk size that is smaller than the image, which would have to be shrunk.
 func checkSize(start vms.Start, vm vms.VM) error {
 	if start.Image == "" || start.DiskSize == 0 {
 		return nil
@@ -107,7 +108,7 @@ func checkSize(start vms.Start, vm vms.VM) error {
 	return nil
 }
 
-// withoutPlaces gives the mistakes of a definition without the lines of a file that is not there.
+// withoutPlaces returns the mistakes of a definition without line numbers, since there is no file yet.
 func withoutPlaces(err error) error {
 	var texts []error
 	mistakes, _ := errors.AsType[vms.Errors](err)
@@ -117,7 +118,7 @@ func withoutPlaces(err error) error {
 	return errors.Join(texts...)
 }
 
-// create writes a new file, whole, and never over another.
+// create writes a new file atomically, and never overwrites one.
 func create(path string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err

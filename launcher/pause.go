@@ -8,23 +8,24 @@ import (
 	"github.com/qlaunch/qlaunch/qmp"
 )
 
-// monitorTimeout is how long QEMU may take to do what it is told on its monitor.
+// monitorTimeout is how long QEMU may take for a command on its monitor.
 const monitorTimeout = 5 * time.Second
 
-// Pause stops the guest's processors. A VM that is paused already is no error; one that does not run is
+// Pause stops the guest's processors. It is no error if the VM is paused already; if it does not run, the error is
 // qemu.ErrNotRunning.
 func Pause(ctx context.Context, e *Env, name string) error {
 	return onMonitorOf(ctx, e, name, qemu.Pause)
 }
 
-// Resume lets a guest go on that was paused by the user, or by QEMU because a disk was full, and wakes one that sleeps.
-// A VM that is not paused is no error; one that does not run is qemu.ErrNotRunning.
+// Resume continues a guest that was paused by the user, or by QEMU because a disk was full, and wakes a guest that
+// sleeps. It is no error if the VM is not paused; if it does not run, the error is qemu.ErrNotRunning.
 func Resume(ctx context.Context, e *Env, name string) error {
 	return onMonitorOf(ctx, e, name, qemu.Resume)
 }
 
-// Reset presses the reset button: the guest starts again at once, and loses what it had not written to its disks. A
-// guest that panicked runs again; one that was paused stays so. A VM that does not run is qemu.ErrNotRunning.
+// Reset presses the reset button: the guest restarts at once, and loses data that it has not written to its disks. A
+// guest that panicked runs again; one that was paused stays paused. If the VM does not run, the error is
+// qemu.ErrNotRunning.
 func Reset(ctx context.Context, e *Env, name string) error {
 	return onMonitorOf(ctx, e, name, qemu.Reset)
 }

@@ -9,16 +9,16 @@ import (
 	"github.com/qlaunch/qlaunch/qmp"
 )
 
-// QMPRequest asks for one command on the monitor of a VM that runs.
+// QMPRequest is a request to run a command on the monitor of a running VM.
 type QMPRequest struct {
 	Name      string
-	Command   string          // of QEMU's Machine Protocol: "query-block"
-	Arguments json.RawMessage // a JSON object; nil is none
-	Timeout   time.Duration   // how long QEMU may take to answer
+	Command   string          // of the QEMU Machine Protocol: "query-block"
+	Arguments json.RawMessage // a JSON object; nil: none
+	Timeout   time.Duration   // how long QEMU may take to reply
 }
 
-// QMP gives a VM's QEMU one command, and returns what QEMU does. What QEMU refuses is a *qmp.Error; a QEMU that does
-// not answer is a [*MonitorError].
+// QMP runs a command on a VM's monitor and returns the reply. The error is a *qmp.Error if QEMU refuses the command,
+// and a [*MonitorError] if QEMU does not respond.
 func QMP(ctx context.Context, e *Env, r QMPRequest) (json.RawMessage, error) {
 	vm, err := current(e, r.Name)
 	if err != nil {
@@ -32,8 +32,8 @@ func QMP(ctx context.Context, e *Env, r QMPRequest) (json.RawMessage, error) {
 	return answer, err
 }
 
-// execute runs a command by its name and gives what it returns. What QEMU refuses is a *qmp.Error, without the path
-// of the socket around it.
+// execute runs a command by its name and returns its reply. If QEMU refuses it, the error is a *qmp.Error without the
+// path of the socket.
 func execute(ctx context.Context, m *qmp.Monitor, command string, arguments json.RawMessage) (json.RawMessage, error) {
 	request, err := json.Marshal(struct {
 		Execute   string          `json:"execute"`

@@ -11,18 +11,18 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// RestartRequest asks for a VM to be shut down and started again.
+// RestartRequest is a request to shut a VM down and start it again.
 type RestartRequest struct {
 	Name    string
-	Force   bool               // the guest is not asked to shut down
+	Force   bool               // do not ask the guest to shut down
 	Wait    Goal               // what to wait for; "" is GoalNone
-	Timeout time.Duration      // for each of the two; 0 is the definition's [shutdown] timeout, and a minute
-	Stage   func(stage string) // is called with each stage that is reached, in words for a line of progress; may be nil
+	Timeout time.Duration      // for each of the two; 0: [shutdown] timeout in the definition, and a minute
+	Stage   func(stage string) // called with each stage, as a text for a progress line; may be nil
 }
 
-// Restart shuts a VM down as [Down] does and starts it as [Up] does, with its definition as it is now. A VM that does
-// not run is started. One that could not be started again is left as it is: what a start needs is checked before the
-// end.
+// Restart shuts a VM down like [Down] and starts it like [Up], with its current definition. A VM that does not run is
+// started. Restart checks everything that the start needs before it ends the VM; if a check fails, the VM keeps
+// running.
 func Restart(ctx context.Context, e *Env, r RestartRequest) (UpResult, error) {
 	stage := orNobody(r.Stage)
 	stage("shuts down")
@@ -45,8 +45,8 @@ func Restart(ctx context.Context, e *Env, r RestartRequest) (UpResult, error) {
 	return UpResult{address}, err
 }
 
-// restartVM holds the VM's lock from before its end until QEMU answers again, so that no other command finds the VM
-// down in between.
+// restartVM holds the VM's lock from before the shutdown until QEMU responds again, so that no other command finds
+// the VM stopped in between.
 func restartVM(ctx context.Context, e *Env, s start, old vms.VM, way shutdown) (g *guest, err error) {
 	ref := origin(e, s.ref)
 	e = withDataOf(e, old)
@@ -60,13 +60,13 @@ func restartVM(ctx context.Context, e *Env, s start, old vms.VM, way shutdown) (
 	if err != nil {
 		return nil, err
 	}
-	if vm, err = Load(e, ref); err != nil { // what was waited for may have been its removal
+	if vm, err = Load(e, ref); err != nil { // while it waited for the lock, the VM may have been removed
 		return nil, errors.Join(err, lock.Release())
 	}
 	if svc := serviceOf(ctx, e, ref); svc != nil {
 		return restartByUnit(ctx, e, s, svc, &unitRestart{vm, old, way, lock})
 	}
-	// Everything that stands in the way of the start is found before the old QEMU is ended.
+	// All obstacles to the start must be found before the old QEMU is ended.
 	defer func() { err = errors.Join(err, lock.Release()) }()
 	ready, err := checkStart(ctx, e, vm)
 	if err != nil {
@@ -86,8 +86,8 @@ func restartVM(ctx context.Context, e *Env, s start, old vms.VM, way shutdown) (
 	return g, err
 }
 
-// withDataOf gives an Env with the data and state directories that a VM was started with: an environment that says
-// something else of them by now must not give the guest empty disks.
+// withDataOf returns an Env with the data and state directories that a VM was started with: if the environment has
+// other directories by now, the guest must not get empty disks.
 func withDataOf(e *Env, started vms.VM) *Env {
 	own := *e
 	if data := filepath.Dir(started.DataDir); filepath.Base(data) == filepath.Base(e.Store.Dirs.Config) {
@@ -96,16 +96,16 @@ func withDataOf(e *Env, started vms.VM) *Env {
 	return &own
 }
 
-// unitRestart is a VM on its way from one QEMU to the next.
+// unitRestart is a restart of a VM in its unit.
 type unitRestart struct {
-	vm, old vms.VM // as it is to run, and as it runs
+	vm, old vms.VM // the definition to start, and the one that runs
 	way     shutdown
 	lock    *qemu.Lock
 }
 
-// restartByUnit ends a VM and has systemd start it again. For a VM that runs in its unit both are one job, of which
-// systemd is told before the end, so that nobody finds the unit at rest in between; of a VM that runs directly the unit
-// knows nothing yet. The lock keeps what systemd runs waiting until all is ready for it.
+// restartByUnit ends a VM and has systemd start it again. For a VM that runs in its unit, both are one job, which is
+// queued before the shutdown, so that nobody finds the unit inactive in between; of a VM that was started directly
+// the unit does not know yet. The lock makes the process that systemd starts wait until everything is ready for it.
 func restartByUnit(ctx context.Context, e *Env, s start, svc *service, r *unitRestart) (*guest, error) {
 	ready, err := checkStart(ctx, e, r.vm)
 	if err == nil {

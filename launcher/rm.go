@@ -14,19 +14,19 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// RemoveRequest asks for a VM to be removed.
+// RemoveRequest is a request to remove a VM.
 type RemoveRequest struct {
 	Name string
-	// Confirm is called with the files that nobody could bring back, disks mostly, unless there are none. An error of
-	// its own ends the removal before it begins. nil agrees.
+	// Confirm is called with the files that cannot be recreated, mostly disks, unless there are none. If it returns
+	// an error, nothing is removed. nil: no confirmation is needed.
 	Confirm func(files []string) error
 }
 
-// removeDeadline is how long another command at work on the VM is waited for.
+// removeDeadline is how long Remove waits for another command that holds the VM's lock.
 const removeDeadline = 10 * time.Second
 
-// Remove removes a VM: its definition, drafts of it that edits have left, and its own directories with everything in
-// them. Disks elsewhere stay. A VM that runs is refused with a [*RunsError].
+// Remove removes a VM: its definition, its drafts, and its own directories with all files in them. Disks elsewhere
+// are kept. If the VM runs, the error is a [*RunsError].
 func Remove(ctx context.Context, e *Env, r RemoveRequest) error {
 	vm, err := removable(e, r.Name)
 	if err == nil {
@@ -60,11 +60,11 @@ func confirm(r RemoveRequest, vm vms.VM) error {
 	return r.Confirm(files)
 }
 
-// removeLocked removes everything but the lock, which the caller holds. The definition is the last to go: while it is
-// there, a removal that was broken off can be done again.
+// removeLocked removes everything but the lock, which the caller holds. It removes the definition last, so that an
+// interrupted removal can be repeated.
 func removeLocked(e *Env, name string, vm vms.VM) error {
 	if _, err := removable(e, name); err != nil {
-		return err // another removal was waited for
+		return err // another removal held the lock before
 	}
 	err := qemu.Remove(vm)
 	if errors.Is(err, qemu.ErrRunning) {
@@ -82,7 +82,7 @@ func removeLocked(e *Env, name string, vm vms.VM) error {
 	return os.Remove(vm.File)
 }
 
-// removable is the VM as far as removing needs it: a definition that cannot be used can still be removed.
+// removable returns what a removal needs of a VM: it works for definitions that cannot be used, too.
 func removable(e *Env, name string) (vms.VM, error) {
 	if err := vms.CheckName(name); err != nil {
 		return vms.VM{}, &DefinitionError{err}
@@ -94,8 +94,8 @@ func removable(e *Env, name string) (vms.VM, error) {
 	return vm, err
 }
 
-// irreplaceable are the files that nobody could bring back: everything in a VM's data directory, named by the
-// definition or not, except what qlaunch writes there itself.
+// irreplaceable returns the files that cannot be recreated: everything in a VM's data directory, whether the
+// definition names it or not, except the files that qlaunch writes there itself.
 func irreplaceable(vm vms.VM) ([]string, error) {
 	entries, err := os.ReadDir(vm.DataDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

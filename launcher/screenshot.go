@@ -14,12 +14,12 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// screenshotPatience is how long QEMU may take to draw; it needs a hundredth of a second.
+// screenshotPatience is how long QEMU may take to draw; it usually takes 10 ms.
 const screenshotPatience = 10 * time.Second
 
-// Screenshot writes what the display of a VM that runs shows to a PNG file, as a shell's > writes: into what is
-// there, or into a new file with the umask of this process. A VM without a display is a [*NoDisplayError], a
-// directory in the file's place a [*PathsError].
+// Screenshot writes the contents of a running VM's display to a PNG file, like a shell's >: it overwrites a file, or
+// creates one with the umask of this process. A VM without a display is a [*NoDisplayError], a directory at the path
+// a [*PathsError].
 func Screenshot(ctx context.Context, e *Env, name, file string) error {
 	r, err := findRunning(e, name)
 	if err != nil {
@@ -42,8 +42,8 @@ func Screenshot(ctx context.Context, e *Env, name, file string) error {
 	return errors.Join(err, to.Close())
 }
 
-// takeScreenshot gives the picture as QEMU wrote it, in a file that has no name any more. It is written into the VM's
-// private directory: QEMU makes its file readable to all, unless it is there already (ui/console.c, qmp_screendump).
+// takeScreenshot returns the picture in an unlinked file. QEMU writes it into the VM's private directory, since QEMU
+// creates files that are readable by all users (ui/console.c, qmp_screendump).
 func takeScreenshot(ctx context.Context, vm vms.VM) (*os.File, error) {
 	f, err := os.CreateTemp(vm.RunDir, "screenshot-*.png")
 	if err != nil {
@@ -70,8 +70,8 @@ func screendump(ctx context.Context, m *qmp.Monitor, path string) error {
 	return err
 }
 
-// NoDisplayError says that a VM has nothing to show.
-type NoDisplayError struct{ Err error } // QEMU's own words, or ours
+// NoDisplayError says that a VM has no display.
+type NoDisplayError struct{ Err error } // from QEMU or from us
 
 func (e *NoDisplayError) Error() string { return e.Err.Error() }
 
