@@ -51,14 +51,14 @@ func agentInterfaces(ctx context.Context, vm vms.VM) ([]agent.Interface, error) 
 
 // report returns the lease report for one NIC.
 func (t agentReport) report(q lease.Query) lease.Report {
-	claim := lease.AgentReply{Path: t.path, Interfaces: len(t.interfaces), Err: t.err}
+	reply := lease.AgentReply{Path: t.path, Interfaces: len(t.interfaces), Err: t.err}
 	for _, i := range t.interfaces {
 		if bytes.Equal(i.MAC, q.MAC) {
-			claim.Matched = true
-			claim.Addresses = append(claim.Addresses, i.Addresses...)
+			reply.Matched = true
+			reply.Addresses = append(reply.Addresses, i.Addresses...)
 		}
 	}
-	return lease.JudgeAgent(q, claim)
+	return lease.JudgeAgent(q, reply)
 }
 
 // best returns the most likely address that the guest reports for the NICs in queries, in their order.

@@ -15,15 +15,15 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// ProxyRequest asks for a connection to a guest's sshd.
+// ProxyRequest is a request for a connection to a guest's sshd.
 type ProxyRequest struct {
 	Name string
-	At   netip.AddrPort // where the sshd answered a moment ago; the zero AddrPort has it waited for, up to 30 s
-	// Use is called with the connection. Its context ends with the VM, with the cause ErrEnded.
+	At   netip.AddrPort // where the sshd responded a moment ago; the zero AddrPort: wait for it up to 30 s
+	// Use is called with the connection. Its context ends when the VM ends, with the cause ErrEnded.
 	Use func(ctx context.Context, conn *net.TCPConn) error
 }
 
-// Proxy connects to the sshd of a VM that runs, and lets the caller use the connection, which is closed after that.
+// Proxy connects to the sshd of a running VM and calls r.Use with the connection, which it closes afterwards.
 func Proxy(ctx context.Context, e *Env, r ProxyRequest) error {
 	use := func(ctx context.Context, found running, conn *net.TCPConn) error {
 		defer trimming(ctx, found.vm)()
@@ -32,17 +32,17 @@ func Proxy(ctx context.Context, e *Env, r ProxyRequest) error {
 	return withSSHConn(ctx, e, r.Name, r.At, use)
 }
 
-// PassRequest asks for a connection to a guest's sshd, to be passed to the ssh that has called this program.
+// PassRequest is a request to pass a connection to a guest's sshd to the ssh that runs this program.
 type PassRequest struct {
 	Name   string
 	At     netip.AddrPort // as in ProxyRequest
-	To     *os.File       // standard output, where ssh waits for it
+	To     *os.File       // standard output, on which ssh waits for the connection
 	Stderr *os.File       // of the process that watches the session
 }
 
-// PassConnection gives ssh, which has called this program as its ProxyCommand, a connection to the guest
-// (ProxyUseFdpass in ssh_config(5)): nothing of ours is between the two then. ssh goes on when this process has
-// ended, so another one stays behind, which ends the connection when the VM ends: see [WatchSession].
+// PassConnection passes a connection to the guest to ssh, which runs this program as its ProxyCommand (ProxyUseFdpass
+// in ssh_config(5)), so that no process of ours copies data. ssh continues when this process has ended, so another
+// process keeps running, which ends the connection when the VM ends: see [WatchSession].
 func PassConnection(ctx context.Context, e *Env, r PassRequest) error {
 	use := func(ctx context.Context, found running, conn *net.TCPConn) error {
 		return pass(ctx, e, r, found, conn)
@@ -67,7 +67,7 @@ func withSSHConn(ctx context.Context, e *Env, name string, at netip.AddrPort,
 	return use(ctx, found, conn)
 }
 
-// dialSSH connects to the sshd of a VM that runs, when it answers. The error is ctx's cause when that ends.
+// dialSSH connects to the sshd of a running VM when it responds. The error is ctx's cause if ctx ends.
 func dialSSH(ctx context.Context, e *Env, vm vms.VM, at netip.AddrPort) (*net.TCPConn, error) {
 	if !at.IsValid() {
 		return connectSSH(ctx, e, vm)
@@ -92,8 +92,9 @@ func pass(ctx context.Context, e *Env, r PassRequest, found running, conn *net.T
 		return fmt.Errorf("watch the ssh that called: %w", err)
 	}
 	defer ssh.Close()
-	// In a session of its own, the watcher gets no Ctrl-C and no Ctrl-Z of the terminal; of the files it gets only
-	// standard error, on which it has a line to write: a reader of ssh's output would wait for the end of any other.
+	// In a session of its own, the watcher does not get the terminal's Ctrl-C and Ctrl-Z. It inherits only standard
+	// error, to which it may write a line: a reader of ssh's output would wait until every other inherited file is
+	// closed.
 	watcher := exec.CommandContext(context.WithoutCancel(ctx), e.Executable, "watch-session", found.vm.Name)
 	watcher.Stderr = r.Stderr
 	watcher.ExtraFiles = []*os.File{socket, found.process.Handle(), ssh}
@@ -101,15 +102,15 @@ func pass(ctx context.Context, e *Env, r PassRequest, found running, conn *net.T
 	if err := watcher.Start(); err != nil {
 		return err
 	}
-	// As mm_receive_fd of OpenSSH's monitor_fdpass.c takes it: one byte, and the descriptor beside it.
+	// The format that mm_receive_fd in OpenSSH's monitor_fdpass.c expects: one byte, with the descriptor attached.
 	if err := unix.Sendmsg(int(r.To.Fd()), []byte{0}, unix.UnixRights(int(socket.Fd())), nil, 0); err != nil {
 		return errors.Join(fmt.Errorf("give ssh the connection: %w", err), watcher.Process.Kill())
 	}
 	return watcher.Process.Release()
 }
 
-// parent is the process that has started this one, by a pidfd. The number of a parent that has ended meanwhile may
-// belong to another process, so it is looked at again.
+// parent returns a pidfd of the process that started this one. The process ID of a parent that has ended in the
+// meantime may belong to another process, so it is checked again.
 func parent() (*os.File, error) {
 	pid := os.Getppid()
 	fd, err := unix.PidfdOpen(pid, 0)
@@ -123,11 +124,11 @@ func parent() (*os.File, error) {
 	return file, nil
 }
 
-// WatchSession is what the process does that [PassConnection] leaves behind. Its descriptor 3 is the connection, 4
-// the pidfd of QEMU, and 5 that of ssh.
+// WatchSession is the function of the process that [PassConnection] leaves running. Its descriptor 3 is the
+// connection, 4 the pidfd of QEMU, and 5 that of ssh.
 //
-// It returns when ssh ends. When QEMU ends first it calls ended and shuts the connection down: ssh, which can read no
-// more, says so itself, gives the terminal its modes back, and exits with 255.
+// It returns when ssh ends. If QEMU ends first, it calls ended and shuts the connection down: ssh, which then reads
+// end-of-file, reports that itself, restores the terminal's modes, and exits with 255.
 func WatchSession(name string, ended func()) error {
 	const socket, qemu, ssh = 3, 4, 5
 	fds := []unix.PollFd{{Fd: qemu, Events: unix.POLLIN}, {Fd: ssh, Events: unix.POLLIN}}
@@ -135,7 +136,7 @@ func WatchSession(name string, ended func()) error {
 		_, err := unix.Poll(fds, -1)
 		switch {
 		case errors.Is(err, unix.EINTR):
-			continue // a signal, of which the Go runtime makes some itself
+			continue // a signal; the Go runtime sends some itself
 		case err != nil:
 			return fmt.Errorf("watch-session %s: %w", name, err)
 		case fds[1].Revents != 0 || fds[0].Revents&unix.POLLIN == 0:

@@ -17,7 +17,7 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// service is the systemd unit by which a VM is started and ended.
+// service is the systemd unit of a VM.
 type service struct {
 	vm      string
 	unit    string
@@ -25,21 +25,21 @@ type service struct {
 	state   systemd.State
 }
 
-// unitDir is where the user's own unit files are.
+// unitDir returns the directory of the user's own unit files.
 func unitDir(e *Env) string {
 	return filepath.Join(filepath.Dir(filepath.Dir(e.Store.Dirs.Config)), "systemd/user")
 }
 
-// userManager is the user's systemd, where it can be asked.
+// userManager returns the user's systemd, if it can be reached.
 func userManager(e *Env) (systemd.Manager, bool) {
 	dir := e.Store.Dirs.Session
 	environ := append(slices.Clone(e.Environ), "XDG_RUNTIME_DIR="+dir) // the last one counts
 	return systemd.Manager{Environ: environ, Verbose: e.command}, systemd.Reachable(dir)
 }
 
-// serviceOf gives the unit of a VM, or nil when the VM is to be started directly: without a user manager, without the
-// template unit, or by a definition that the unit would not find. Where the user would expect otherwise, a notice
-// says why.
+// serviceOf returns the unit of a VM, or nil if the VM has to be started directly: without a user manager, without
+// the template unit, or from a definition that the unit would not find. A notice says why, if the user may not expect
+// it.
 func serviceOf(ctx context.Context, e *Env, ref string) *service {
 	name, file, err := e.Store.Locate(ref)
 	if err != nil || file != e.Store.Path(name) {
@@ -65,7 +65,7 @@ func serviceOf(ctx context.Context, e *Env, ref string) *service {
 	return svc
 }
 
-// noticeNoManager says how to reach the user manager, where the user's own unit files show that it is wanted.
+// noticeNoManager says how to reach the user manager, if the user's own unit files show that the user wants it.
 func noticeNoManager(e *Env, name string) {
 	for _, file := range []string{systemd.TemplateFile, filepath.Join("default.target.wants", systemd.Name(name))} {
 		if _, err := os.Lstat(filepath.Join(unitDir(e), file)); err == nil {
@@ -85,7 +85,7 @@ func whyNoManager(e *Env) string {
 	return "no user manager listens in " + e.Store.Dirs.Session
 }
 
-// sameDirs refuses a user manager that would look for VMs in other directories than this process.
+// sameDirs returns an error if the user manager would look for VMs in other directories than this process.
 func sameDirs(ctx context.Context, e *Env, manager systemd.Manager) error {
 	environment, err := manager.Environment(ctx)
 	if err != nil {
@@ -107,7 +107,7 @@ func sameDirs(ctx context.Context, e *Env, manager systemd.Manager) error {
 	return nil
 }
 
-// inUnit tells whether the QEMU of a VM is the one of its unit.
+// inUnit reports whether the QEMU of a VM is that of its unit.
 func inUnit(vm vms.VM) bool {
 	process, err := qemu.Find(vm)
 	if err != nil {
@@ -118,14 +118,14 @@ func inUnit(vm vms.VM) bool {
 	return ok && name == systemd.Name(vm.Name)
 }
 
-// runUnitJob has the manager start a unit, by a job, and turns a failure into the error of the process in the unit.
+// runUnitJob starts a unit with a job, and converts a failure to the error of the process in the unit.
 func runUnitJob(ctx context.Context, e *Env, svc *service, vm vms.VM, job func() error) error {
 	if svc.state.Stale {
 		if err := svc.manager.Reload(ctx); err != nil {
 			return err
 		}
 	}
-	if svc.state.Active == "failed" { // for whatever reason: perhaps there were too many starts
+	if svc.state.Active == "failed" { // for whatever reason; there may have been too many starts
 		if err := svc.manager.ResetFailed(ctx, svc.unit); err != nil {
 			return err
 		}
@@ -156,11 +156,11 @@ func runUnitJob(ctx context.Context, e *Env, svc *service, vm vms.VM, job func()
 	return err
 }
 
-// ErrCalledOff says that a start was ended by another command.
+// ErrCalledOff says that another command ended a start.
 var ErrCalledOff = errors.New("another command called the start off")
 
-// tooOften tells whether systemd refuses a start only because there were too many in a short time. That limit is not
-// meant for a user who types them, so systemd is told to forget it.
+// tooOften reports whether systemd refuses a start only because of the start limit. The limit is not meant for a user
+// who types commands, so tooOften resets it.
 func tooOften(ctx context.Context, e *Env, svc *service) bool {
 	state, err := svc.manager.State(ctx, svc.unit)
 	if err != nil || !state.StartLimitHit() {
@@ -170,24 +170,23 @@ func tooOften(ctx context.Context, e *Env, svc *service) bool {
 	return svc.manager.ResetFailed(ctx, svc.unit) == nil
 }
 
-// UnitError says that a unit failed, and how, where its process left no reason.
+// UnitError says that a unit failed, and how, if its process left no reason.
 type UnitError struct {
 	Name  string // the VM's
 	State systemd.State
 }
 
-// Unit is the name of the unit, for systemctl and journalctl.
+// Unit returns the name of the unit, for systemctl and journalctl.
 func (e *UnitError) Unit() string { return systemd.Name(e.Name) }
 
 func (e *UnitError) Error() string { return fmt.Sprintf("%s failed: %s", e.Unit(), e.State.Failure()) }
 
-// unitGone is how long a unit may take to be inactive once its QEMU has ended.
+// unitGone is how long a unit may take to become inactive after its QEMU has ended.
 const unitGone = 15 * time.Second
 
-// announceEnd tells the manager that the end of a VM is wanted, so that it does not take it for a failure: it is to
-// stop, or to restart, the unit. This process, which holds the VM's lock, ends the VM itself; the unit's own ExecStop
-// waits for that lock. The function that is returned waits until the manager is done; it is nil where the manager has
-// nothing to do.
+// announceEnd starts the manager's job to stop, or to restart, the unit, so that the manager does not take the end of
+// QEMU for a failure. This process, which holds the VM's lock, ends the VM itself; the unit's own ExecStop waits for
+// that lock. The returned function waits until the job is done; it is nil if no job is needed.
 func announceEnd(ctx context.Context, e *Env, vm vms.VM, verb systemd.Verb) (wait func() error) {
 	manager, ok := userManager(e)
 	if !ok {
@@ -214,9 +213,9 @@ func announceEnd(ctx context.Context, e *Env, vm vms.VM, verb systemd.Verb) (wai
 	}
 }
 
-// resetFailedUnit leaves no failed unit behind an end that was wanted, even one by SIGKILL. Whether the manager sees
-// the signal depends on chance: while the process that started QEMU still waits for the guest's address, the kernel
-// tells that process of the end, and not the manager.
+// resetFailedUnit resets a unit that failed because of a requested end, even one with SIGKILL. Whether the manager
+// sees the signal depends on timing: while the process that started QEMU still waits for the guest's address, the
+// kernel reports the end to that process, not to the manager.
 func resetFailedUnit(ctx context.Context, manager systemd.Manager, name string) error {
 	state, err := manager.State(ctx, name)
 	if err != nil || state.Active != "failed" {
@@ -225,8 +224,7 @@ func resetFailedUnit(ctx context.Context, manager systemd.Manager, name string) 
 	return manager.ResetFailed(ctx, name)
 }
 
-// waitForUnit waits until the unit of a VM that has ended is inactive. It is no error of the VM's when it does not
-// become so.
+// waitForUnit waits until the unit of a VM that has ended is inactive. If that takes too long, it is not an error.
 func waitForUnit(e *Env, vm vms.VM, wait func() error) {
 	if wait == nil {
 		return
@@ -244,7 +242,7 @@ func waitForUnit(e *Env, vm vms.VM, wait func() error) {
 	}
 }
 
-// unitCause looks at why a start failed inside of a unit, where the same cause has another cure than at a terminal.
+// unitCause finds out why a start failed in a unit, if the remedy is not the same as at a terminal.
 func unitCause(ctx context.Context, e *Env, name string, err error) error {
 	if access := netsetup.AccessOf(err); access.LogInAgain {
 		return &OldManagerError{err, access.Group, e.Store.UID}
@@ -268,8 +266,8 @@ func unitCause(ctx context.Context, e *Env, name string, err error) error {
 	return err
 }
 
-// BreakerError says which line of which unit file is behind an error. It does not unwrap to that error, which has
-// another cure.
+// BreakerError names the line of a unit file that caused an error. It does not unwrap to that error, which has
+// another remedy.
 type BreakerError struct {
 	Err     error
 	Breaker systemd.Breaker
@@ -279,9 +277,9 @@ func (e *BreakerError) Error() string {
 	return fmt.Sprintf("%v: by %s in %s", e.Err, e.Breaker.Directive, e.Breaker.File)
 }
 
-// OldManagerError says that the user manager does not have a group into which the user was put while it ran. A new
-// login has the group; a manager that lingers keeps the groups of its own start. It does not unwrap: the error has
-// another cure.
+// OldManagerError says that the user manager does not have a group to which the user was added after it had started.
+// A new login has the group; a manager that lingers keeps the groups of its start. It does not unwrap, since the
+// error has another remedy.
 type OldManagerError struct {
 	Err   error
 	Group string
@@ -292,7 +290,7 @@ func (e *OldManagerError) Error() string {
 	return fmt.Sprintf("%v: the user manager is older than your place in group %s", e.Err, e.Group)
 }
 
-// joinedLater tells whether this user has been put into a group that this process does not have.
+// joinedLater reports whether this user was added to a group that this process does not have.
 func joinedLater(group string) bool {
 	g, err := user.LookupGroup(group)
 	if err != nil {

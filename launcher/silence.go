@@ -11,8 +11,8 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// whySilent finds why a guest that runs has no address, or nil: first at its processors and on its console, then at its
-// port and its bridge, and last at the server that should have given it one.
+// whySilent returns why a running guest has no address, or nil. It checks the guest's processors and console, then
+// its tap and its bridge, and last the DHCP server.
 func whySilent(ctx context.Context, e *Env, vm vms.VM, pid int, q lease.Query, stage lease.Stage,
 	reports []lease.Report) error {
 	if err := checkPaused(ctx, vm); err != nil {
@@ -39,11 +39,11 @@ func whySilent(ctx context.Context, e *Env, vm vms.VM, pid int, q lease.Query, s
 	return nil
 }
 
-// checkPaused gives a *qemu.PausedError where a VM's processors stand still.
+// checkPaused returns a *qemu.PausedError if the VM's processors are paused.
 func checkPaused(ctx context.Context, vm vms.VM) error {
 	status, err := qemu.Ask(ctx, vm)
 	if err != nil || status.State != qemu.Paused {
-		return nil //nolint:nilerr // the caller has other causes to look at
+		return nil //nolint:nilerr // the caller checks for other causes
 	}
 	return &qemu.PausedError{VM: vm.Name, Reason: status.Reason}
 }

@@ -13,26 +13,27 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// Program is a program to be run in this process's place, or beside it.
+// Program is a program that the caller runs, in place of this process or as a child.
 type Program struct {
 	Path    string
-	Argv    []string // the name that it is called by first
+	Argv    []string // with the program's name first
 	Environ []string
 }
 
-// SSHRequest asks for an ssh to a VM.
+// SSHRequest is a request for an ssh to a VM.
 type SSHRequest struct {
 	Name    string
-	Command []string // what to run in the guest; none is a shell
-	TTY     bool     // the command gets a terminal, as by ssh -t
+	Command []string // what to run in the guest; empty: a shell
+	TTY     bool     // allocate a terminal, like ssh -t
 }
 
 // sshPatience is how long a guest may take to get an address and start its sshd.
 const sshPatience = 30 * time.Second
 
-// SSH waits up to 30 s until the sshd of a VM that runs answers, and gives the user's own ssh with the options that
-// lead there: the terminal, the signals and the exit code are left to it. The session ends when the VM ends, with
-// 255. A user's name before the VM's is a [*LoginError], a guest that is paused a *qemu.PausedError.
+// SSH waits up to 30 s until the sshd of a running VM responds, and returns the user's ssh with options that connect
+// to it. The terminal, signals and the exit code are left to ssh. The session ends with exit code 255 when the VM
+// ends. If the request has a user name before the VM's name, the error is a [*LoginError]; if the guest is paused, a
+// *qemu.PausedError.
 func SSH(ctx context.Context, e *Env, r SSHRequest) (Program, error) {
 	if err := checkNoLogin(r.Name); err != nil {
 		return Program{}, err
@@ -58,7 +59,7 @@ func SSH(ctx context.Context, e *Env, r SSHRequest) (Program, error) {
 	return Program{program, argv, sshEnviron(e)}, nil
 }
 
-// sessionOptions are the options of an ssh or scp that qlaunch runs, to a VM whose sshd answers by now.
+// sessionOptions returns the options of an ssh or scp that qlaunch runs to a VM whose sshd responds.
 func sessionOptions(ctx context.Context, e *Env, vm vms.VM) ([]sshOption, error) {
 	options, err := sshOptions(ctx, e, vm)
 	if err != nil {
@@ -72,20 +73,20 @@ func sessionOptions(ctx context.Context, e *Env, vm vms.VM) ([]sshOption, error)
 	return slices.Concat(options, ownSession(), proxy), err
 }
 
-// sshEnviron gives this process's environment with another SHELL, by which ssh runs its ProxyCommand: the shell of
-// some users runs nothing, and some shells read quotes differently.
+// sshEnviron returns this process's environment with another SHELL, which ssh uses to run its ProxyCommand: some
+// users' shells run no commands, and some have other quoting rules.
 func sshEnviron(e *Env) []string {
 	return append(slices.DeleteFunc(slices.Clone(e.Environ), func(variable string) bool {
 		return strings.HasPrefix(variable, "SHELL=")
 	}), "SHELL=/bin/sh")
 }
 
-// LoginError says that a user's name stands before a VM's, as in ssh's own command line.
+// LoginError says that a user name precedes a VM's name, as in ssh's command line.
 type LoginError struct{ User string }
 
 func (e *LoginError) Error() string { return "whom to log in as is in the definition" }
 
-// checkNoLogin refuses a name with a user's before it.
+// checkNoLogin refuses a VM's name with a user name before it.
 func checkNoLogin(ref string) error {
 	if user, _, ok := strings.Cut(ref, "@"); ok && !strings.Contains(ref, "/") {
 		return &LoginError{user}
@@ -93,7 +94,7 @@ func checkNoLogin(ref string) error {
 	return nil
 }
 
-// sshReady waits until the sshd of a VM that runs answers, and gives its address.
+// sshReady waits until the sshd of a running VM responds, and returns its address.
 func sshReady(ctx context.Context, e *Env, vm vms.VM) (netip.AddrPort, error) {
 	conn, err := connectSSH(ctx, e, vm)
 	if err != nil {
@@ -102,7 +103,7 @@ func sshReady(ctx context.Context, e *Env, vm vms.VM) (netip.AddrPort, error) {
 	return conn.RemoteAddr().(*net.TCPAddr).AddrPort(), conn.Close()
 }
 
-// connectSSH waits until the sshd of a VM that runs answers, and gives the connection.
+// connectSSH waits until the sshd of a running VM responds, and returns the connection.
 func connectSSH(ctx context.Context, e *Env, vm vms.VM) (*net.TCPConn, error) {
 	g, err := hold(e, vm)
 	if err != nil {

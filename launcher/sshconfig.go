@@ -4,8 +4,8 @@ import (
 	"context"
 )
 
-// SSHConfig gives the entry for ssh_config(5) by which ssh, scp, sftp and everything that uses them know a VM, by its
-// name and by qlaunch-NAME.
+// SSHConfig returns an entry for ssh_config(5) with which ssh, scp, sftp and all programs that use them know a VM, by
+// its name and by qlaunch-NAME.
 func SSHConfig(ctx context.Context, e *Env, name string) (string, error) {
 	vm, err := Load(e, name)
 	if err != nil {

@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sshConfigLimit is larger than any configuration that a person writes.
+// sshConfigLimit is the maximal size of a configuration, in bytes; real ones are smaller.
 const sshConfigLimit = 1 << 20
 
-// editSSHConfig changes the user's configuration, or the file that a link in its place names, whole or not at all. An
-// edit that gives nil removes it.
+// editSSHConfig changes the user's configuration, or the file to which it links, atomically. If edit returns nil, the
+// file is removed.
 func editSSHConfig(include sshInclude, edit func(text []byte, isThere bool) ([]byte, error)) error {
 	file, err := filepath.EvalSymlinks(include.file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -52,7 +52,8 @@ func editSSHConfig(include sshInclude, edit func(text []byte, isThere bool) ([]b
 	return nil
 }
 
-// createSSHConfig makes the file, in a directory that ssh takes (FILES in ssh(1)). One that appears meanwhile stays.
+// createSSHConfig creates the file, in a directory that ssh accepts (FILES in ssh(1)). It does not overwrite a file
+// that was created in the meantime.
 func createSSHConfig(file string, edit func([]byte, bool) ([]byte, error)) error {
 	if _, err := os.Lstat(file); err == nil {
 		return fmt.Errorf("%s: a link to what is not there", file)
@@ -71,7 +72,7 @@ func createSSHConfig(file string, edit func([]byte, bool) ([]byte, error)) error
 	return errors.Join(os.Link(draft, file), os.Remove(draft), syncDir(filepath.Dir(file)))
 }
 
-// replaceSSHConfig puts a text in a file's place, with the mode, the owner and the extended attributes that it has.
+// replaceSSHConfig replaces a file's text, and keeps its mode, owner and extended attributes.
 func replaceSSHConfig(file string, info fs.FileInfo, before, text []byte) error {
 	status := info.Sys().(*syscall.Stat_t)
 	if status.Nlink > 1 {
@@ -94,7 +95,7 @@ func replaceSSHConfig(file string, info fs.FileInfo, before, text []byte) error 
 	return syncDir(filepath.Dir(file))
 }
 
-// copyOwner gives a draft the owner and the extended attributes, ACLs among them, of the file that it is to replace.
+// copyOwner copies the owner and the extended attributes, including ACLs, of a file to the draft that replaces it.
 func copyOwner(file, draft string, status *syscall.Stat_t) error {
 	if err := os.Lchown(draft, int(status.Uid), int(status.Gid)); err != nil {
 		return err
@@ -109,7 +110,7 @@ func copyOwner(file, draft string, status *syscall.Stat_t) error {
 	}
 	value := make([]byte, 1<<16)
 	for name := range strings.SplitSeq(strings.Trim(string(names[:n]), "\x00"), "\x00") {
-		if name == "" || strings.HasPrefix(name, "security.") { // the directory determines the label
+		if name == "" || strings.HasPrefix(name, "security.") { // the label depends on the directory
 			continue
 		}
 		n, err := unix.Getxattr(file, name, value)
@@ -123,7 +124,7 @@ func copyOwner(file, draft string, status *syscall.Stat_t) error {
 	return nil
 }
 
-// draftOf writes a text to a new file beside another one, and syncs it.
+// draftOf writes a text to a new file in the same directory, and syncs it.
 func draftOf(file string, text []byte, mode fs.FileMode) (string, error) {
 	f, err := os.CreateTemp(filepath.Dir(file), ".config-qlaunch-*")
 	if err != nil {
@@ -145,14 +146,14 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// SSHConfigError says that qlaunch cannot write the user's configuration: it lies in a read-only store, belongs to
+// SSHConfigError says that qlaunch cannot write the user's configuration: it is in a read-only store, belongs to
 // another user, or has several links.
 type SSHConfigError struct {
-	File, Line string // the configuration, and the line that would do the same at its top
+	File, Line string // the configuration, and the line to put at its top instead
 	Err        error
 }
 
 func (e *SSHConfigError) Error() string { return fmt.Sprintf("%s: %v", e.File, e.Err) }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e *SSHConfigError) Unwrap() error { return e.Err }

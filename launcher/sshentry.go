@@ -11,11 +11,11 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// sshEntryFile is the name of a VM's entry for ssh_config(5) in its data directory. An Include at the top of
-// ~/.ssh/config names these files of all VMs, so a VM that is removed takes its entry along.
+// sshEntryFile is the name of a VM's entry for ssh_config(5), in its data directory. An Include at the top of
+// ~/.ssh/config reads these files of all VMs, so the entry is removed together with its VM.
 const sshEntryFile = "ssh_config"
 
-// sshEntry gives a VM's entry for ssh_config(5), under the given host names.
+// sshEntry returns a VM's entry for ssh_config(5) with these host names.
 func sshEntry(ctx context.Context, e *Env, vm vms.VM, hosts ...string) (string, error) {
 	options, err := sshOptions(ctx, e, vm)
 	if err != nil {
@@ -37,7 +37,7 @@ func sshEntry(ctx context.Context, e *Env, vm vms.VM, hosts ...string) (string, 
 	return b.String(), nil
 }
 
-// refreshSSHEntry writes the entry of a VM that has just been started. That it cannot is no reason to fail the start.
+// refreshSSHEntry writes the entry of a VM that was just started. A failure does not make the start fail.
 func refreshSSHEntry(ctx context.Context, e *Env, vm vms.VM) {
 	include, err := findSSHInclude(ctx, e)
 	changed := false
@@ -49,15 +49,15 @@ func refreshSSHEntry(ctx context.Context, e *Env, vm vms.VM) {
 	case err != nil:
 		e.notice("%s: its entry for ssh is not up to date: %v", vm.Name, err)
 	case changed:
-		noticeClaimed(e, vm.Name, include)
+		noticeShadowed(e, vm.Name, include)
 	}
 }
 
-// keepSSHEntry writes a VM's entry into its data directory, unless the same is there. A name for which the user's own
-// configuration has an entry is left to that. The caller holds the VM's lock.
+// keepSSHEntry writes a VM's entry to its data directory, unless it is up to date. It leaves out a name that has an
+// entry in the user's own configuration. The caller holds the VM's lock.
 func keepSSHEntry(ctx context.Context, e *Env, vm vms.VM, include sshInclude) (changed bool, err error) {
 	hosts := []string{vm.Name, sshHost(vm)}
-	if include.claimedBy(vm.Name) != "" {
+	if include.shadowedBy(vm.Name) != "" {
 		hosts = hosts[1:]
 	}
 	entry, err := sshEntry(ctx, e, vm, hosts...)
@@ -71,16 +71,16 @@ func keepSSHEntry(ctx context.Context, e *Env, vm vms.VM, include sshInclude) (c
 	return true, writeSSHEntry(file, entry)
 }
 
-// noticeClaimed says that ssh knows a VM only as qlaunch-NAME, since the user's configuration has an entry for NAME.
-func noticeClaimed(e *Env, name string, include sshInclude) {
-	if by := include.claimedBy(name); by != "" {
+// noticeShadowed says that ssh knows a VM only as qlaunch-NAME, since the user's configuration has an entry for NAME.
+func noticeShadowed(e *Env, name string, include sshInclude) {
+	if by := include.shadowedBy(name); by != "" {
 		e.notice("%s: %s has an entry of its own for this name, so ssh knows the VM as qlaunch-%s alone",
 			name, by, name)
 	}
 }
 
-// writeSSHEntry writes an entry, whole or not at all: half an entry would be an error in every ssh of the user. The
-// draft always has the same name, so that the next command overwrites what a killed one left.
+// writeSSHEntry writes an entry atomically: an incomplete entry would be an error in every ssh of the user. The draft
+// always has the same name, so that the next command overwrites one that a killed command left.
 func writeSSHEntry(file, entry string) error {
 	draft := file + ".new"
 	err := os.WriteFile(draft, []byte(entry), 0o600)
@@ -93,7 +93,7 @@ func writeSSHEntry(file, entry string) error {
 	return err
 }
 
-// sshInclude is the line by which the user's ssh reads the entries of all VMs.
+// sshInclude is the line with which the user's ssh reads the entries of all VMs.
 type sshInclude struct {
 	home    string
 	file    string   // the user's configuration
@@ -102,7 +102,7 @@ type sshInclude struct {
 }
 
 // findSSHInclude finds the configuration that the user's ssh reads. ssh takes the home directory from the passwd
-// entry, whatever HOME is.
+// entry, not from HOME.
 func findSSHInclude(ctx context.Context, e *Env) (sshInclude, error) {
 	who, err := findAccount(ctx, e.Store.UID)
 	if err != nil {
@@ -126,21 +126,21 @@ func (i sshInclude) line() string {
 	return "Include " + i.pattern
 }
 
-// claimedBy gives the file that has an entry of its own for a name, or that says that the name is this host's; ""
-// when none has.
-func (i sshInclude) claimedBy(name string) string {
+// shadowedBy returns the file that has an entry of its own for a name, or that maps the name to this host; "" if there
+// is none.
+func (i sshInclude) shadowedBy(name string) string {
 	if name == "localhost" {
 		return "/etc/hosts"
 	}
 	config := sshConfig{home: i.home, ours: i.pattern}
-	at := slices.IndexFunc(i.files, func(file string) bool { return config.claims(file, name) })
+	at := slices.IndexFunc(i.files, func(file string) bool { return config.hasEntry(file, name) })
 	if at < 0 {
 		return ""
 	}
 	return i.files[at]
 }
 
-// hasInclude tells whether the user's configuration has the line.
+// hasInclude reports whether the user's configuration has the line.
 func hasInclude(i sshInclude) bool {
 	text, err := vms.ReadFile(i.file)
 	if err != nil {

@@ -9,24 +9,25 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// sshIncludeDepth is how deep OpenSSH follows Include (READCONF_MAX_DEPTH of its readconf.c).
+// sshIncludeDepth is the maximal depth of Include in OpenSSH (READCONF_MAX_DEPTH in its readconf.c).
 const sshIncludeDepth = 16
 
-// sshConfig reads an ssh_config(5) far enough to know for which host names it has entries.
+// sshConfig parses as much of an ssh_config(5) as is needed to know for which host names it has entries.
 type sshConfig struct {
 	home string
-	ours string // the value of an Include that is not read: qlaunch's own
+	ours string // the value of qlaunch's own Include, which is not read
 }
 
-// claims tells whether a file, or one that it includes, has an entry of its own for a host: a Host or Match line with a
-// pattern that matches the name and is not all wildcards. A file that is not there or cannot be read has none.
-func (c sshConfig) claims(file, host string) bool {
-	return c.claimsAt(file, filepath.Dir(file), host, 0)
+// hasEntry reports whether a file, or one that it includes, has an entry of its own for a host: a Host or Match line
+// with a pattern that matches the name and is not all wildcards. A file that does not exist or cannot be read has
+// none.
+func (c sshConfig) hasEntry(file, host string) bool {
+	return c.hasEntryAt(file, filepath.Dir(file), host, 0)
 }
 
-// claimsAt is claims for a file at a depth of inclusion. Relative paths start from one directory at every depth, ~/.ssh
-// or /etc/ssh.
-func (c sshConfig) claimsAt(file, base, host string, depth int) bool {
+// hasEntryAt is hasEntry for a file at a depth of inclusion. Relative paths are relative to the same directory at
+// every depth, ~/.ssh or /etc/ssh.
+func (c sshConfig) hasEntryAt(file, base, host string, depth int) bool {
 	text, err := vms.ReadFile(file)
 	if err != nil || depth > sshIncludeDepth {
 		return false
@@ -38,13 +39,13 @@ func (c sshConfig) claimsAt(file, base, host string, depth int) bool {
 			if matchesHost(words, host) {
 				return true
 			}
-		case "match": // of which ssh takes the patterns in any case, unlike those of a Host line
+		case "match": // ssh ignores the case of patterns here, but not in a Host line
 			if matchesHost(strings.Fields(strings.ToLower(strings.Join(hostCriteria(words), " "))), host) {
 				return true
 			}
 		case "include":
-			claimed := func(f string) bool { return c.claimsAt(f, base, host, depth+1) }
-			if slices.ContainsFunc(c.included(words, base), claimed) {
+			hasIt := func(f string) bool { return c.hasEntryAt(f, base, host, depth+1) }
+			if slices.ContainsFunc(c.included(words, base), hasIt) {
 				return true
 			}
 		}
@@ -52,7 +53,7 @@ func (c sshConfig) claimsAt(file, base, host string, depth int) bool {
 	return false
 }
 
-// included are the files that an Include names.
+// included returns the files that an Include names.
 func (c sshConfig) included(words []string, dir string) []string {
 	var files []string
 	for _, word := range words {
@@ -65,7 +66,7 @@ func (c sshConfig) included(words []string, dir string) []string {
 		if !filepath.IsAbs(word) {
 			word = filepath.Join(dir, word)
 		}
-		found, _ := filepath.Glob(word) // a bad pattern finds nothing
+		found, _ := filepath.Glob(word) // a bad pattern matches nothing
 		files = append(files, found...)
 	}
 	return files
@@ -106,7 +107,7 @@ func sshWords(line string) (keyword string, words []string) {
 	return keyword, words
 }
 
-// hostCriteria are the patterns of a Match line that are about the host's name.
+// hostCriteria returns the patterns of a Match line that apply to the host's name.
 func hostCriteria(words []string) []string {
 	var patterns []string
 	for i, word := range words {
@@ -121,7 +122,7 @@ func hostCriteria(words []string) []string {
 	return patterns
 }
 
-// matchesHost tells whether patterns (PATTERNS in ssh_config(5)) match a name.
+// matchesHost reports whether patterns (PATTERNS in ssh_config(5)) match a name.
 func matchesHost(patterns []string, host string) bool {
 	matched := false
 	for _, pattern := range patterns {
@@ -138,7 +139,7 @@ func matchesHost(patterns []string, host string) bool {
 	return matched
 }
 
-// sshConfigs are the files that ssh reads, the user's own first.
+// sshConfigs returns the files that ssh reads, the user's own first.
 func sshConfigs(home, root string) []string {
 	return []string{filepath.Join(home, ".ssh", "config"), filepath.Join(root, "etc", "ssh", "ssh_config")}
 }

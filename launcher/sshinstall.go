@@ -13,9 +13,9 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// InstallSSHConfig puts one Include at the top of the user's ~/.ssh/config, by which ssh knows all VMs, also those
-// that are made later: each start writes its VM's entry. The error is a [*SSHConfigError] where the file is not ours
-// to write.
+// InstallSSHConfig adds one Include at the top of the user's ~/.ssh/config, with which ssh knows all VMs, including
+// those that are created later: each start writes its VM's entry. The error is a [*SSHConfigError] if qlaunch cannot
+// write the file.
 func InstallSSHConfig(ctx context.Context, e *Env) error {
 	include, err := findSSHInclude(ctx, e)
 	if err != nil {
@@ -32,7 +32,7 @@ func InstallSSHConfig(ctx context.Context, e *Env) error {
 		if err := lockedSSHEntry(ctx, e, name, include); err != nil {
 			e.notice("%s: has no entry until its next start: %v", name, err)
 		}
-		noticeClaimed(e, name, include)
+		noticeShadowed(e, name, include)
 	}
 	return editSSHConfig(include, func(text []byte, isThere bool) ([]byte, error) {
 		now, first := addInclude(text, include.line(), isThere)
@@ -43,10 +43,11 @@ func InstallSSHConfig(ctx context.Context, e *Env) error {
 	})
 }
 
-// entryDeadline is how long a command at work on a VM is waited for. One that starts it writes the entry itself.
+// entryDeadline is how long to wait for a command that holds the VM's lock. If it starts the VM, it writes the entry
+// itself.
 const entryDeadline = 5 * time.Second
 
-// lockedSSHEntry is keepSSHEntry under the VM's lock.
+// lockedSSHEntry calls keepSSHEntry while it holds the VM's lock.
 func lockedSSHEntry(ctx context.Context, e *Env, name string, include sshInclude) error {
 	vm, err := Load(e, name)
 	if err != nil {
@@ -58,13 +59,13 @@ func lockedSSHEntry(ctx context.Context, e *Env, name string, include sshInclude
 	if err != nil {
 		return err
 	}
-	if vm, err = Load(e, name); err == nil { // what was waited for may have been its removal
+	if vm, err = Load(e, name); err == nil { // while it waited for the lock, the VM may have been removed
 		_, err = keepSSHEntry(ctx, e, vm, include)
 	}
 	return errors.Join(err, lock.Release())
 }
 
-// UninstallSSHConfig removes the line that InstallSSHConfig wrote. The entries go with their VMs.
+// UninstallSSHConfig removes the line that InstallSSHConfig wrote. The entries are removed with their VMs.
 func UninstallSSHConfig(ctx context.Context, e *Env) error {
 	include, err := findSSHInclude(ctx, e)
 	if err != nil {
@@ -75,7 +76,7 @@ func UninstallSSHConfig(ctx context.Context, e *Env) error {
 	})
 }
 
-// trySSHEntry has ssh read an entry: an option that it does not know would break every ssh of the user.
+// trySSHEntry lets ssh parse an entry: an option that it does not support would break every ssh of the user.
 func trySSHEntry(ctx context.Context, e *Env) error {
 	vm := vms.VM{Name: "try", File: e.Store.Path("try"), DataDir: "/try", SSH: vms.SSH{Port: 22}}
 	entry, err := sshEntry(ctx, e, vm, "qlaunch-try")
@@ -93,9 +94,9 @@ func trySSHEntry(ctx context.Context, e *Env) error {
 	return nil
 }
 
-// addInclude puts the line at the top, once, and tells whether it is the first line that counts. In a file that
-// existed an empty line follows it, by which removeInclude tells that file from one that was made for the line. A line
-// in the block of some hosts counts for those alone, and moves to the top.
+// addInclude puts the line at the top, once, and reports whether it is the first line that has an effect. If the file
+// existed, an empty line follows, so that removeInclude can distinguish the file from one that was created for the
+// line. A line within the block of some hosts applies only to them, so it is moved to the top.
 func addInclude(text []byte, line string, isThere bool) (now []byte, first bool) {
 	only := true
 	for l := range bytes.Lines(text) {
@@ -115,8 +116,8 @@ func addInclude(text []byte, line string, isThere bool) (now []byte, first bool)
 	return append([]byte(line+"\n\n"), text...), true
 }
 
-// removeInclude gives the text without the line, wherever that is by now, and nil for a file that was made for the
-// line and has nothing else.
+// removeInclude returns the text without the line, wherever it is by now, and nil for a file that was created for the
+// line and contains nothing else.
 func removeInclude(text []byte, line string) []byte {
 	if string(text) == line+"\n" {
 		return nil

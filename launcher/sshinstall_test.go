@@ -117,7 +117,7 @@ func TestAnEntryOfTheUsersOwnIsFound(t *testing.T) {
 		"nine": false, "ten": true, "included": true, "ours": false, "web": false, "no": false, "un1": false,
 		"nested": true, "eleven": true, "twelve": false, "TWELVE": true,
 	} {
-		if got := config.claims(filepath.Join(dir, "config"), name); got != want {
+		if got := config.hasEntry(filepath.Join(dir, "config"), name); got != want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

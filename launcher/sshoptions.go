@@ -13,17 +13,17 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// sshOption is a keyword of ssh_config(5) and its value.
+// sshOption is a keyword of ssh_config(5) with its value.
 type sshOption struct{ key, value string }
 
-// sshOptions gives the options by which ssh, and every program that uses ssh, talks to a VM. Each of them overrides
-// what the user's own configuration sets for all hosts, since the first value counts (ssh_config(5)): where a
-// connection goes, as whom, with which host key, what runs in the guest, and what the guest gets of the host's.
-// Agents, keys, certificates, algorithms, environment and log level are left to the user. The flags of ssh (-A, -X,
-// -t, -N, -l, -p) override these options in turn.
+// sshOptions returns the options with which ssh, and every program that uses ssh, connects to a VM. Each overrides
+// what the user's own configuration sets for all hosts, since the first value counts (ssh_config(5)): where to
+// connect, as which user, with which host key, what runs in the guest, and what of the host is forwarded to the
+// guest. Agents, keys, certificates, algorithms, environment and log level are left to the user. The flags of ssh
+// (-A, -X, -t, -N, -l, -p) override these options in turn.
 //
-// The host key is kept under the VM's name, in a file of the VM's own: an address that another VM gets later, or a VM
-// that is made again, raises no alarm, and a wrong key is refused.
+// The host key is stored under the VM's name, in a file for this VM. So an address that another VM gets later, or a
+// VM that is created again, causes no warning, and a wrong key is refused.
 func sshOptions(ctx context.Context, e *Env, vm vms.VM) ([]sshOption, error) {
 	known, err := sshPath(filepath.Join(vm.DataDir, "known_hosts"))
 	if err != nil {
@@ -40,7 +40,7 @@ func sshOptions(ctx context.Context, e *Env, vm vms.VM) ([]sshOption, error) {
 		{"NoHostAuthenticationForLocalhost", "no"},
 		{"UpdateHostKeys", "no"},
 		{"CheckHostIP", "no"},
-		{"HashKnownHosts", "no"}, // the file has one name, which is no secret
+		{"HashKnownHosts", "no"}, // the file has only one name, which is not secret
 		{"CanonicalizeHostname", "no"},
 		{"RemoteCommand", "none"},
 		{"RequestTTY", "auto"},
@@ -67,17 +67,17 @@ func sshOptions(ctx context.Context, e *Env, vm vms.VM) ([]sshOption, error) {
 	return append(options, sshOption{"Port", fmt.Sprint(vm.SSH.Port)}), nil
 }
 
-// ownSession gives the options of an ssh or scp that qlaunch runs itself. The user can give it no flags, so a forward
-// or a shared connection that the configuration asks for is meant for other hosts.
+// ownSession returns options for an ssh or scp that qlaunch runs itself. The user cannot pass flags to it, so
+// forwards and shared connections in the user's configuration are meant for other hosts.
 func ownSession() []sshOption {
 	return []sshOption{{"ClearAllForwardings", "yes"}, {"ControlMaster", "no"}, {"ControlPath", "none"}}
 }
 
-// sshHost is the name by which ssh and its file of known host keys know a VM.
+// sshHost returns the name under which ssh and its known_hosts file know a VM.
 func sshHost(vm vms.VM) string { return "qlaunch-" + vm.Name }
 
-// sshUser gives the user that ssh logs in as: without one in the definition it is the caller, which is ssh's own
-// default. It is "" where the system does not know the caller; ssh then refuses to work.
+// sshUser returns the user that ssh logs in as: the one in the definition, else the caller, as in ssh. It is "" if
+// the system does not know the caller; ssh then fails.
 func sshUser(ctx context.Context, e *Env, vm vms.VM) string {
 	if vm.SSH.User != "" {
 		return vm.SSH.User
@@ -89,8 +89,8 @@ func sshUser(ctx context.Context, e *Env, vm vms.VM) string {
 	return who.Username
 }
 
-// proxyOptions gives the options by which ssh connects through `qlaunch proxy` with the given arguments, which copies
-// the bytes, or passes the connection to ssh. ssh then ignores the other options about how to connect: BindAddress,
+// proxyOptions returns the options with which ssh connects through `qlaunch proxy` with the given arguments, which
+// copies the data or passes the connection to ssh. ssh then ignores other options about the connection: BindAddress,
 // AddressFamily, ProxyJump.
 func proxyOptions(e *Env, pass bool, args ...string) ([]sshOption, error) {
 	if e.Executable == "" {
@@ -106,12 +106,12 @@ func proxyOptions(e *Env, pass bool, args ...string) ([]sshOption, error) {
 	if pass {
 		how = "yes"
 	}
-	// ssh has a shell run this, with its tokens expanded.
+	// ssh expands tokens in it, and runs it in a shell.
 	command := strings.ReplaceAll(shellescape.QuoteCommand(argv), "%", "%%")
 	return []sshOption{{"ProxyCommand", command}, {"ProxyUseFdpass", how}}, nil
 }
 
-// optionWords gives options as words of the command line of ssh or scp.
+// optionWords returns options as arguments of ssh or scp.
 func optionWords(options []sshOption) []string {
 	var words []string
 	for _, o := range options {
@@ -120,9 +120,9 @@ func optionWords(options []sshOption) []string {
 	return words
 }
 
-// sshPath writes a path as a value of ssh_config(5): quoted, its quotes and backslashes escaped (argv_split in
-// OpenSSH's misc.c), and with no token to expand. For ${…}, which ssh replaces by a variable of its environment,
-// there is no way to be written literally (vdollar_percent_expand there).
+// sshPath quotes a path as a value of ssh_config(5), with its quotes and backslashes escaped (argv_split in OpenSSH's
+// misc.c), and without tokens to expand. ${…} cannot be quoted: ssh always replaces it by a variable of its
+// environment (vdollar_percent_expand in the same file).
 func sshPath(path string) (string, error) {
 	switch {
 	case strings.Contains(path, "${"):

@@ -17,19 +17,19 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// start is one VM's start, as it was asked for.
+// start is a request to start one VM.
 type start struct {
 	ref      string             // the VM, as the caller named it
-	lockWait time.Duration      // how long another command at work on the VM is waited for
-	reached  func(point string) // is told of each point on the way
-	watch    bool               // the address will be waited for, so the leases are watched from before the start
+	lockWait time.Duration      // how long to wait for another command that holds the VM's lock
+	reached  func(point string) // called at each point of the start
+	watch    bool               // the caller will wait for the address, so watch the leases from before the start
 }
 
-// guest is a VM that runs, and what is needed to wait for it.
+// guest is a running VM with what is needed to wait for it.
 type guest struct {
-	running                 // without a process as long as systemd has not started it
-	queries []lease.Query   // for the NICs that can have its address, in the definition's order
-	waiters []*lease.Waiter // one for each of them
+	running                 // without a process until systemd has started it
+	queries []lease.Query   // for the NICs that can have the guest's address, in the definition's order
+	waiters []*lease.Waiter // one for each query
 	started bool            // by this process
 	conn    *net.TCPConn    // to its sshd, after awaitSSH
 }
@@ -46,9 +46,9 @@ func (g *guest) close() {
 	}
 }
 
-// startOrAttach makes a VM run in this process's own cgroup, or finds that it runs.
+// startOrAttach starts a VM in this process's own cgroup, unless it runs already.
 func startOrAttach(ctx context.Context, e *Env, s start, located vms.VM) (g *guest, err error) {
-	vm, lock, err := claim(ctx, e, s, located)
+	vm, lock, err := lockForStart(ctx, e, s, located)
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +78,9 @@ func startOrAttach(ctx context.Context, e *Env, s start, located vms.VM) (g *gue
 	return g, err
 }
 
-// claim takes the lock of a VM for a start, and reads the definition as it is then: what was waited for may have been
-// its removal.
-func claim(ctx context.Context, e *Env, s start, located vms.VM) (vms.VM, *qemu.Lock, error) {
+// lockForStart takes the lock of a VM for a start, and reads the definition again: while it waited for the lock, the VM may
+// have been removed.
+func lockForStart(ctx context.Context, e *Env, s start, located vms.VM) (vms.VM, *qemu.Lock, error) {
 	waiting, cancel := context.WithTimeout(ctx, s.lockWait)
 	defer cancel()
 	lock, err := qemu.Claim(waiting, located, qemu.CommandUp)
@@ -94,8 +94,8 @@ func claim(ctx context.Context, e *Env, s start, located vms.VM) (vms.VM, *qemu.
 	return vm, lock, nil
 }
 
-// attach gives a VM that runs, with the definition that it was started with. The error wraps qemu.ErrNotRunning when
-// it may be started.
+// attach returns a running VM, with the definition that it was started with. The error wraps qemu.ErrNotRunning if
+// the VM may be started.
 func attach(e *Env, s start, vm vms.VM) (*guest, error) {
 	qemus := sync.OnceValues(e.QEMUs)
 	vm, err := qemu.Locate(vm, qemus)
@@ -111,7 +111,7 @@ func attach(e *Env, s start, vm vms.VM) (*guest, error) {
 	}
 	startedAs, err := e.Store.Started(vm.Name, vm.RunDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		startedAs, err = vm, nil // QEMU was started by hand, with the line that argv printed
+		startedAs, err = vm, nil // QEMU was started by hand, with the command line that argv printed
 	}
 	if err == nil {
 		err = checkOrigin(vm)
@@ -123,7 +123,8 @@ func attach(e *Env, s start, vm vms.VM) (*guest, error) {
 	return withWaiters(e, s, &guest{running: running{startedAs, process}}, process.Started)
 }
 
-// mayStart refuses a start while a QEMU of the VM runs that cannot be reached, or another one has the VM's MAC.
+// mayStart refuses a start while a QEMU of the VM runs that cannot be reached, or while another QEMU has the VM's
+// MAC.
 func mayStart(vm vms.VM, qemus func() ([]qemu.QEMU, error)) error {
 	all, err := qemus()
 	if err != nil {
@@ -132,11 +133,12 @@ func mayStart(vm vms.VM, qemus func() ([]qemu.QEMU, error)) error {
 	return cmp.Or(qemu.NoQEMU(vm, all), qemu.FreeMACs(vm, all))
 }
 
-// prepare makes what a QEMU needs that does not exist yet: directories, disks and a tap for each bridged NIC. The taps
-// are this process's copies, which the caller closes: a tap lives as long as its QEMU, and no longer.
+// prepare creates what a QEMU needs and does not exist yet: directories, disks and a tap for each bridged NIC. The
+// caller must close the taps, which are this process's copies: a tap exists as long as a process has it open, so that
+// it ends with its QEMU.
 func prepare(ctx context.Context, e *Env, s start, vm qemu.Resolved) (*guest, []*os.File, error) {
 	s.reached("checks passed")
-	if err := qemu.MakeDirs(vm.VM); err != nil { // those of this environment: the VM may have run elsewhere before
+	if err := qemu.MakeDirs(vm.VM); err != nil { // in this environment: the VM may have run in another before
 		return nil, nil, err
 	}
 	if err := qemu.Sweep(vm.VM); err != nil {
@@ -145,8 +147,8 @@ func prepare(ctx context.Context, e *Env, s start, vm qemu.Resolved) (*guest, []
 	if err := qemu.MakeDisks(ctx, vm.VM, e.command); err != nil {
 		return nil, nil, err
 	}
-	// The waiters note what the leases say before the start, while the helper works: what changes from here on is
-	// the guest's.
+	// The waiters record the leases from before the start, while the helper runs: later changes are those of the
+	// guest.
 	g := &guest{running: running{vm: vm.VM}, started: true}
 	noted := make(chan error, 1)
 	go func() {
@@ -163,7 +165,7 @@ func prepare(ctx context.Context, e *Env, s start, vm qemu.Resolved) (*guest, []
 	return g, taps, nil
 }
 
-// executes is told the command line of QEMU, right before that is executed.
+// executes returns a function that reports the command line of QEMU just before it is executed.
 func (s start) executes(e *Env) func(argv []string) {
 	return func(argv []string) {
 		e.command(argv)
@@ -171,7 +173,7 @@ func (s start) executes(e *Env) func(argv []string) {
 	}
 }
 
-// runs takes what qemu.Start returns.
+// runs sets the process that qemu.Start returned.
 func (g *guest) runs(process *qemu.Process, err error) (*guest, error) {
 	if err != nil {
 		g.close()
@@ -181,7 +183,7 @@ func (g *guest) runs(process *qemu.Process, err error) (*guest, error) {
 	return g, nil
 }
 
-// openTaps has the bridge helper make a tap for each bridged NIC, in the definition's order.
+// openTaps runs the bridge helper for each bridged NIC, in the definition's order, and returns the taps.
 func openTaps(ctx context.Context, e *Env, s start, vm qemu.Resolved) ([]*os.File, error) {
 	var taps []*os.File
 	for _, nic := range bridged(vm.VM) {
@@ -203,7 +205,7 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// StartError says that QEMU did not come up.
+// StartError says that QEMU did not start.
 type StartError struct{ Err error }
 
 func (e *StartError) Error() string { return e.Err.Error() }
@@ -211,17 +213,17 @@ func (e *StartError) Error() string { return e.Err.Error() }
 // Unwrap gives the reason.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// checkStart resolves what the definition of a VM leaves open, and checks that all that a start needs is there. It
-// changes nothing.
+// checkStart resolves what the definition of a VM leaves open, and checks everything that a start needs. It changes
+// nothing.
 func checkStart(ctx context.Context, e *Env, vm vms.VM) (qemu.Resolved, error) {
-	// There may be a thousand other definitions: they are read beside the checks.
+	// There may be a thousand other definitions, so they are read concurrently with the checks.
 	clash := make(chan error, 1)
 	go func() { clash <- e.Store.Clash(vm) }()
 	resolved, err := resolve(ctx, e, vm)
 	return resolved, cmp.Or(<-clash, err)
 }
 
-// resolve is checkStart without a look at the other definitions.
+// resolve is checkStart without the check of the other definitions.
 func resolve(ctx context.Context, e *Env, vm vms.VM) (qemu.Resolved, error) {
 	vm, noKVM, err := qemu.ResolveAccel(vm)
 	if err != nil {
@@ -236,7 +238,7 @@ func resolve(ctx context.Context, e *Env, vm vms.VM) (qemu.Resolved, error) {
 	for _, warning := range qemu.Warnings(vm, e.Root) {
 		e.notice("%s: %v", vm.Name, warning)
 	}
-	vm.NICs = slices.Clone(vm.NICs) // the caller's are being read
+	vm.NICs = slices.Clone(vm.NICs) // the caller's slice is in use by another goroutine
 	resolved := qemu.Resolved{VM: vm}
 	for i, nic := range vm.NICs {
 		if nic.Type != vms.NICBridge {
@@ -251,7 +253,7 @@ func resolve(ctx context.Context, e *Env, vm vms.VM) (qemu.Resolved, error) {
 	return resolved, nil
 }
 
-// withWaiters gives a guest the waiters for its address, one for each NIC that can have it, unless nobody will wait.
+// withWaiters adds the waiters for the guest's address, one for each NIC that can have it, unless nobody will wait.
 func withWaiters(e *Env, s start, g *guest, since time.Time) (*guest, error) {
 	if !s.watch {
 		return g, nil
@@ -268,7 +270,7 @@ func withWaiters(e *Env, s start, g *guest, since time.Time) (*guest, error) {
 	return g, nil
 }
 
-// hold gives a VM that runs, ready to be waited for.
+// hold returns a running VM, ready to be waited for.
 func hold(e *Env, vm vms.VM) (*guest, error) {
 	process, err := findProcess(vm)
 	if err != nil {
@@ -277,7 +279,7 @@ func hold(e *Env, vm vms.VM) (*guest, error) {
 	return withWaiters(e, start{watch: true}, &guest{running: running{vm, process}}, process.Started)
 }
 
-// leaseQuery asks for the address of a NIC of a VM that was started at a time.
+// leaseQuery returns the query for the address of a NIC of a VM that was started at since.
 func leaseQuery(e *Env, vm vms.VM, nic vms.NIC, since time.Time) lease.Query {
 	return lease.Query{
 		Root: e.Root, Bridge: nic.Bridge, MAC: nic.MAC.HardwareAddr(), Since: since, OtherMACs: macsOn(vm, nic.Bridge),
@@ -285,31 +287,32 @@ func leaseQuery(e *Env, vm vms.VM, nic vms.NIC, since time.Time) lease.Query {
 	}
 }
 
-// serverLeases is the file in which a dnsmasq that serves a bridge was told to keep its leases.
+// serverLeases returns the lease file that a dnsmasq which serves the bridge was configured to use.
 func serverLeases(e *Env, bridge string) string {
 	server := netsetup.DHCPServer(e.Root, bridge)
-	if server.PID == 0 || server.Kind == netsetup.ServerLibvirt { // libvirt's has another form, and a known place
+	if server.PID == 0 || server.Kind == netsetup.ServerLibvirt { // libvirt's file has another format, and a known place
 		return ""
 	}
 	return server.Leases
 }
 
-// addressed are the NICs whose address can be the guest's: the bridged ones, or the one of them that [ssh] nic names.
+// addressed returns the NICs whose address can be the guest's: the bridged ones, or the one of them that [ssh] nic
+// names.
 func addressed(vm vms.VM) []vms.NIC {
 	return slices.DeleteFunc(bridged(vm), func(nic vms.NIC) bool { return !hasAddress(vm, nic) })
 }
 
-// hasAddress tells whether a bridged NIC's address can be the guest's. Where ssh uses a forward, any can.
+// hasAddress reports whether a bridged NIC's address can be the guest's. If ssh uses a forward, any can.
 func hasAddress(vm vms.VM, nic vms.NIC) bool { return vm.SSH.NIC.Takes(nic) || byForward(vm) }
 
-// byForward tells whether [ssh] nic names a NIC of type user, whose forward ssh uses then.
+// byForward reports whether [ssh] nic names a NIC of type user, whose forward ssh then uses.
 func byForward(vm vms.VM) bool {
 	return vm.SSH.NIC != vms.AnyNIC && slices.ContainsFunc(vm.NICs, func(nic vms.NIC) bool {
 		return nic.Type == vms.NICUser && vm.SSH.NIC.Takes(nic)
 	})
 }
 
-// macsOn are the MACs of a VM's NICs on a bridge.
+// macsOn returns the MACs of a VM's NICs on a bridge.
 func macsOn(vm vms.VM, bridge string) []net.HardwareAddr {
 	var macs []net.HardwareAddr
 	for _, nic := range bridged(vm) {

@@ -15,42 +15,42 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// State is what a VM does.
+// State is the state of a VM.
 type State = qemu.State
 
-// The states that a caller tells apart; package qemu has the others.
+// The states that callers distinguish; package qemu has the others.
 const (
 	Stopped      = qemu.Stopped      // it does not run
-	Starting     = qemu.Starting     // it will run: a command, or its unit, is starting it
+	Starting     = qemu.Starting     // a command or its unit is starting it
 	Running      = qemu.Running      // QEMU runs, and the guest with it
-	Unresponsive = qemu.Unresponsive // QEMU runs, and does not answer
-	Orphaned     = qemu.Orphaned     // QEMU runs, and cannot be reached
+	Unresponsive = qemu.Unresponsive // QEMU runs, but does not respond
+	Orphaned     = qemu.Orphaned     // QEMU runs, but cannot be reached
 
 	Invalid State = "invalid" // it does not run, and its definition cannot be used
 )
 
-// Info is what a VM does. Its JSON is a contract.
+// Info is the state of a VM. Its JSON format is stable.
 type Info struct {
 	Name        string    `json:"name"`
 	State       State     `json:"state"`
-	Reason      string    `json:"reason,omitzero"` // of a state that needs one
+	Reason      string    `json:"reason,omitzero"` // for states that have one
 	Address     string    `json:"address,omitzero"`
-	Network     string    `json:"network,omitzero"` // what keeps its NIC off its bridge
+	Network     string    `json:"network,omitzero"` // why its NIC is not on its bridge
 	Description string    `json:"description,omitzero"`
 	Memory      vms.Size  `json:"memory,omitzero"`
-	CPUs        int       `json:"cpus,omitzero"` // 0: nothing is known of the VM but its name
+	CPUs        int       `json:"cpus,omitzero"` // 0: only the VM's name is known
 	PID         int       `json:"pid,omitzero"`  // QEMU's
 	Started     time.Time `json:"started,omitzero"`
 	Unit        string    `json:"unit,omitzero"`    // the systemd unit that QEMU runs in
-	Changed     []string  `json:"changed,omitzero"` // keys of the definition that differ from what runs
+	Changed     []string  `json:"changed,omitzero"` // keys of the definition that differ from the running VM
 	File        string    `json:"file"`             // the definition
-	Missing     bool      `json:"missing,omitzero"` // it is not there, though the VM runs
+	Missing     bool      `json:"missing,omitzero"` // it does not exist, although the VM runs
 	Error       string    `json:"error,omitzero"`   // why the definition cannot be used
 
 	NetworkError error `json:"-"` // the error behind Network
 }
 
-// Status tells what a VM does.
+// Status returns the state of a VM.
 func Status(ctx context.Context, e *Env, name string) (Info, error) {
 	vm, err := current(e, name)
 	if err != nil {
@@ -64,18 +64,18 @@ func Status(ctx context.Context, e *Env, name string) (Info, error) {
 	return info, nil
 }
 
-// survey is a look at many VMs. What belongs to the whole host is asked once for all of them, when the first needs
-// it, and what takes a processor takes turns: a thousand definitions that are read at the same time would keep an
-// answer of QEMU's waiting until its deadline is over.
+// survey looks at many VMs. It reads what belongs to the whole host once for all of them, when the first VM needs it,
+// and limits how much work runs in parallel: reading a thousand definitions at once would delay QEMU's replies beyond
+// their deadline.
 type survey struct {
 	env    *Env
-	orphan func(vms.VM) (qemu.Orphan, bool, error) // the QEMU of a VM that cannot be reached, if it has one
+	orphan func(vms.VM) (qemu.Orphan, bool, error) // returns the QEMU of a VM that cannot be reached, if it has one
 	turns  chan struct{}
-	brief  bool // the unit and the changes of the definition are not looked at
+	brief  bool // skip the unit and the changes of the definition
 
-	loose     func() []string // the host's taps that are a port of no bridge
+	loose     func() []string // the host's taps that are on no bridge
 	mu        sync.Mutex
-	snapshots map[string]func() lease.Snapshot // by the bridge, and what was looked at
+	snapshots map[string]func() lease.Snapshot // by bridge, and by what was read
 }
 
 func newSurvey(e *Env, orphan func(vms.VM) (qemu.Orphan, bool, error)) *survey {
@@ -83,7 +83,7 @@ func newSurvey(e *Env, orphan func(vms.VM) (qemu.Orphan, bool, error)) *survey {
 		snapshots: map[string]func() lease.Snapshot{}, loose: sync.OnceValue(netsetup.LooseTaps)}
 }
 
-// lookAt tells what a VM does that has been read.
+// lookAt returns the state of a VM whose definition was read.
 func (s *survey) lookAt(ctx context.Context, ref string, vm vms.VM) (Info, error) {
 	status, err := qemu.Ask(ctx, vm)
 	if err != nil {
@@ -119,7 +119,7 @@ func infoOf(vm vms.VM, status qemu.Status) Info {
 		Memory: vm.Memory, CPUs: vm.CPUs, PID: status.PID, Started: status.Started, File: vm.File}
 }
 
-// orOrphan is what a VM does without a QEMU that can be reached: it may have one that cannot.
+// orOrphan is the state of a VM without a QEMU that can be reached: it may have one that cannot.
 func (i Info) orOrphan(orphan qemu.Orphan, found bool, err error) (Info, error) {
 	if found {
 		i.State, i.Reason, i.PID, i.Started = qemu.Orphaned, "its pid file is gone", orphan.PID, orphan.Started
@@ -127,7 +127,7 @@ func (i Info) orOrphan(orphan qemu.Orphan, found bool, err error) (Info, error) 
 	return i, err
 }
 
-// compareDefinition says how the definition of a VM that runs has changed since its start.
+// compareDefinition finds out how the definition of a running VM has changed since its start.
 func compareDefinition(e *Env, info *Info, ref string, startedAs vms.VM) {
 	ref = origin(e, ref)
 	_, info.File, _ = e.Store.Locate(ref)
@@ -142,8 +142,8 @@ func compareDefinition(e *Env, info *Info, ref string, startedAs vms.VM) {
 	}
 }
 
-// address is the likeliest address of a VM that runs. A lease of an earlier start that nothing confirms does not
-// count: it may be another VM's by now. The guest itself is asked when no other source has one.
+// address returns the most likely address of a running VM. It ignores an unconfirmed lease of an earlier start, which
+// may be another VM's by now. It queries the guest only if no other source has an address.
 func (s *survey) address(ctx context.Context, vm vms.VM, status qemu.Status) (lease.Address, bool) {
 	nics := addressed(vm)
 	queries := make([]lease.Query, len(nics))
@@ -165,11 +165,11 @@ func (s *survey) address(ctx context.Context, vm vms.VM, status qemu.Status) (le
 	return askAgent(asking, vm).best(queries)
 }
 
-// agentInList is how long a guest's agent may take where many VMs are looked at, and QEMU had a second already.
+// agentInList is the timeout of a guest agent when many VMs are looked at, after QEMU had a second already.
 const agentInList = time.Second
 
-// offBridge says what keeps a VM off one of its bridges: its tap is a port of none. Where every tap of the host is a
-// port of a bridge, which is seen at once, nothing is looked for.
+// offBridge returns an error if a tap of the VM is on no bridge. If every tap of the host is on a bridge, which is
+// quick to check, it does nothing else.
 func (s *survey) offBridge(vm vms.VM, pid int) error {
 	loose := s.loose()
 	isLoose := func(tap string) bool { return slices.Contains(loose, tap) }
@@ -186,27 +186,27 @@ func (s *survey) offBridge(vm vms.VM, pid int) error {
 	return nil
 }
 
-// work does what takes a processor. Nothing in it may wait for anybody.
+// work limits the work that needs a processor. Nothing in it may block.
 func (s *survey) work(do func()) {
 	s.turns <- struct{}{}
 	defer func() { <-s.turns }()
 	do()
 }
 
-// snapshot is what the sources of addresses hold for a bridge.
+// snapshot returns what the sources of addresses have for a bridge.
 func (s *survey) snapshot(ctx context.Context, bridge string) lease.Snapshot {
 	return s.once(bridge, func() lease.Snapshot { return lease.Survey(ctx, s.env.Root, bridge) })
 }
 
-// wholeSnapshot is the snapshot with the lease file that the bridge's server was told to keep, for which every
-// process of the host has to be looked at.
+// wholeSnapshot is the snapshot with the lease file that the bridge's server was configured to use. Finding it needs
+// a look at every process of the host.
 func (s *survey) wholeSnapshot(ctx context.Context, bridge string) lease.Snapshot {
 	return s.once(bridge+"/server", func() lease.Snapshot { // no bridge has a slash in its name
 		return s.snapshot(ctx, bridge).With(ctx, s.env.Root, serverLeases(s.env, bridge))
 	})
 }
 
-// once takes a snapshot unless it has been taken.
+// once takes a snapshot unless it was taken before.
 func (s *survey) once(key string, snapshot func() lease.Snapshot) lease.Snapshot {
 	s.mu.Lock()
 	take, ok := s.snapshots[key]
@@ -218,8 +218,8 @@ func (s *survey) once(key string, snapshot func() lease.Snapshot) lease.Snapshot
 	return take()
 }
 
-// addUnitState says of a VM that does not run what its unit knows: the kernel and QEMU know nothing any more of a
-// QEMU that has ended, nor yet of one that is to come.
+// addUnitState adds to a VM that does not run what its unit knows: the kernel and QEMU know nothing about a QEMU that
+// has ended or will be started.
 func addUnitState(ctx context.Context, e *Env, info *Info) {
 	manager, ok := userManager(e)
 	if !ok || info.State != qemu.Stopped {

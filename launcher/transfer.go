@@ -10,12 +10,12 @@ import (
 type transfer struct {
 	vm      string
 	from    bool     // from the VM, else to it
-	sources []string // as scp takes them, those in the VM without its name
+	sources []string // as arguments of scp; those in the VM are without its name
 	target  string   // likewise
 	flags   []string // scp's
 }
 
-// parseTransfer takes paths as they were typed: the last one is the target.
+// parseTransfer parses paths as they were typed: the last one is the target.
 func parseTransfer(paths []string) (transfer, error) {
 	if len(paths) < 2 {
 		return transfer{}, fmt.Errorf("%s: it goes nowhere: a target is needed", strings.Join(paths, " "))
@@ -43,18 +43,19 @@ func parseTransfer(paths []string) (transfer, error) {
 	return t, nil
 }
 
-// inVM splits a word as scp does: a colon with no slash before it ends a name, unless it is the first character.
+// inVM splits an argument as scp does: a colon without a slash before it ends a host name, unless it is the first
+// character.
 func inVM(word string) (name, path string, ok bool) {
 	name, path, ok = strings.Cut(word, ":")
 	return name, path, ok && name != "" && !strings.Contains(name, "/")
 }
 
-// argv is scp's command line. scp adds -s, which ssh refuses together with a SessionType.
+// argv returns scp's command line. scp adds -s, which ssh refuses together with a SessionType.
 func (t transfer) argv(options []sshOption, host string) []string {
 	return t.line(withoutSessionType(options), host, nil)
 }
 
-// olderArgv is scp's command line for its older protocol, in which the guest's shell reads the paths.
+// olderArgv returns scp's command line for its older protocol, in which the guest's shell parses the paths.
 func (t transfer) olderArgv(options []sshOption, host string) []string {
 	if t.from {
 		t.sources = slices.Clone(t.sources)
@@ -84,11 +85,11 @@ func (t transfer) line(options []sshOption, host string, flags []string) []strin
 	return append(argv, target)
 }
 
-// shellPath quotes a path for a shell, except for the characters in kept. scp compares the names that it gets with
-// those that it asked for, and there knows only the backslash as a quote (fnmatch(3)).
+// shellPath quotes a path for a shell, except for the characters in kept. scp compares the names that it receives
+// with those that it requested, and accepts only a backslash as a quote in that comparison (fnmatch(3)).
 func shellPath(path, kept string) string {
 	var b strings.Builder
-	for i := range len(path) { // bytes: a name need not be UTF-8
+	for i := range len(path) { // bytes, since a name need not be UTF-8
 		r := path[i]
 		plain := r >= 0x80 || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' ||
 			strings.IndexByte("_-./,:=+@%", r) >= 0
@@ -100,7 +101,7 @@ func shellPath(path, kept string) string {
 	return b.String()
 }
 
-// withoutSessionType gives options for an ssh with -s, which is a session type itself.
+// withoutSessionType returns options for an ssh with -s, which is a session type itself.
 func withoutSessionType(options []sshOption) []sshOption {
 	return slices.DeleteFunc(slices.Clone(options), func(o sshOption) bool { return o.key == "SessionType" })
 }

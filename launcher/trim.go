@@ -8,16 +8,17 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// QEMU writes the logs itself, and nothing of ours stays beside it, so each function that looks at a VM cuts its logs.
+// QEMU writes the logs itself, and no process of ours stays beside it, so each function that looks at a VM trims its
+// logs.
 
-// Trim cuts each log of a VM that has grown beyond 16 MiB down to its last 8 MiB. It is for a timer: every other look
-// at a VM does the same.
+// Trim trims each log of a VM that has grown beyond 16 MiB to its last 8 MiB. It is for a timer: every other look at
+// a VM does the same.
 func Trim(e *Env, name string) error { return qemu.TrimLogs(bareVM(e, name)) }
 
-// trimEvery is the time between two cuts by a function that stays with a VM.
+// trimEvery is the interval at which a function that keeps looking at a VM trims its logs.
 const trimEvery = time.Minute
 
-// trimming cuts a VM's logs until the function is called that it returns.
+// trimming trims a VM's logs regularly until the returned function is called.
 func trimming(ctx context.Context, vm vms.VM) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -26,7 +27,7 @@ func trimming(ctx context.Context, vm vms.VM) (stop func()) {
 		tick := time.NewTicker(trimEvery)
 		defer tick.Stop()
 		for {
-			_ = qemu.TrimLogs(vm) // a log that cannot be cut is no reason to leave
+			_ = qemu.TrimLogs(vm) // a failure to trim the logs does not end the function
 			select {
 			case <-tick.C:
 			case <-ctx.Done():

@@ -14,28 +14,28 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// How long a start in a unit waits for bridges that are not there yet, for the VM's lock, and for the address that it
-// gives systemd as its status. The first two and QEMU's own start are within TimeoutStartSec; the address is no part of
-// the start, and may take long when many guests boot with their host.
+// How long a start in a unit waits for missing bridges, for the VM's lock, and for the address that it reports to
+// systemd as the unit's status. The first two and QEMU's own start fit into TimeoutStartSec; the address is not part
+// of the start, and may take long when many guests boot with their host.
 const (
 	unitBridges = 30 * time.Second
 	unitLock    = 50 * time.Second
 	unitAddress = 3 * time.Minute
 )
 
-// UnitStartRequest asks for the start of a VM by a process that systemd runs for the VM's unit.
+// UnitStartRequest is a request of systemd to start a VM in its unit.
 type UnitStartRequest struct {
 	Name string
-	// Judge gives the exit code and the hint of an error. They are left, with its text, for the command that had asked
-	// systemd for the start.
+	// Judge returns the exit code and the hint for an error. UnitStart saves them, with the error's text, for the
+	// command that requested the start from systemd.
 	Judge func(error) (code int, hint string)
-	// Clean makes a text fit for a terminal: what systemd is told is shown by systemctl.
+	// Clean removes what must not be printed to a terminal: systemctl prints the unit's status.
 	Clean func(text string) string
 }
 
-// UnitStart is what ExecStart of qlaunch@.service runs: it starts a VM, tells systemd that QEMU is the unit's main
-// process, and returns when it has told systemd the VM's address too, or given that up. NOTIFY_SOCKET of the Env's
-// environment is systemd's; without it, UnitStart refuses.
+// UnitStart is the ExecStart command of qlaunch@.service: it starts a VM, reports QEMU as the unit's main process to
+// systemd, and returns when it has also reported the VM's address, or has given up waiting for it. NOTIFY_SOCKET in
+// the Env's environment is systemd's; without it, UnitStart returns an error.
 func UnitStart(ctx context.Context, e *Env, r UnitStartRequest) error {
 	manager := e.getenv("NOTIFY_SOCKET")
 	if manager == "" {
@@ -45,7 +45,7 @@ func UnitStart(ctx context.Context, e *Env, r UnitStartRequest) error {
 	if err != nil {
 		err = unitCause(ctx, e, r.Name, orInterrupted(err))
 		code, hint := r.Judge(err)
-		// Without the run directory nobody waits for it.
+		// Without a run directory no command waits for it.
 		_ = writeFailure(bareVM(e, r.Name), &UnitStartError{err.Error(), hint, code})
 		_ = systemd.Notify(manager, systemd.Status(systemd.NotStarted+r.Clean(err.Error())))
 		return fmt.Errorf("up %s: %w", r.Name, err)
@@ -55,7 +55,7 @@ func UnitStart(ctx context.Context, e *Env, r UnitStartRequest) error {
 		return fmt.Errorf("up %s: %w", r.Name, err)
 	}
 	tell := func(text string) { _ = systemd.Notify(manager, systemd.Status(r.Clean(text))) }
-	// QEMU is the service by now: it does not depend on this process, and of its end systemd itself has more to say.
+	// QEMU is the service now: it does not depend on this process, and systemd itself reports how it ends.
 	address, err := await(ctx, e, g, GoalIP, unitAddress, tell)
 	switch late, isLate := errors.AsType[*DeadlineError](err); {
 	case isLate:
@@ -94,8 +94,8 @@ func startInUnit(ctx context.Context, e *Env, name string) (*guest, error) {
 	return g, err
 }
 
-// awaitBridges waits for the bridges of a VM: at boot the user manager may be earlier than what makes them. Whether
-// they have come is for the start to find.
+// awaitBridges waits for the bridges of a VM: at boot the user manager may start before the bridges exist. The start
+// itself checks whether they do.
 func awaitBridges(ctx context.Context, e *Env, vm vms.VM) {
 	ctx, cancel := context.WithTimeout(ctx, unitBridges)
 	defer cancel()
@@ -108,8 +108,8 @@ func awaitBridges(ctx context.Context, e *Env, vm vms.VM) {
 	}
 }
 
-// setRestart makes systemd do what the definition says about a QEMU that fails. systemd reads its files again only when
-// that has changed.
+// setRestart writes the definition's restart option to the unit's drop-in. systemd reloads its files only if that
+// changed.
 func setRestart(ctx context.Context, e *Env, vm vms.VM) error {
 	changed, err := systemd.SetRestart(unitDir(e), vm.Name, vm.Systemd.Restart == vms.RestartOnFailure)
 	if err != nil || !changed {
@@ -119,8 +119,8 @@ func setRestart(ctx context.Context, e *Env, vm vms.VM) error {
 	return manager.Reload(ctx)
 }
 
-// ElsewhereError says that a VM runs outside of the unit that is to start it. systemd takes no process for a unit's own
-// that is not in its cgroup.
+// ElsewhereError says that a VM runs outside of the unit that should start it. systemd does not accept a main process
+// that is not in the unit's cgroup.
 type ElsewhereError struct {
 	Name string
 	PID  int // QEMU's
@@ -130,13 +130,13 @@ func (e *ElsewhereError) Error() string {
 	return fmt.Sprintf("it runs already, outside of its unit: QEMU, pid %d", e.PID)
 }
 
-// unitPatience is the most that a guest is given by ExecStop. With what is tried after it, it stays within
-// TimeoutStopSec, and that within what the user manager is given when the host goes down.
+// unitPatience is the time that ExecStop gives a guest at most. With the steps after it, it fits into TimeoutStopSec,
+// and that into the time that the user manager gets when the host shuts down.
 const unitPatience = 80 * time.Second
 
-// UnitStop is what ExecStop of qlaunch@.service runs: it shuts the VM down. MAINPID of the Env's environment is
-// QEMU's number; systemd runs ExecStop also after an end that QEMU came to by itself, without it, and nothing is to
-// be done then.
+// UnitStop is the ExecStop command of qlaunch@.service: it shuts the VM down. MAINPID in the Env's environment is
+// QEMU's process ID; systemd also runs ExecStop after QEMU has ended by itself, without MAINPID, and UnitStop then
+// does nothing.
 func UnitStop(ctx context.Context, e *Env, name string) error {
 	pid, _ := strconv.Atoi(e.getenv("MAINPID"))
 	if pid == 0 {
@@ -151,19 +151,19 @@ func UnitStop(ctx context.Context, e *Env, name string) error {
 func stopInUnit(ctx context.Context, e *Env, name string, pid int) error {
 	vm, err := current(e, name)
 	if isA[*NoVMError](err) || isA[vms.Errors](err) {
-		vm, err = bareVM(e, name), nil // removed or broken since; what runs is ended all the same
+		vm, err = bareVM(e, name), nil // it was removed or became invalid; end what runs anyway
 	}
 	if err != nil {
 		return err
 	}
 	lock, err := lockForStop(ctx, e, vm)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // no run directory: systemd ends what is left
+		return nil // without a run directory: systemd ends what is left
 	}
 	if err != nil {
 		return err
 	}
-	if !runsAs(vm, pid) { // whoever held the lock has ended it
+	if !runsAs(vm, pid) { // the previous holder of the lock has ended it
 		return lock.Release()
 	}
 	way := shutdown{
@@ -173,8 +173,8 @@ func stopInUnit(ctx context.Context, e *Env, name string, pid int) error {
 	return errors.Join(endVM(ctx, e, vm, way), lock.Release())
 }
 
-// lockForStop waits for the VM's lock. A `qlaunch down` that holds it may take as long as its user said, so systemd is
-// asked for more time as long as it does.
+// lockForStop waits for the VM's lock. A `qlaunch down` that holds it may take as long as its user allowed, so
+// lockForStop asks systemd for more time while it waits.
 func lockForStop(ctx context.Context, e *Env, vm vms.VM) (*qemu.Lock, error) {
 	const every, more = 20 * time.Second, 60 * time.Second
 	for {
@@ -189,7 +189,7 @@ func lockForStop(ctx context.Context, e *Env, vm vms.VM) (*qemu.Lock, error) {
 	}
 }
 
-// runsAs tells whether a VM's QEMU is the process with a number.
+// runsAs reports whether a VM's QEMU has this process ID.
 func runsAs(vm vms.VM, pid int) bool {
 	process, err := qemu.Find(vm)
 	if err != nil {

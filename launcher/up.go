@@ -12,26 +12,26 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// UpRequest asks for a VM to run.
+// UpRequest is a request to start a VM.
 type UpRequest struct {
 	Name    string             // the VM's name, or the path of its definition
 	Wait    Goal               // what to wait for; "" is GoalNone
-	Timeout time.Duration      // how long to wait for that, and before it for another command at work on the VM
-	Direct  bool               // start it outside of systemd, also where it has a unit
-	Stage   func(stage string) // is called with each stage, in words for a line of progress; may be nil
-	Reached func(point string) // is called with the points between the stages; may be nil
+	Timeout time.Duration      // how long to wait for the goal, and before that for another command that holds the VM's lock
+	Direct  bool               // start it outside of systemd, even if it has a unit
+	Stage   func(stage string) // called with each stage, as a text for a progress line; may be nil
+	Reached func(point string) // called with the points between the stages; may be nil
 }
 
-// UpResult is what is known of a VM that was made to run.
+// UpResult is what is known about a VM that Up started.
 type UpResult struct {
-	Address netip.Addr // the zero Addr where it was not waited for, and for a VM without a bridged NIC
+	Address netip.Addr // the zero Addr if Up did not wait for it, and for a VM without a bridged NIC
 }
 
-// Up starts a VM, unless it runs, and waits until it has reached a goal. A VM that has a unit of the user's systemd is
-// started by that.
+// Up starts a VM, unless it runs, and waits until it has reached a goal. If the VM has a unit of the user's systemd,
+// Up starts the unit.
 //
-// Everything that can be found wrong is found before anything exists: the errors of package netsetup and of package
-// qemu say what is missing. A QEMU that does not come up is a [*StartError]. When the time is over the error is a
+// Up checks everything before it creates anything: the errors of package netsetup and of package qemu say what is
+// missing. If QEMU does not start, the error is a [*StartError]. If the timeout passes, the error is a
 // [*DeadlineError], and the VM keeps running.
 func Up(ctx context.Context, e *Env, r UpRequest) (UpResult, error) {
 	stage := orNobody(r.Stage)
@@ -45,7 +45,7 @@ func Up(ctx context.Context, e *Env, r UpRequest) (UpResult, error) {
 		defer watchConsole(watching, defined, r.Reached)()
 		defer unwatch()
 	}
-	located, err := qemu.Locate(defined, noQEMUs) // who has it already, if somebody has, is looked for under the lock
+	located, err := qemu.Locate(defined, noQEMUs) // a running QEMU is searched for later, under the lock
 	if err != nil {
 		return UpResult{}, orInterrupted(err)
 	}
@@ -68,7 +68,7 @@ func Up(ctx context.Context, e *Env, r UpRequest) (UpResult, error) {
 	return UpResult{address}, err
 }
 
-// DryRun goes as far as a start can without a change to anything, and gives the command line of the QEMU that would be
+// DryRun makes all checks of a start, changes nothing, and returns the command line of the QEMU that would be
 // started.
 func DryRun(ctx context.Context, e *Env, name string) (argv []string, err error) {
 	vm, err := Load(e, name)
@@ -86,7 +86,7 @@ func DryRun(ctx context.Context, e *Env, name string) (argv []string, err error)
 	return qemu.Args(ready.VM, qemu.Files{Helper: ready.Helper, UEFI: uefi}), nil
 }
 
-// orNobody is a function that can be called where nobody wants to know.
+// orNobody returns tell, or a function that does nothing if tell is nil.
 func orNobody(tell func(string)) func(string) {
 	if tell == nil {
 		return func(string) {}
@@ -94,15 +94,15 @@ func orNobody(tell func(string)) func(string) {
 	return tell
 }
 
-// needsAddress tells whether an address is waited for.
+// needsAddress reports whether the goal includes the address.
 func needsAddress(goal Goal) bool { return goal == GoalIP || goal == GoalSSH }
 
 func noQEMUs() ([]qemu.QEMU, error) { return nil, nil }
 
-// startByUnit makes a VM run by its unit, or finds that it runs. Everything that can be found wrong is found here,
-// where the user sees it, before systemd is asked. The lock is released for the process that systemd starts.
+// startByUnit starts a VM with its unit, unless it runs already. It makes all checks here, where the user sees the
+// errors, before it starts the unit. It releases the lock for the process that systemd starts.
 func startByUnit(ctx context.Context, e *Env, s start, svc *service, located vms.VM) (*guest, error) {
-	vm, lock, err := claim(ctx, e, s, located)
+	vm, lock, err := lockForStart(ctx, e, s, located)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func checkUnitStart(ctx context.Context, e *Env, s start, vm vms.VM) (*guest, er
 	return withWaiters(e, s, &guest{running: running{vm: ready.VM}}, time.Time{})
 }
 
-// awaitUnitStart runs the job by which systemd starts a VM, and finds the QEMU that it started.
+// awaitUnitStart runs the job with which systemd starts a VM, and finds the QEMU that it started.
 func awaitUnitStart(ctx context.Context, e *Env, svc *service, g *guest, job func() error) (*guest, error) {
 	err := runUnitJob(ctx, e, svc, g.vm, job)
 	if err == nil {

@@ -1,7 +1,7 @@
 package launcher
 
-// Validate checks a definition: the error has every mistake in it, as vms.Errors with their places, or is
-// a *vms.ClashError for what another definition has too.
+// Validate checks a definition. The error is a vms.Errors with the positions of all mistakes, or a *vms.ClashError if
+// another definition has the same name or MAC.
 func Validate(e *Env, ref string) error {
 	vm, err := Load(e, ref)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// View gives a program that shows the display of a VM that runs in a window: remote-viewer for a spice display,
-// TigerVNC's for a vnc one. A VM without a display is a [*NoDisplayError]; where no such program is installed the
-// error is a [*NoViewerError].
+// View returns a program that shows the display of a running VM in a window: remote-viewer for a spice display,
+// TigerVNC's viewer for a vnc one. A VM without a display is a [*NoDisplayError]; if no such program is installed,
+// the error is a [*NoViewerError].
 func View(ctx context.Context, e *Env, name string) (Program, error) {
 	r, err := findRunning(e, name)
 	if err != nil {
@@ -34,8 +34,8 @@ func View(ctx context.Context, e *Env, name string) (Program, error) {
 	return Program{program, []string{program, target}, e.Environ}, nil
 }
 
-// findViewer gives a program that shows a display at a Unix socket. Few do: remote-viewer speaks VNC too, but over
-// TCP alone (virt-viewer 11), and of the programs that are called vncviewer TigerVNC's does.
+// findViewer returns a program that can show a display on a Unix socket. Few can: remote-viewer supports VNC only
+// over TCP (virt-viewer 11), and among the programs named vncviewer only TigerVNC's can.
 func findViewer(ctx context.Context, display vms.DisplayType) (string, error) {
 	if display == vms.DisplaySpice {
 		return exec.LookPath("remote-viewer")
@@ -53,15 +53,15 @@ func findViewer(ctx context.Context, display vms.DisplayType) (string, error) {
 	return program, nil
 }
 
-// isTigerVNC asks a viewer for its version, which TigerVNC's tells without a display.
+// isTigerVNC checks a viewer's version, which TigerVNC's prints without a display.
 func isTigerVNC(ctx context.Context, program string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	about, _ := exec.CommandContext(ctx, program, "--version").CombinedOutput() // it ends with code 1
+	about, _ := exec.CommandContext(ctx, program, "--version").CombinedOutput() // it exits with 1
 	return strings.Contains(string(about), "TigerVNC")
 }
 
-// viewerTarget is the display as the viewer's command line names it.
+// viewerTarget returns the display as an argument for the viewer.
 func viewerTarget(vm vms.VM) string {
 	socket := qemu.DisplaySocket(vm)
 	if vm.Display.Type == vms.DisplaySpice {
@@ -70,10 +70,10 @@ func viewerTarget(vm vms.VM) string {
 	return socket
 }
 
-// NoViewerError says where a display can be looked at when no program here shows it.
+// NoViewerError names a display that no program here can show.
 type NoViewerError struct {
 	Display vms.DisplayType
-	Target  string // the display, as a viewer's command line names it
+	Target  string // the display, as an argument for a viewer
 }
 
 func (e *NoViewerError) Error() string {

@@ -11,16 +11,16 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// WaitRequest asks to wait for a VM.
+// WaitRequest is a request to wait for a VM.
 type WaitRequest struct {
 	Name    string
 	For     Goal
 	Timeout time.Duration
 }
 
-// Wait returns when a VM has reached a goal. A VM that does not run is waited for too, unless it is to stop; one that
-// ends meanwhile is an error, a *qemu.DiedError. When the time is over the error is context.DeadlineExceeded: a
-// [*DeadlineError] or a [TimeoutError].
+// Wait returns when a VM has reached a goal. It also waits for a VM that does not run yet, unless the goal is that it
+// stops; if the VM ends in the meantime, the error is a *qemu.DiedError. If the timeout passes, the error is
+// context.DeadlineExceeded: a [*DeadlineError] or a [TimeoutError].
 func Wait(ctx context.Context, e *Env, r WaitRequest) error {
 	vm, err := current(e, r.Name)
 	if err != nil {
@@ -37,7 +37,7 @@ func Wait(ctx context.Context, e *Env, r WaitRequest) error {
 		}
 		return orTooLate(err, "it still does not run", r.Timeout)
 	}
-	if vm, err = current(e, r.Name); err != nil { // as it was started, which may be by another definition
+	if vm, err = current(e, r.Name); err != nil { // as it was started, perhaps from another definition
 		return err
 	}
 	g, err := hold(e, vm)
@@ -62,7 +62,7 @@ func waitStopped(ctx context.Context, vm vms.VM, timeout time.Duration) error {
 	return orTooLate(process.Wait(ctx), "it still runs", timeout)
 }
 
-// orTooLate says what is still so when the time is over.
+// orTooLate returns an error that says what is still true if the timeout has passed.
 func orTooLate(err error, still string, timeout time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return TimeoutError(fmt.Sprintf("%s after %s", still, vms.Duration(timeout)))
