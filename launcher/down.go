@@ -85,7 +85,7 @@ func forceDown(ctx context.Context, e *Env, vm vms.VM, way shutdown) error {
 		return err
 	}
 	waitForUnit(e, vm, wait)
-	if h, ok := qemu.AtWork(vm); ok && h.Command.Starts() {
+	if h, ok := qemu.LockHolder(vm); ok && h.Command.Starts() {
 		return shutDown(ctx, e, vm, way)
 	}
 	return sweepUp(ctx, e, vm, way)
@@ -140,7 +140,7 @@ func stopOrphan(ctx context.Context, e *Env, vm vms.VM) error {
 // sweepUp removes the files that QEMU left, unless another command holds the VM's lock, which then does it. It also
 // ends a QEMU whose start was interrupted.
 func sweepUp(ctx context.Context, e *Env, vm vms.VM, way shutdown) error {
-	if _, atWork := qemu.AtWork(vm); atWork {
+	if _, atWork := qemu.LockHolder(vm); atWork {
 		return nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, hardEnd)

@@ -56,7 +56,7 @@ func restartVM(ctx context.Context, e *Env, s start, old vms.VM, way shutdown) (
 	}
 	waiting, cancel := context.WithTimeout(ctx, way.patience+hardEnd)
 	defer cancel()
-	lock, err := qemu.Claim(waiting, vm, qemu.CommandRestart)
+	lock, err := qemu.MakeAndAcquire(waiting, vm, qemu.CommandRestart)
 	if err != nil {
 		return nil, err
 	}

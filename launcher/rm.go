@@ -42,14 +42,14 @@ func Remove(ctx context.Context, e *Env, r RemoveRequest) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, removeDeadline)
 	defer cancel()
-	lock, err := qemu.Claim(ctx, vm, qemu.CommandRemove)
+	lock, err := qemu.MakeAndAcquire(ctx, vm, qemu.CommandRemove)
 	if err != nil {
 		return orInterrupted(err)
 	}
 	if err := removeLocked(e, r.Name, vm); err != nil {
 		return errors.Join(err, lock.Release())
 	}
-	return lock.Retire()
+	return lock.ReleaseAndRemove()
 }
 
 func confirm(r RemoveRequest, vm vms.VM) error {

@@ -55,7 +55,7 @@ func lockedSSHEntry(ctx context.Context, e *Env, name string, include sshInclude
 	}
 	waiting, cancel := context.WithTimeout(ctx, entryDeadline)
 	defer cancel()
-	lock, err := qemu.Claim(waiting, vm, qemu.CommandEntry)
+	lock, err := qemu.MakeAndAcquire(waiting, vm, qemu.CommandEntry)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func startOrAttach(ctx context.Context, e *Env, s start, located vms.VM) (g *gue
 func lockForStart(ctx context.Context, e *Env, s start, located vms.VM) (vms.VM, *qemu.Lock, error) {
 	waiting, cancel := context.WithTimeout(ctx, s.lockWait)
 	defer cancel()
-	lock, err := qemu.Claim(waiting, located, qemu.CommandUp)
+	lock, err := qemu.MakeAndAcquire(waiting, located, qemu.CommandUp)
 	if err != nil {
 		return vms.VM{}, nil, err
 	}

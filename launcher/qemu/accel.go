@@ -18,12 +18,12 @@ var (
 	ErrKVMDenied = errors.New("this user may not open it")
 )
 
-// ErrArchCapabilities says that KVM refused the register of the CPU feature
-// arch-capabilities, as a nested KVM may, and that QEMU therefore ended at its start.
+// ErrArchCapabilities says that KVM refused the register of the CPU feature arch-capabilities, as a nested KVM may,
+// so that QEMU ended at its start.
 var ErrArchCapabilities = errors.New("KVM refuses the CPU feature arch-capabilities")
 
-// lacksArchCapabilities recognises what QEMU says then (kvm_buf_set_msrs in its
-// target/i386/kvm/kvm.c): 0x10a is IA32_ARCH_CAPABILITIES.
+// lacksArchCapabilities recognises QEMU's message about that (kvm_buf_set_msrs in its target/i386/kvm/kvm.c): 0x10a
+// is IA32_ARCH_CAPABILITIES.
 func lacksArchCapabilities(words string) bool {
 	return strings.Contains(words, "failed to set MSR 0x10a ")
 }
@@ -31,11 +31,11 @@ func lacksArchCapabilities(words string) bool {
 // KVMError says why KVM cannot be used.
 type KVMError struct {
 	Device string // the device's path
-	Group  string // the group that may open it, for ErrKVMDenied; "" when no group may
-	Err    error  // wraps ErrNoKVM, ErrKVMDenied, or is the kernel's own answer
+	Group  string // the group that may open it, for ErrKVMDenied; "" if there is none
+	Err    error  // wraps ErrNoKVM or ErrKVMDenied, or is the kernel's error
 }
 
-// Error names the device, the kernel's answer, and the group where it is one that matters.
+// Error returns the device, the kernel's error, and the group if it matters.
 func (e *KVMError) Error() string {
 	if e.Group != "" {
 		return fmt.Sprintf("%s: %v, only group %q may", e.Device, e.Err, e.Group)
@@ -43,12 +43,12 @@ func (e *KVMError) Error() string {
 	return fmt.Sprintf("%s: %v", e.Device, e.Err)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *KVMError) Unwrap() error { return e.Err }
 
 const kvmDevice = "/dev/kvm"
 
-// CheckKVM opens /dev/kvm as QEMU will, and returns a *KVMError when that fails.
+// CheckKVM opens /dev/kvm as QEMU would, and returns a *KVMError if that fails.
 func CheckKVM() error { return checkKVM(kvmDevice) }
 
 func checkKVM(device string) error {
@@ -65,9 +65,8 @@ func checkKVM(device string) error {
 	}
 }
 
-// ResolveAccel settles a VM's accelerator: kvm must be usable, or the error is
-// a *KVMError; auto becomes kvm or tcg, and for tcg the second result says why,
-// for a notice to the user.
+// ResolveAccel resolves a VM's accelerator. If kvm is required but not available, the third result is a *KVMError.
+// auto becomes kvm, or tcg if the second result, for a notice to the user, says why kvm is not available.
 func ResolveAccel(vm vms.VM) (vms.VM, error, error) {
 	if vm.Accel == vms.TCG {
 		return vm, nil, nil

@@ -18,26 +18,25 @@ import (
 // ErrFile says that a start cannot use a file.
 var ErrFile = errors.New("cannot be used")
 
-// DeniedError says what keeps this user from reading or writing a file.
+// DeniedError says why this user cannot read or write a file.
 type DeniedError struct {
-	Path  string      // the file, or the directory on the way to it that denies
-	Need  string      // what would do, as chmod(1) and setfacl(1) write it: "r", "w", "rw", or "x" for a directory
+	Path  string      // the file, or the directory on its path that denies access
+	Need  string      // the missing permissions, as chmod(1) and setfacl(1) write them: "r", "w", "rw", or "x" for a directory
 	Mode  fs.FileMode // of Path
 	Owner string      // its owner's name, or uid
-	Own   bool        // it is this user's own
+	Own   bool        // it belongs to this user
 }
 
-// Error names what denies, its owner and its mode.
+// Error returns the path that denies access, its owner and its mode.
 func (e *DeniedError) Error() string {
 	return fmt.Sprintf("permission denied: %s %s belongs to %s, mode %04o", kindOf(e.Mode), e.Path, e.Owner, e.Mode.Perm())
 }
 
-// Unwrap is fs.ErrPermission.
+// Unwrap returns fs.ErrPermission.
 func (e *DeniedError) Unwrap() error { return fs.ErrPermission }
 
-// permitted asks the kernel whether this user may read or write a file, without
-// opening it: whoever watches the file sees nothing of that (inotify(7)). need is "r", "w" or "rw".
-// The error is a *DeniedError where a mode or an ACL denies it.
+// permitted asks the kernel whether this user may read or write a file, without opening it, so that it causes no
+// inotify(7) event. need is "r", "w" or "rw". The error is a *DeniedError if a mode or an ACL denies it.
 func permitted(path, need string) error {
 	var mode uint32
 	if strings.Contains(need, "r") {
@@ -56,7 +55,7 @@ func permitted(path, need string) error {
 	return denied(path, need)
 }
 
-// closedDirectory is the first directory on the way to a file that this user may not pass, or "".
+// closedDirectory returns the first directory on the path of a file that this user may not search, or "".
 func closedDirectory(path string) string {
 	for i := 1; i < len(path); i++ {
 		if path[i] != filepath.Separator {
@@ -98,7 +97,7 @@ func kindOf(mode fs.FileMode) string {
 	}
 }
 
-// cause takes the path out of an error of package os: the caller names it.
+// cause removes the path from an error of package os; the caller adds it.
 func cause(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
@@ -106,7 +105,7 @@ func cause(err error) error {
 	return err
 }
 
-// openingGroup is the name of the group that may read and write a device, or "" when its mode lets none.
+// openingGroup returns the name of the group that may read and write a device, or "" if its mode allows none.
 func openingGroup(device string) string {
 	info, err := os.Stat(device)
 	if err != nil || info.Mode().Perm()&0o060 != 0o060 {
@@ -123,8 +122,8 @@ func openingGroup(device string) string {
 	return gid
 }
 
-// userName is a user's name, or, without one, the number. This process's own user, whom only the
-// network may know, is asked for by $USER too.
+// userName returns a user's name, or the number if there is none. For this process's own user, who may exist only in
+// a directory service, it uses $USER too.
 func userName(uid int) string {
 	id := strconv.Itoa(uid)
 	if u, err := user.Current(); err == nil && u.Uid == id {

@@ -12,21 +12,21 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// What stands between a caller and the agent in a guest.
+// Why the guest agent cannot be used.
 var (
 	ErrNoAgent    = errors.New("no guest agent has opened its channel")
 	ErrAgentTaken = errors.New("another command is talking to the guest agent")
 )
 
-// Agent is a connection to the agent in a VM's guest, and the right to it.
+// Agent is a connection to the guest agent, with the lock on its channel.
 type Agent struct {
 	*agent.Client
 	conn *net.UnixConn
 	lock *Lock
 }
 
-// AgentListens tells whether some program in a VM's guest has the agent's channel
-// open and can answer on it: QEMU knows both. The error wraps ErrNoAgent when not.
+// AgentListens checks that a program in the guest has the agent's channel open and that the guest runs, both as QEMU
+// reports it. If not, the error wraps ErrNoAgent.
 func AgentListens(ctx context.Context, vm vms.VM) error {
 	ctx, cancel := context.WithTimeout(ctx, askDeadline)
 	defer cancel()
@@ -52,10 +52,9 @@ func AgentListens(ctx context.Context, vm vms.VM) error {
 	return nil
 }
 
-// OpenAgent connects to the agent in the guest of a VM that runs. It waits until
-// one answers, and before that until no other command of ours talks to it, as
-// the channel serves one client: the error then wraps ErrAgentTaken. Who does not
-// want to wait for an agent to come asks AgentListens first.
+// OpenAgent connects to the agent in the guest of a running VM. It waits until no other command of ours uses the
+// channel, which serves one client (otherwise the error wraps ErrAgentTaken), and then until an agent responds. A
+// caller that does not want to wait for an agent to start calls AgentListens first.
 func OpenAgent(ctx context.Context, vm vms.VM) (*Agent, error) {
 	lock, err := lockAgent(ctx, filepath.Join(vm.RunDir, agentLockName))
 	if err != nil {
@@ -72,7 +71,7 @@ func OpenAgent(ctx context.Context, vm vms.VM) (*Agent, error) {
 	return &Agent{client, conn, lock}, nil
 }
 
-// lockAgent waits: no command talks to the agent for long.
+// lockAgent waits for the lock, since no command uses the agent for long.
 func lockAgent(ctx context.Context, path string) (*Lock, error) {
 	for {
 		lock, err := tryLock(path)
@@ -85,7 +84,7 @@ func lockAgent(ctx context.Context, path string) (*Lock, error) {
 	}
 }
 
-// takenError is ErrAgentTaken with who holds the lock, and the end of the wait.
+// takenError is ErrAgentTaken with the holder of the lock and the cause of the end of the wait.
 type takenError struct {
 	pid   string
 	cause error
@@ -94,5 +93,5 @@ type takenError struct {
 func (e *takenError) Error() string   { return ErrAgentTaken.Error() + ": pid " + e.pid }
 func (e *takenError) Unwrap() []error { return []error{ErrAgentTaken, e.cause} }
 
-// Close lets the next client in.
+// Close disconnects, so that the next client can connect.
 func (a *Agent) Close() error { return errors.Join(a.conn.Close(), a.lock.Release()) }

@@ -8,12 +8,11 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// Args is the whole command line of a VM's QEMU, the program first. It reads
-// nothing: the same VM and files give the same line.
+// Args returns the command line of a VM's QEMU, with the program first. It is a pure function: the same VM and files
+// give the same command line.
 //
-// Nothing that QEMU would add by itself is left (-nodefaults, -no-user-config:
-// QEMU's qemu-options.hx), so the line says all that the guest has. Each device
-// has an address of its own (pci.go) and an id.
+// QEMU adds no devices of its own (-nodefaults, -no-user-config: QEMU's qemu-options.hx), so the command line has all
+// devices of the guest. Each device has a fixed address (pci.go) and an id.
 func Args(vm vms.VM, f Files) []string {
 	a := args{vm: vm, files: f}
 	a.add(vm.QEMU.Binary)
@@ -61,7 +60,7 @@ func (a *args) machine() {
 	}
 	a.add("-machine", list(a.vm.Machine, machine...))
 	if a.vm.Accel == vms.AccelAuto {
-		a.add("-accel", "kvm", "-accel", "tcg") // QEMU takes the first that works
+		a.add("-accel", "kvm", "-accel", "tcg") // QEMU uses the first that works
 	} else {
 		a.add("-accel", string(a.vm.Accel))
 	}
@@ -70,15 +69,16 @@ func (a *args) machine() {
 	a.add("-m", list("", prop{"size", fmt.Sprintf("%dk", uint64(a.vm.Memory)/1024)}))
 }
 
-// biosOnSerial says that the PC's BIOS is to write to the serial console, and so to the log: a machine without a display
-// adapter shows its "No bootable device" nowhere else. SeaBIOS does so where QEMU says that there are no graphics
-// (its src/fw/paravirt.c, qemu_cfg_legacy). With a kernel it has nothing to say, and OVMF always uses the serial port.
+// biosOnSerial reports whether the PC's BIOS should write to the serial console, and so to the log: without a display
+// adapter, its "No bootable device" appears nowhere else. SeaBIOS does that if QEMU reports that there is no graphics
+// (its src/fw/paravirt.c, qemu_cfg_legacy). With a kernel the BIOS prints nothing, and OVMF always uses the serial
+// port.
 func (a *args) biosOnSerial() bool {
 	vm := a.vm
 	return vm.Arch == "x86_64" && !a.microvm() && vm.Firmware == vms.BIOS && vm.Kernel.Image == "" && vm.Display.Type == vms.DisplayNone
 }
 
-// uefi gives the firmware's code, which all VMs share, and its variables, which are this VM's own.
+// uefi adds the firmware's code, which all VMs share, and its variables, which belong to this VM.
 func (a *args) uefi() {
 	a.add("-blockdev", object{{"driver", "raw"}, {"node-name", "uefi-code"}, {"read-only", true},
 		{"file", object{{"driver", "file"}, {"filename", a.files.UEFI.Code}}}}.String())
@@ -91,18 +91,18 @@ func (a *args) monitor() {
 	a.add("-mon", "chardev=qmp,mode=control")
 }
 
-// consoleChardev is QEMU's name for the host's end of the serial console.
+// consoleChardev is QEMU's id of the host's end of the serial console.
 const consoleChardev = "console"
 
-// console logs all that the guest writes to its serial port, client or not.
+// console adds the serial port, and logs all its output, with or without a client.
 func (a *args) console() {
 	a.add("-chardev", list("socket", prop{"id", consoleChardev}, a.listen(a.files.Console, ConsoleSocket(a.vm)), prop{"server", "on"}, prop{"wait", "off"},
 		prop{"logfile", ConsoleLog(a.vm)}, prop{"logappend", "on"}))
 	a.add("-serial", "chardev:console")
 }
 
-// agentChannel is the name by which a guest agent finds its channel (QEMU's
-// qga/main.c), and agentChardev QEMU's name for the host's end of it.
+// agentChannel is the name by which a guest agent finds its channel (QEMU's qga/main.c), and agentChardev is QEMU's
+// id of the host's end of it.
 const (
 	agentChannel = "org.qemu.guest_agent.0"
 	agentChardev = "qga"
@@ -113,15 +113,15 @@ func (a *args) rng() {
 	a.device(a.virtio("rng"), append([]prop{{"id", "rng0-device"}, {"rng", "rng0"}}, a.onRoot("rng")...)...)
 }
 
-// agent gives every guest the channel that an agent in it looks for. It costs a
-// start one millisecond, and a guest without an agent nothing.
+// agent adds the channel that an agent in the guest looks for. It adds one millisecond to a start, and costs a guest
+// without an agent nothing.
 func (a *args) agent() {
 	a.add("-chardev", list("socket", prop{"id", agentChardev}, a.listen(a.files.Agent, AgentSocket(a.vm)), prop{"server", "on"}, prop{"wait", "off"}))
 	a.device(a.virtio("serial"), append([]prop{{"id", "serial"}}, a.onRoot("serial")...)...)
 	a.device("virtserialport", prop{"id", "qga-device"}, prop{"bus", "serial.0"}, prop{"nr", 1}, prop{"chardev", agentChardev}, prop{"name", agentChannel})
 }
 
-// listen is where a socket chardev listens: on an inherited descriptor, or else on a path.
+// listen says where a socket chardev listens: on an inherited descriptor, or else on a path.
 func (a *args) listen(fd int, path string) prop {
 	if fd != 0 {
 		return prop{"fd", fd}
@@ -143,8 +143,8 @@ func (a *args) kernel() {
 	}
 }
 
-// disks gives each disk a node that is opened as the definition says, never
-// probed, and a device on its bus, the definition's order being the boot order.
+// disks adds a node for each disk, with the format in the definition and never probed, and a device on its bus. The
+// boot order is the definition's order.
 func (a *args) disks() {
 	a.controllers()
 	for i, d := range a.vm.Disks {
@@ -157,17 +157,17 @@ func (a *args) disks() {
 func (a *args) blockdev(d vms.Disk, node string) string {
 	driver := "file"
 	if slices.Contains(a.files.Devices, d.Path) {
-		driver = "host_device" // "file" takes regular files alone
+		driver = "host_device" // "file" accepts only regular files
 	}
 	o := object{{"driver", string(d.Format)}, {"node-name", node}, {"read-only", d.ReadOnly}, {"discard", "unmap"},
 		{"file", object{{"driver", driver}, {"filename", d.Path}, {"discard", "unmap"}}}}
 	if d.Format == vms.QCOW2 {
-		o = append(o, prop{"backing", nil}) // what the image names as its backing file is never opened
+		o = append(o, prop{"backing", nil}) // a backing file that the image names is never opened
 	}
 	return o.String()
 }
 
-// controllers adds the host adapters that the disks' buses need, one of a kind.
+// controllers adds the host adapters for the disks' buses, one of each kind.
 func (a *args) controllers() {
 	var scsi, sata bool
 	for _, d := range a.vm.Disks {
@@ -182,8 +182,8 @@ func (a *args) controllers() {
 	}
 }
 
-// diskDevice adds the i-th disk's device. Its serial number is by what the guest
-// can tell disks apart, whatever their bus (/dev/disk/by-id).
+// diskDevice adds the device of the i-th disk. Its serial number identifies the disk in the guest, whatever its bus
+// (/dev/disk/by-id).
 func (a *args) diskDevice(d vms.Disk, node string, i int) {
 	common := []prop{{"id", node + "-device"}, {"drive", node}, {"serial", node}, a.bootIndex(i)}
 	switch d.Bus {
@@ -198,8 +198,8 @@ func (a *args) diskDevice(d vms.Disk, node string, i int) {
 	}
 }
 
-// bootIndex is a disk's place in the boot order. Where a kernel is given there is
-// none: the firmware boots that, and QEMU gives place 0 to it (hw/i386/x86.c, linuxboot).
+// bootIndex returns a disk's place in the boot order. With a kernel there is none: the firmware boots the kernel, to
+// which QEMU gives place 0 (hw/i386/x86.c, linuxboot).
 func (a *args) bootIndex(i int) prop {
 	if a.vm.Kernel.Image != "" {
 		return prop{}
@@ -207,7 +207,7 @@ func (a *args) bootIndex(i int) prop {
 	return prop{"bootindex", i}
 }
 
-// sataPort counts the sata disks before the i-th disk: each port takes one.
+// sataPort counts the sata disks before the i-th disk: each port has one disk.
 func (a *args) sataPort(i int) int {
 	port := 0
 	for _, d := range a.vm.Disks[:i] {
@@ -235,7 +235,7 @@ func (a *args) nics() {
 	}
 }
 
-// tapNetdev names descriptors as text, as QEMU's schema has them (qapi/net.json, NetdevTapOptions).
+// tapNetdev passes descriptors as text, as QEMU's schema requires (qapi/net.json, NetdevTapOptions).
 func (a *args) tapNetdev(n vms.NIC, id string, tap TapFDs) string {
 	if tap.Tap == 0 {
 		o := object{{"type", "bridge"}, {"id", id}, {"br", n.Bridge}}
@@ -263,9 +263,8 @@ func userNetdev(n vms.NIC, id string) string {
 	return o.String()
 }
 
-// nicDevice leaves the boot ROM of a virtio NIC out unless the network is all
-// there is to boot from: it costs the start time and memory. A model that the
-// user chose may have no such property, and is left as QEMU has it.
+// nicDevice omits the boot ROM of a virtio NIC unless the guest can only boot from the network: the ROM costs time
+// and memory. A model that the user chose may not have this property, and is left unchanged.
 func (a *args) nicDevice(n vms.NIC, id string) {
 	props := append([]prop{{"id", id + "-device"}, {"netdev", id}, {"mac", n.MAC.String()}}, a.nicAddress(n.Model, n.Index)...)
 	if n.Model == "virtio-net-pci" && (a.vm.Kernel.Image != "" || len(a.vm.Disks) > 0) {

@@ -17,10 +17,9 @@ import (
 // ErrBusy means that another command held a VM's lock until the deadline.
 var ErrBusy = errors.New("another command is at work on this VM")
 
-// Acquire waits for a VM's lock until ctx ends; then the error wraps ErrBusy
-// and names the command that holds it. command is the word for the caller's own,
-// by which others get to know it: one of the Command constants. The VM's
-// directories must be there (MakeDirs).
+// Acquire waits for a VM's lock until ctx ends; then the error wraps ErrBusy and names the command that holds the
+// lock. command is the caller's own, one of the Command constants, which other commands can read. The VM's
+// directories must exist (MakeDirs).
 func Acquire(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
 	path := lockFile(vm)
 	for {
@@ -37,15 +36,15 @@ func Acquire(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
 	}
 }
 
-// busyError is ErrBusy with the command that holds the lock, where that can be told, and the end of the wait.
+// busyError is ErrBusy with the command that holds the lock, if known, and the cause of the end of the wait.
 type busyError struct {
 	holder string
 	cause  error
 }
 
 func busy(vm vms.VM, cause error) error {
-	h, ok := AtWork(vm)
-	if !ok { // it ended this moment, or works in another pid namespace
+	h, ok := LockHolder(vm)
+	if !ok { // it has just ended, or runs in another pid namespace
 		return &busyError{cause: cause}
 	}
 	return &busyError{h.String(), cause}
@@ -60,12 +59,12 @@ func (e *busyError) Error() string {
 
 func (e *busyError) Unwrap() []error { return []error{ErrBusy, e.cause} }
 
-// ready is the lock as its holder works with it: signed, and no QEMU still on its way.
+// ready prepares the lock for its holder: it writes the holder into the file and waits until no QEMU is starting.
 func (l *Lock) ready(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
 	if err := sign(l.file, command); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", l.file.Name(), err), l.file.Close())
 	}
-	err := settle(ctx, vm)
+	err := waitStarting(ctx, vm)
 	if err == nil && command.Starts() {
 		l.definition, err = holdDefinition(ctx, vm)
 	}
@@ -75,13 +74,14 @@ func (l *Lock) ready(ctx context.Context, vm vms.VM, command Command) (*Lock, er
 	return l, nil
 }
 
-// holdDefinition locks the definition of a VM that is to be started, for which it waits until ctx ends. Two starts with different data
-// directories have no other file in common, and would not see each other's QEMU before it is there. Where there is no file, or
-// its file system has no locks, there is nothing to hold. The lock is flock(2)'s, which takes a file that is open for reading.
+// holdDefinition locks the definition of a VM that is to be started, and waits for that until ctx ends. Two starts
+// with different data directories have no other file in common, and would not see each other's QEMU before it runs.
+// Without a file, or on a file system without locks, nothing is locked. It uses flock(2), which works for a file that
+// is open for reading.
 func holdDefinition(ctx context.Context, vm vms.VM) (*os.File, error) {
 	f, err := os.OpenFile(vm.File, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, nil //nolint:nilerr,nilnil // the definition is read again after this, and says so
+		return nil, nil //nolint:nilerr,nilnil // the definition is read again later, which returns the error
 	}
 	isHeld := func() bool { return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) }
 	if !isHeld() {
@@ -93,10 +93,9 @@ func holdDefinition(ctx context.Context, vm vms.VM) (*os.File, error) {
 	return f, nil
 }
 
-// Claim is MakeDirs and Acquire in one, for a command that makes or removes
-// what is a VM's: a removal that was waited for has taken the directories with
-// it, and they are made again. What the caller knew of the definition before may be no more.
-func Claim(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
+// MakeAndAcquire calls MakeDirs and Acquire, for a command that creates or removes a VM's files: if it had to wait
+// for a removal, the directories are gone, and it makes them again. The caller must read the definition again.
+func MakeAndAcquire(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
 	for {
 		if err := MakeDirs(vm); err != nil && !errors.Is(err, errRemoved) {
 			return nil, err
@@ -104,7 +103,7 @@ func Claim(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
 		lock, err := Acquire(ctx, vm, command)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil:
-			continue // a removal was between the two
+			continue // a removal came between the two
 		case err != nil:
 			return nil, err
 		}
@@ -115,21 +114,20 @@ func Claim(ctx context.Context, vm vms.VM, command Command) (*Lock, error) {
 	}
 }
 
-// Retire gives a lock back for good, with its file and the data directory: the
-// last step of a removal. Until the file is gone nobody else gets the lock, and
-// who gets it then has a file, and perhaps a directory, of its own, which stays.
-func (l *Lock) Retire() error {
+// ReleaseAndRemove releases a lock and removes its file and the data directory: the last step of a removal. Nobody
+// else gets the lock before the file is gone, and the next holder has a file, and perhaps a directory, of its own,
+// which stay.
+func (l *Lock) ReleaseAndRemove() error {
 	err := os.Remove(l.file.Name())
-	_ = os.Remove(filepath.Dir(l.file.Name())) // not when it is in use again
+	_ = os.Remove(filepath.Dir(l.file.Name())) // fails if it is in use again
 	return errors.Join(err, l.Release())
 }
 
-// settle waits for a QEMU whose qlaunch was killed while it started it, and that
-// cannot be found by its pid file yet, until it can, or has ended: else it would be
-// taken for none, and its files from it. The monitor's socket tells: QEMU
-// inherits it, and the kernel refuses connections once nobody has it open. One
-// that has removed its pid file, and is about to end, is waited for as well.
-func settle(ctx context.Context, vm vms.VM) error {
+// waitStarting waits for a QEMU whose qlaunch was killed while starting it, until the QEMU can be found by its pid
+// file or has ended; otherwise the QEMU would be overlooked and its files removed. It checks the monitor's socket:
+// QEMU inherits it, and the kernel refuses connections once no process has it open. It also waits for a QEMU that has
+// removed its pid file and is about to end.
+func waitStarting(ctx context.Context, vm vms.VM) error {
 	dir, _, err := readRunning(vm)
 	if err != nil {
 		return err

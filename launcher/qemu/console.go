@@ -10,20 +10,18 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// ErrConsoleTaken means that another client of ours holds a VM's serial console.
+// ErrConsoleTaken means that another client of ours is connected to the VM's serial console.
 var ErrConsoleTaken = errors.New("its console is taken")
 
-// Console is a connection to a VM's serial console, and the right to it.
+// Console is a connection to a VM's serial console, with the lock on it.
 type Console struct {
 	*net.UnixConn
 	lock *Lock
 }
 
-// OpenConsole connects to the serial console of a VM that runs. QEMU's chardev
-// serves one client and leaves the next one unanswered in the socket's backlog,
-// so who has the console holds a lock as well, and the next one is told: the
-// error then wraps ErrConsoleTaken and names the process. A client that is not
-// ours takes no lock, and makes this one wait in the backlog.
+// OpenConsole connects to the serial console of a running VM. QEMU's chardev serves one client and leaves the next
+// one in the socket's backlog without a reply. So each client of ours also holds a lock, and the error for the next
+// one wraps ErrConsoleTaken and names the process. Other clients take no lock, and make this one wait in the backlog.
 func OpenConsole(ctx context.Context, vm vms.VM) (*Console, error) {
 	lock, err := lockConsole(filepath.Join(vm.RunDir, consoleLockName))
 	if err != nil {
@@ -36,7 +34,7 @@ func OpenConsole(ctx context.Context, vm vms.VM) (*Console, error) {
 	return &Console{conn, lock}, nil
 }
 
-// lockConsole does not wait: somebody sits at a terminal for as long as they like.
+// lockConsole does not wait, since a user can keep the console open for any time.
 func lockConsole(path string) (*Lock, error) {
 	for {
 		lock, err := tryLock(path)
@@ -49,7 +47,7 @@ func lockConsole(path string) (*Lock, error) {
 	}
 }
 
-// Close lets the next client in.
+// Close disconnects, so that the next client can connect.
 func (c *Console) Close() error { return errors.Join(c.UnixConn.Close(), c.lock.Release()) }
 
 func dial(ctx context.Context, path string) (*net.UnixConn, error) {
@@ -62,7 +60,7 @@ func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", short)
 	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return nil, op.Err // without the address, which is not always the path
+		return nil, op.Err // without the address, which may be the short path
 	}
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// What the end of a console's log can show of a guest that goes no further by itself.
+// What the end of the console log can show about a guest that is stuck.
 var (
 	// ErrNoBootDevice says that the firmware found nothing to boot.
 	ErrNoBootDevice = errors.New("the firmware found nothing to boot")
@@ -21,16 +21,16 @@ var (
 	ErrPanic = errors.New("the guest's kernel has panicked")
 	// ErrEmergency says that the guest waits for somebody to repair it.
 	ErrEmergency = errors.New("the guest is in emergency mode")
-	// ErrHalted says that the guest has ended, and QEMU has not.
+	// ErrHalted says that the guest has halted, while QEMU still runs.
 	ErrHalted = errors.New("the guest is halted")
-	// ErrNoOutput says that nothing has come from the console.
+	// ErrNoOutput says that the console has no output.
 	ErrNoOutput = errors.New("nothing has come from the guest's console")
 )
 
-// A ConsoleError is what the end of a VM's console log shows.
+// ConsoleError says what the end of a VM's console log shows.
 type ConsoleError struct {
 	VM    vms.VM
-	Line  string // the line that shows it: the guest's own words, cleaned; may be empty
+	Line  string // the line that shows it: the guest's text, cleaned; may be empty
 	Cause error  // one of the errors above
 }
 
@@ -41,11 +41,11 @@ func (e *ConsoleError) Error() string {
 	return fmt.Sprintf("%v (console: %s)", e.Cause, e.Line)
 }
 
-// Unwrap is the cause.
+// Unwrap returns the cause.
 func (e *ConsoleError) Unwrap() error { return e.Cause }
 
-// ConsoleEnd tells where a guest is stuck, by the last lines of its console's log: a *ConsoleError, or nil where those show
-// nothing of the kind. They are the guest's own words, and so are believed of nothing but itself.
+// ConsoleEnd returns a *ConsoleError if the last lines of the console log show that the guest is stuck, else nil. The
+// guest writes these lines, so they are used only as a statement about itself.
 func ConsoleEnd(vm vms.VM) error {
 	line, cause := readConsoleEnd(lastWords(ConsoleLog(vm)))
 	if cause == nil {
@@ -71,15 +71,16 @@ func readConsoleEnd(text string) (line string, cause error) {
 	return "", nil
 }
 
-// A consoleEnd is a text by which a stuck guest is known, when it stands in one of the last lines.
+// consoleEnd is a text that shows that a guest is stuck, if it is in one of the last lines.
 type consoleEnd struct {
 	words  *regexp.Regexp
 	within int
 	cause  error
 }
 
-// consoleEnds are from the sources of SeaBIOS (src/boot.c), EDK II (BdsDxe, ShellPkg), GRUB (grub-core/normal, kern/rescue_reader.c),
-// Linux (kernel/panic.c, kernel/reboot.c), systemd (units/emergency.service.in, sulogin) and initramfs-tools (scripts/functions).
+// consoleEnds returns the texts, from the sources of SeaBIOS (src/boot.c), EDK II (BdsDxe, ShellPkg), GRUB
+// (grub-core/normal, kern/rescue_reader.c), Linux (kernel/panic.c, kernel/reboot.c), systemd
+// (units/emergency.service.in, sulogin) and initramfs-tools (scripts/functions).
 func consoleEnds() []consoleEnd {
 	const end, near = 1, 6
 	words := regexp.MustCompile
@@ -88,7 +89,7 @@ func consoleEnds() []consoleEnd {
 		{words(`^BdsDxe: No bootable option or device was found`), 2, ErrNoBootDevice},
 		{words(`^Shell>$`), end, ErrNoBootDevice},
 		{words(`^grub( rescue)?>`), end, ErrBootLoader},
-		{words(`---\[ end Kernel panic - not syncing`), 3, ErrPanic}, // one that restarts has no such line
+		{words(`---\[ end Kernel panic - not syncing`), 3, ErrPanic}, // a kernel that reboots after a panic does not print this line
 		{words(`(^|\] )reboot: System halted$`), 3, ErrHalted},
 		{words(`^You are in (emergency|rescue) mode`), near, ErrEmergency},
 		{words(`^(Press Enter for maintenance|Give root password for maintenance)`), 2, ErrEmergency},
@@ -96,10 +97,11 @@ func consoleEnds() []consoleEnd {
 	}
 }
 
-// escapes are the sequences by which firmware and boot loaders draw on a terminal: ECMA-48, section 5.4, and ESC with one letter.
+// escapes matches the sequences with which firmware and boot loaders draw on a terminal: ECMA-48, section 5.4, and
+// ESC with one letter.
 var escapes = regexp.MustCompile("\x1b(\\[[0-9;?=]*[A-Za-z]|[A-Za-z=>])")
 
-// consoleLines are the lines of a console's text that say something, without what a terminal acts on.
+// consoleLines returns the non-empty lines of a console's text, without what a terminal would interpret.
 func consoleLines(text string) []string {
 	const longest = 200
 	text = escapes.ReplaceAllString(strings.ToValidUTF8(text, ""), "")

@@ -16,7 +16,8 @@ import (
 // ErrNotWritable says that a guest could not write to a disk that is not read-only.
 var ErrNotWritable = errors.New("the guest could not write to it")
 
-// FindDevices gives the paths of a VM's disks that are block devices of the host: LVM volumes, partitions, loop devices.
+// FindDevices returns the paths of a VM's disks that are block devices of the host: LVM volumes, partitions, loop
+// devices.
 func FindDevices(vm vms.VM) []string {
 	var devices []string
 	for _, d := range vm.Disks {
@@ -31,7 +32,7 @@ func isBlock(info fs.FileInfo) bool {
 	return info.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice
 }
 
-// isSame tells whether two paths lead to one file, or to nodes of one device.
+// isSame reports whether two paths lead to the same file, or to nodes of the same device.
 func isSame(a, b fs.FileInfo) bool {
 	if os.SameFile(a, b) {
 		return true
@@ -41,12 +42,12 @@ func isSame(a, b fs.FileInfo) bool {
 	return isBlock(a) && isBlock(b) && one != nil && two != nil && one.Rdev == two.Rdev
 }
 
-// isDevicePath says whether a path is in the directory of devices, where no image is made. /dev/shm is for files.
+// isDevicePath reports whether a path is in /dev, where no image is created, except in /dev/shm, which is for files.
 func isDevicePath(path string) bool {
 	return strings.HasPrefix(path, "/dev/") && !strings.HasPrefix(path, "/dev/shm/")
 }
 
-// access is what this user must be allowed to do with a disk.
+// access returns the permissions that this user needs for a disk.
 func access(d vms.Disk) string {
 	if d.ReadOnly {
 		return "r"
@@ -54,8 +55,8 @@ func access(d vms.Disk) string {
 	return "rw"
 }
 
-// checkWritable says why a guest could not write to a disk that is not read-only: a file of another user's, a file system
-// or a device that is read-only, an attribute of the file.
+// checkWritable says why a guest could not write to a disk that is not read-only: the file belongs to another user, a
+// file system or a device is read-only, or the file has an attribute.
 func checkWritable(d vms.Disk, f *os.File, info fs.FileInfo) error {
 	if d.ReadOnly {
 		return nil
@@ -73,23 +74,23 @@ func checkWritable(d vms.Disk, f *os.File, info fs.FileInfo) error {
 		return nil
 	}
 	if e, ok := errors.AsType[*DeniedError](err); ok && (isBlock(info) || e.Own) {
-		return e // readonly is no cure for a device that is the guest's disk, or a mode that the user can change
+		return e // readonly does not help with a device that is the guest's disk, or a mode that the user can change
 	}
 	return fmt.Errorf("%w: %w", err, ErrNotWritable)
 }
 
-// AttributeError says that a file has an attribute of chattr(1) by which it cannot be written to as a disk is.
+// AttributeError says that a file has an attribute of chattr(1) that prevents writing to it as a disk.
 type AttributeError struct {
 	Path   string
 	Letter string // "i" for immutable, "a" for append only
 }
 
-// Error names the attribute.
+// Error returns the attribute.
 func (e *AttributeError) Error() string {
 	return fmt.Sprintf("it has the attribute +%s (chattr(1)): %v", e.Letter, ErrNotWritable)
 }
 
-// checkAttributes asks for what access(2) does not tell, or tells as "operation not permitted".
+// checkAttributes checks what access(2) does not report, or only as "operation not permitted".
 func checkAttributes(path string, f *os.File) error {
 	var st unix.Statx_t
 	if unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, 0, &st) != nil {

@@ -15,28 +15,27 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// NotPrivateError says that a directory that must be this user's alone is not:
-// whoever can write there could put a socket or a link in QEMU's way.
+// NotPrivateError says that a directory that must be private to this user is not: whoever can write to it could put a
+// socket or a link in QEMU's place.
 type NotPrivateError struct {
 	Dir  string
 	Why  string // "it is a symbolic link", "it belongs to uid 0", "its mode is 0755"
-	Mode bool   // its mode is all that is wrong
-	Own  bool   // it is the user's own, and no directory
-	Run  bool   // it is a run directory, or what all those of the user lie in
-	UID  int    // whose it is, where that is not this user
+	Mode bool   // only its mode is wrong
+	Own  bool   // it belongs to this user, but is not a directory
+	Run  bool   // it is a run directory, or their parent
+	UID  int    // the owner, if not this user
 }
 
-// Error names the directory, the rule, and what is there.
+// Error returns the directory, the rule, and what is wrong.
 func (e *NotPrivateError) Error() string {
 	return fmt.Sprintf("%s: not a private directory of this user: %s", e.Dir, e.Why)
 }
 
-// errRemoved means that a directory which had just been made is gone again.
+// errRemoved means that a directory which was just created is gone again.
 var errRemoved = errors.New("removed by another command")
 
-// MakeDirs makes a VM's run, state and data directories, 0700, and refuses what
-// stands in their place: a link, a file, another user's directory, or a run
-// directory that others may enter (*NotPrivateError).
+// MakeDirs creates a VM's run, state and data directories with mode 0700. It refuses anything else in their place (a
+// link, a file, another user's directory) and a run directory that others may enter (*NotPrivateError).
 func MakeDirs(vm vms.VM) error {
 	for _, dir := range []string{filepath.Dir(vm.RunDir), vm.RunDir} {
 		if err := makeDir(dir); err != nil {
@@ -56,13 +55,13 @@ func makeDir(dir string) error {
 // RunDirError says that a run directory cannot be made.
 type RunDirError struct{ Err error }
 
-// Error gives the cause.
+// Error returns the cause.
 func (e *RunDirError) Error() string { return e.Err.Error() }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *RunDirError) Unwrap() error { return e.Err }
 
-// ofRunDir is an error of a run directory, or of the one that those of the user lie in: a *NotPrivateError or a *RunDirError.
+// ofRunDir marks an error as one of a run directory or their parent: it returns a *NotPrivateError or a *RunDirError.
 func ofRunDir(err error) error {
 	if private, ok := errors.AsType[*NotPrivateError](err); ok {
 		private.Run = true
@@ -74,8 +73,9 @@ func ofRunDir(err error) error {
 	return &RunDirError{err}
 }
 
-// CheckRunDir refuses a run directory that is not, or does not lie in, a directory that is the user's alone: whoever
-// made it could have put there what this user's commands believe, or connect to. The error is a *NotPrivateError. What is not there is no danger.
+// CheckRunDir refuses a run directory that is not private to the user, or whose parent is not: whoever created it
+// could have put files there that this user's commands trust, or connect to. The error is a *NotPrivateError. A
+// directory that does not exist is no error.
 func CheckRunDir(dir string) error {
 	for _, d := range []string{filepath.Dir(dir), dir} {
 		if err := checkPrivate(d); err != nil && !errors.Is(err, errRemoved) {
@@ -108,12 +108,11 @@ func checkPrivate(dir string) error {
 	return e
 }
 
-// writeFile puts a whole file in place or none: what is written becomes visible
-// under its name only when it is complete and on the disk.
+// writeFile writes a file atomically: it appears under its name only when it is complete and synced to the disk.
 func writeFile(path string, write func(io.Writer) error) (err error) {
 	part := path + ".part"
 	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err // what a start that was killed has left, or a link that somebody put there
+		return err // the file of a killed start, or a link that somebody made
 	}
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -130,8 +129,8 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 	return os.Rename(part, path)
 }
 
-// checkDirs says what keeps a start from making the VM's directories, or from writing into those that are there. It makes
-// none, so that a VM can be looked at before it has any.
+// checkDirs says why a start could not create the VM's directories, or write to those that exist. It creates none, so
+// that a VM can be checked before it has any.
 func checkDirs(vm vms.VM) error {
 	for _, dir := range []string{filepath.Dir(vm.RunDir), vm.RunDir} {
 		if err := checkDir(dir); err != nil {
@@ -155,7 +154,7 @@ func checkDir(dir string) error {
 	return madeIn(dir)
 }
 
-// madeIn asks whether this user may write into a directory, or make it with those above it.
+// madeIn checks that this user may write to a directory, or create it with its parents.
 func madeIn(dir string) error {
 	at := existing(dir)
 	info, err := os.Stat(at)
@@ -176,15 +175,15 @@ func madeIn(dir string) error {
 	return nil
 }
 
-// DanglingError says that a path is a symbolic link that leads nowhere: to a file system that is not mounted, perhaps.
+// DanglingError says that the target of a symbolic link does not exist; perhaps its file system is not mounted.
 type DanglingError struct{ Path, Target string }
 
-// Error names where it leads, which may be relative to the link.
+// Error returns the target, which may be relative to the link.
 func (e *DanglingError) Error() string {
 	return fmt.Sprintf("a symbolic link to %s, which does not exist", e.Target)
 }
 
-// dangling gives a *DanglingError for a path at which nothing can be opened, and which is a link all the same.
+// dangling returns a *DanglingError if a path that cannot be opened is a symbolic link.
 func dangling(path string) error {
 	target, err := os.Readlink(path)
 	if err != nil {

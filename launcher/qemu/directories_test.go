@@ -111,7 +111,7 @@ func TestADirectoryThatCannotBeMadeIsSaidAtOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	dir := t.TempDir()
-	_, err := Claim(ctx, vms.VM{RunDir: dir + "/run/guestvm", StateDir: "/proc/nosuch/guestvm", DataDir: dir + "/data/guestvm"}, CommandUp)
+	_, err := MakeAndAcquire(ctx, vms.VM{RunDir: dir + "/run/guestvm", StateDir: "/proc/nosuch/guestvm", DataDir: dir + "/data/guestvm"}, CommandUp)
 	const want = "make directory: mkdir /proc/nosuch: no such file or directory"
 	if err == nil || err.Error() != want || ctx.Err() != nil {
 		t.Errorf("got  %v\nwant %s", err, want)

@@ -32,7 +32,7 @@ var (
 	ErrExternalData = errors.New("the image keeps its data in another file: it would let the image's author read and write that file")
 )
 
-// usable says what is wrong with a disk that is there, or that there is none and none can be made.
+// usable says why a disk cannot be used, or why a missing one cannot be created.
 func usable(d vms.Disk) error {
 	err := checkDisk(d)
 	if err == nil {
@@ -47,7 +47,7 @@ func usable(d vms.Disk) error {
 	return &DiskError{d.Path, err}
 }
 
-// checkHeld says why a start cannot have a disk: as usable, or because somebody else has it.
+// checkHeld says why a start cannot use a disk: as usable, or because another process uses it.
 func checkHeld(vm vms.VM, d vms.Disk) error {
 	if err := cmp.Or(usable(d), checkTwice(vm, d), unlocked(vm, d)); err != nil {
 		return err
@@ -58,12 +58,12 @@ func checkHeld(vm vms.VM, d vms.Disk) error {
 	return nil
 }
 
-// checkTwice finds a disk before this one that is the same file or device: a definition is refused that has one path
-// twice, but the disk may have other names.
+// checkTwice finds an earlier disk that is the same file or device. A definition with the same path twice is refused,
+// but a disk may have several paths.
 func checkTwice(vm vms.VM, d vms.Disk) error {
 	info, err := os.Stat(d.Path)
 	if err != nil {
-		return nil //nolint:nilerr // it is yet to be made
+		return nil //nolint:nilerr // it will be created
 	}
 	for _, other := range vm.Disks {
 		if other.Path == d.Path {
@@ -76,20 +76,20 @@ func checkTwice(vm vms.VM, d vms.Disk) error {
 	return nil
 }
 
-// DiskError says that a disk of the definition is not one that a VM can be started with.
+// DiskError says that a VM cannot be started with a disk of its definition.
 type DiskError struct {
 	Path string
 	Err  error
 }
 
-// Error names the disk.
+// Error returns the disk.
 func (e *DiskError) Error() string { return fmt.Sprintf("disk %s: %v", e.Path, e.Err) }
 
-// Unwrap is the cause.
+// Unwrap returns the cause.
 func (e *DiskError) Unwrap() error { return e.Err }
 
 func checkDisk(d vms.Disk) error {
-	// O_NONBLOCK: a pipe in the disk's place must not hold the start up.
+	// O_NONBLOCK: a pipe at the path must not block the start.
 	f, err := os.OpenFile(d.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -123,7 +123,7 @@ func checkKind(info fs.FileInfo) error {
 	return fmt.Errorf("a %s is %w", kindOf(info.Mode()), ErrDiskKind)
 }
 
-// missing tells why there is no disk at a path: in the directory of devices, and behind a symbolic link, none is made.
+// missing says why a missing disk cannot be created: it would be in /dev, or behind a symbolic link.
 func missing(d vms.Disk) error {
 	if isDevicePath(d.Path) {
 		return ErrDeviceAbsent
@@ -131,16 +131,16 @@ func missing(d vms.Disk) error {
 	return cmp.Or(dangling(d.Path), ErrDiskMissing)
 }
 
-// FormatError says that an image is not the qcow2 that its definition says, and what it is.
+// FormatError says that an image is not a qcow2 image, as its definition says, and which format it has.
 type FormatError struct {
 	Path   string
-	Format string // as qemu-img calls it
+	Format string // the name that qemu-img uses
 }
 
-// Error names the format.
+// Error returns the format.
 func (e *FormatError) Error() string { return fmt.Sprintf("a %s image, %v", e.Format, ErrNotQCOW2) }
 
-// formatOf knows images of other programs by their first bytes (QEMU's block/vmdk.c, vdi.c, vhdx.c and vpc.c).
+// formatOf recognises other image formats by their first bytes (QEMU's block/vmdk.c, vdi.c, vhdx.c and vpc.c).
 func formatOf(header []byte) string {
 	for _, known := range []struct {
 		format string
@@ -157,9 +157,9 @@ func formatOf(header []byte) string {
 	return ""
 }
 
-// checkQCOW2 reads an image's header (QEMU's docs/interop/qcow2.txt: magic,
-// version, the backing file's offset at byte 8, the size at byte 24, the incompatible features at
-// byte 72 from version 3 on, of which bit 2 is "external data file").
+// checkQCOW2 checks an image's header (QEMU's docs/interop/qcow2.txt: magic, version, the backing file's offset at
+// byte 8, the size at byte 24, and from version 3 on the incompatible features at byte 72, with "external data file"
+// as bit 2).
 func checkQCOW2(path string, r io.Reader) error {
 	header := make([]byte, 80)
 	n, err := io.ReadFull(r, header)
@@ -187,8 +187,8 @@ func checkQCOW2(path string, r io.Reader) error {
 	return nil
 }
 
-// checkSize compares a disk that is there with the size that its definition asks for: only an image that the guest may
-// write to is grown.
+// checkSize compares an existing disk with the size in its definition: only an image that the guest may write to is
+// grown.
 func checkSize(d vms.Disk) error {
 	has, block, err := diskSize(d)
 	if err != nil || d.Size <= has {
@@ -203,14 +203,15 @@ func checkSize(d vms.Disk) error {
 	return nil
 }
 
-// largerDisk warns of a disk that is larger than its definition says: it is never shrunk, for the guest may have something at its end.
+// largerDisk warns about a disk that is larger than its definition says: it is never shrunk, since the guest may have
+// data at its end.
 func largerDisk(d vms.Disk) error {
 	if d.Size == 0 {
 		return nil
 	}
 	has, _, err := diskSize(d)
 	if err != nil {
-		return nil //nolint:nilerr // what is wrong with it, its own check says
+		return nil //nolint:nilerr // its own check returns the error
 	}
 	if has <= d.Size {
 		return nil
@@ -218,7 +219,7 @@ func largerDisk(d vms.Disk) error {
 	return fmt.Errorf("disk %s: size = %q, and it has %v: a disk %w", d.Path, d.Size, has, ErrNotShrunk)
 }
 
-// DiskSize is how large a disk is for its guest; 0 where there is none. An image is not looked at beyond its header.
+// DiskSize returns the size of a disk as its guest sees it; 0 if there is none. It reads only the header of an image.
 func DiskSize(d vms.Disk) (vms.Size, error) {
 	if err := checkDisk(d); err != nil {
 		if errors.Is(err, ErrDiskMissing) {
@@ -230,7 +231,7 @@ func DiskSize(d vms.Disk) (vms.Size, error) {
 	return size, err
 }
 
-// diskSize is the size of a disk that is there, and whether it is a block device.
+// diskSize returns the size of an existing disk, and whether it is a block device.
 func diskSize(d vms.Disk) (size vms.Size, block bool, err error) {
 	f, err := os.OpenFile(d.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -245,16 +246,16 @@ func diskSize(d vms.Disk) (size vms.Size, block bool, err error) {
 	if d.Format == vms.QCOW2 {
 		return vms.Size(virtualSize(f)), block, nil
 	}
-	end, err := f.Seek(0, io.SeekEnd) // of a device too
-	const sector = 512                // QEMU rounds up to whole ones
+	end, err := f.Seek(0, io.SeekEnd) // works for a device too
+	const sector = 512                // QEMU rounds up to whole sectors
 	return vms.Size(end+sector-1) &^ (sector - 1), block, err
 }
 
-// ErrNoImage says of a file that a guest cannot have it as a disk.
+// ErrNoImage says that a guest cannot use a file as a disk.
 var ErrNoImage = errors.New("neither a qcow2 image nor a raw one, which has whole sectors of 512 bytes")
 
-// ImageFormat is the format of an image that is there, by its header. It is for who writes a definition, on the user's word
-// that this is an image: a start takes the definition's, for a guest can write any header to the beginning of a raw disk.
+// ImageFormat returns the format of an existing image, by its header. It is for writing a definition, when the user
+// says that this is an image. A start uses the definition's format, since a guest can write any header to a raw disk.
 func ImageFormat(path string) (vms.DiskFormat, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -15,16 +15,16 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// ErrDiskInUse means that a start cannot have a disk.
+// ErrDiskInUse means that another process has a disk of a start open.
 var ErrDiskInUse = errors.New("another QEMU has a disk open")
 
-// InUseError says that a disk cannot be opened because a QEMU, or a tool of its, has it open.
+// InUseError says that a disk cannot be opened because a QEMU or one of its tools has it open.
 type InUseError struct {
 	PID int    // 0: another user's process
-	VM  string // the name that QEMU was given; may be empty
+	VM  string // the VM's name on QEMU's command line; may be empty
 }
 
-// Error names the process, as far as this user may see it.
+// Error returns the process, as far as this user may see it.
 func (e *InUseError) Error() string {
 	switch {
 	case e.PID == 0:
@@ -35,11 +35,11 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("%v: %s, pid %d", ErrDiskInUse, e.VM, e.PID)
 }
 
-// Unwrap is ErrDiskInUse.
+// Unwrap returns ErrDiskInUse.
 func (e *InUseError) Unwrap() error { return ErrDiskInUse }
 
-// QEMU's locks on an image (block/file-posix.c): a byte for each permission that its holder has, and one for each that it
-// does not share with others. The lock of a writer is of the permissions to write and to resize.
+// QEMU's locks on an image (block/file-posix.c): a byte for each permission that the holder has, and one for each
+// that it does not share with others. A writer locks the permissions to write and to resize.
 const (
 	lockHas       = 100
 	lockUnshared  = 200
@@ -48,11 +48,12 @@ const (
 	anyPermission = 4
 )
 
-// unlocked asks the kernel whether QEMU would get its locks on a disk, and takes none. Locks of the VM's own QEMU, should that run, do not count.
+// unlocked asks the kernel whether QEMU would get its locks on a disk, without taking them. It ignores locks of the
+// VM's own QEMU.
 func unlocked(vm vms.VM, d vms.Disk) error {
 	f, err := os.OpenFile(d.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil // which its own check says, or it is yet to be made
+		return nil // its own check returns the error, or it will be created
 	}
 	defer f.Close()
 	taken := isLocked(f, lockHas+permWrite, 1) || isLocked(f, lockUnshared+permRead, 1)
@@ -73,11 +74,11 @@ func unlocked(vm vms.VM, d vms.Disk) error {
 	return fmt.Errorf("disk %s: %w", d.Path, e)
 }
 
-// unlockedByAll returns an *InUseError when anybody has one of QEMU's locks on a file, and takes none.
+// unlockedByAll returns an *InUseError if any process has one of QEMU's locks on a file. It takes no lock.
 func unlockedByAll(path string) error {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil // whether it can be read is not the question
+		return nil // whether it can be read does not matter here
 	}
 	defer f.Close()
 	if isLocked(f, lockHas, 2*(lockUnshared-lockHas)) {
@@ -86,14 +87,13 @@ func unlockedByAll(path string) error {
 	return nil
 }
 
-// lockRefused is what QEMU and its tools say when they do not get one of their locks (raw_check_lock_bytes in
-// block/file-posix.c).
+// lockRefused matches the message of QEMU and its tools if they do not get one of their locks (raw_check_lock_bytes
+// in block/file-posix.c).
 var lockRefused = regexp.MustCompile(`Failed to get (shared )?"[a-z ]+" lock`)
 
 func lacksLock(words string) bool { return lockRefused.MatchString(words) }
 
-// withHolder names who has a disk that a start did not get, as long as that can be seen: it was free when it was
-// checked.
+// withHolder adds the process that has a disk open, if it still has: the disk was free when it was checked.
 func withHolder(vm vms.VM, err error) error {
 	if !errors.Is(err, ErrDiskInUse) {
 		return err
@@ -111,8 +111,8 @@ func isLocked(f *os.File, start, length int64) bool {
 	return unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock) == nil && lock.Type != unix.F_UNLCK
 }
 
-// diskHolder finds the process that has locks on a file, and the name of its VM. Such a lock belongs to an open file and
-// not to a process (fcntl(2)), so that is looked for in each process of this user.
+// diskHolder finds the process that has locks on a file, and the name of its VM. Such a lock belongs to an open file,
+// not to a process (fcntl(2)), so it looks for the open file in each process of this user.
 func diskHolder(path string) (pid int, name string) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
@@ -132,7 +132,7 @@ func diskHolder(path string) (pid int, name string) {
 	return 0, ""
 }
 
-// guestName is the name that a QEMU was given on its command line.
+// guestName returns the name on a QEMU's command line.
 func guestName(pid int) string {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	_, rest, _ := strings.Cut(string(text), "\x00-name\x00guest=")

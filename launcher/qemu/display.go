@@ -10,23 +10,24 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// ErrNoSpice means that a VM's display is to be spoken to in spice, which its QEMU cannot: distributions have that in a package of its own.
+// ErrNoSpice means that a VM's display needs spice, which its QEMU does not support: distributions have it in a
+// separate package.
 var ErrNoSpice = errors.New("this QEMU has no spice")
 
-// lacksSpice recognises what a QEMU says then: 7.2 the one, 10.0 the other.
+// lacksSpice recognises QEMU's message about that: the first is that of 7.2, the second that of 10.0.
 func lacksSpice(words string) bool {
 	return strings.Contains(words, "spice support is disabled") || strings.Contains(words, "There is no option group 'spice'")
 }
 
 const displayName = "display.sock"
 
-// DisplaySocket is the path of the socket at which a VM's display is looked at, if it has one.
+// DisplaySocket returns the path of the socket of a VM's display, if it has one.
 func DisplaySocket(vm vms.VM) string { return filepath.Join(vm.RunDir, displayName) }
 
-// display gives the guest a graphics card, a tablet, whose pointer is where the
-// viewer's is, and a keyboard, and a socket for a viewer.
+// display adds a graphics card, a tablet, so that the guest's pointer follows the viewer's, a keyboard, and a socket
+// for a viewer.
 //
-// Neither -vnc nor -spice takes a descriptor, so QEMU makes this socket itself.
+// Neither -vnc nor -spice accepts a descriptor, so QEMU creates this socket itself.
 func (a *args) display() {
 	switch a.vm.Display.Type {
 	case vms.DisplayVNC:
@@ -35,7 +36,7 @@ func (a *args) display() {
 	case vms.DisplaySpice:
 		a.screen()
 		a.add("-spice", list("", prop{"unix", "on"}, prop{"addr", a.displayPath()}, prop{"disable-ticketing", "on"}))
-		// The guest's spice agent, for the clipboard and the screen's size.
+		// For the guest's spice agent: the clipboard and the screen size.
 		a.add("-chardev", list("spicevmc", prop{"id", "vdagent"}, prop{"name", "vdagent"}))
 		a.device("virtserialport", prop{"id", "vdagent-device"}, prop{"bus", "serial.0"}, prop{"nr", 2}, prop{"chardev", "vdagent"}, prop{"name", "com.redhat.spice.0"})
 	case vms.DisplayNone:
@@ -49,7 +50,7 @@ func (a *args) screen() {
 		a.device("virtio-tablet-device", prop{"id", "tablet"})
 		a.device("virtio-keyboard-device", prop{"id", "keyboard"})
 		return
-	case a.vm.Arch == "x86_64": // a VGA too, for firmware and guests that know no other
+	case a.vm.Arch == "x86_64": // with VGA, for firmware and guests that support nothing else
 		a.device("virtio-vga", append([]prop{{"id", "display"}}, a.onRoot("display")...)...)
 	default:
 		a.device("virtio-gpu-pci", append([]prop{{"id", "display"}}, a.onRoot("display")...)...)
@@ -59,7 +60,7 @@ func (a *args) screen() {
 	a.device("usb-kbd", prop{"id", "keyboard"}, prop{"bus", "usb.0"}, prop{"port", 2})
 }
 
-// displayPath is the socket as QEMU is told to make it.
+// displayPath returns the socket's path for QEMU's command line.
 func (a *args) displayPath() string {
 	if a.files.RunDir != 0 {
 		return fmt.Sprintf("/proc/self/fd/%d/%s", a.files.RunDir, displayName)
@@ -67,8 +68,8 @@ func (a *args) displayPath() string {
 	return DisplaySocket(a.vm)
 }
 
-// closeDisplay takes from others what QEMU's umask has left them of the display's
-// socket. Its directory is private anyway; this is the second door.
+// closeDisplay removes the permissions of others that QEMU's umask has left on the display's socket. The directory is
+// private anyway; this is a second protection.
 func closeDisplay(vm vms.VM) {
 	if vm.Display.Type != vms.DisplayNone {
 		_ = os.Chmod(DisplaySocket(vm), 0o600)

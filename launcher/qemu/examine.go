@@ -16,13 +16,13 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// A Finding is what one check of what a VM needs has found.
+// Finding is the result of one check of what a VM needs.
 type Finding struct {
 	ID       string // stable, for scripts: "qemu", "kvm", "disk0" …
-	Evidence string // what was seen, for a person
-	Skipped  bool   // there was nothing to look at; the evidence says why
+	Evidence string // what was found, for a person
+	Skipped  bool   // there was nothing to check; the evidence says why
 	Err      error  // why the VM cannot be started
-	Warning  error  // what its user may want to know
+	Warning  error  // what the user may want to know
 }
 
 // What a VM runs without, not as well.
@@ -33,9 +33,9 @@ var (
 	ErrNoAccelerate = errors.New("runs under tcg, which is slow")
 )
 
-// Examine looks at all that a VM needs of its own and of this user, but for its network: the checks of [Check], each
-// with what it found, and those that a start does not wait for. root is where the host's files are, "/". verbose is told
-// each command that is run.
+// Examine checks everything that a VM needs except its network: the checks of [Check], each with its evidence, and
+// those that a start does not wait for. root is the root of the host's files, "/". verbose is called with each
+// command line.
 func Examine(ctx context.Context, vm vms.VM, root string, verbose func(argv []string)) []Finding {
 	findings := []Finding{examineAccel(vm)}
 	for _, c := range checks(vm) {
@@ -54,17 +54,17 @@ func Examine(ctx context.Context, vm vms.VM, root string, verbose func(argv []st
 	return append(findings, examineMemory(vm, root), examineSpace(vm), examineVhost(vm, root), examineLinger(vm.RunDir, root, os.Getuid()))
 }
 
-// A check looks at one thing that a start depends on.
+// check is a check of one thing that a start depends on.
 type check struct {
 	id       string
-	evidence string // when all is well
+	evidence string // if there is no error
 	look     func() error
-	warn     func() error // of what a start goes on with; may be nil
+	warn     func() error // returns a warning that does not stop the start; may be nil
 }
 
-// Check finds what stands in the way of a start in the VM's own files, before
-// anything exists: QEMU not installed (*NoQEMUError), a program, kernel, initrd or disk
-// that cannot be used (ErrFile and the disks' errors), no UEFI firmware (ErrNoUEFI).
+// Check checks a VM's own files before a start creates anything. The error is a *NoQEMUError if QEMU is not
+// installed, one of ErrFile and the disks' errors if a program, kernel, initrd or disk cannot be used, and ErrNoUEFI
+// if there is no UEFI firmware.
 func Check(vm vms.VM) error {
 	for _, c := range checks(vm) {
 		if err := c.look(); err != nil {
@@ -74,8 +74,8 @@ func Check(vm vms.VM) error {
 	return nil
 }
 
-// Warnings are what a user may want to know before a start that goes on all the same: memory that the host may not have,
-// and disks that are larger than their definition says. root is where the host's files are, "/".
+// Warnings returns what a user may want to know about a start that continues anyway: memory that the host may not
+// have, and disks that are larger than their definition says. root is the root of the host's files, "/".
 func Warnings(vm vms.VM, root string) []error {
 	var warnings []error
 	for _, d := range vm.Disks {
@@ -85,7 +85,7 @@ func Warnings(vm vms.VM, root string) []error {
 	return slices.DeleteFunc(warnings, func(err error) bool { return err == nil })
 }
 
-// checks is the one list of what a start depends on, in the order in which a start tells of it.
+// checks returns everything that a start depends on, in the order in which a start reports it.
 func checks(vm vms.VM) []check {
 	list := []check{{"qemu", installed(vm.QEMU.Binary), func() error { return checkProgram(vm.QEMU.Binary) }, nil}}
 	list = append(list, check{"directories", vm.DataDir + ", its state and its run directory can be written", func() error { return checkDirs(vm) }, nil})
@@ -118,10 +118,10 @@ func checks(vm vms.VM) []check {
 	return list
 }
 
-// NoQEMUError says that the QEMU that a VM asks for, or the tool for its disks, is not installed.
+// NoQEMUError says that the QEMU of a VM, or the tool for its disks, is not installed.
 type NoQEMUError struct{ Binary string }
 
-// Error names the program.
+// Error returns the program.
 func (e *NoQEMUError) Error() string { return e.Binary + ": not installed" }
 
 func checkProgram(program string) error {
@@ -138,7 +138,7 @@ func checkProgram(program string) error {
 	return fmt.Errorf("%s: %w: %w", program, ErrFile, err)
 }
 
-// diskEvidence is what a disk that can be used is.
+// diskEvidence describes a disk that can be used.
 func diskEvidence(d vms.Disk) string {
 	if d.Size > 0 && errors.Is(checkDisk(d), ErrDiskMissing) {
 		return fmt.Sprintf("%s is not there: a start makes it, with %v", d.Path, d.Size)
@@ -146,7 +146,7 @@ func diskEvidence(d vms.Disk) string {
 	return d.Path
 }
 
-// installed is where a program is found, or its name.
+// installed returns the path of a program, or its name if it is not found.
 func installed(program string) string {
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -172,7 +172,7 @@ func examineAccel(vm vms.VM) Finding {
 	return f
 }
 
-// kvmModule names the module behind the device, unless it is built into the kernel.
+// kvmModule returns the kernel module of the device, unless it is built into the kernel.
 func kvmModule() string {
 	for _, module := range []string{"kvm_intel", "kvm_amd"} {
 		if _, err := os.Stat("/sys/module/" + module); err == nil {
@@ -182,8 +182,9 @@ func kvmModule() string {
 	return ""
 }
 
-// examineMemory compares a VM's memory with what the host, and the control group that QEMU starts in, can give now. It
-// is a guess, hence a warning: the guest takes its memory as it uses it, and others may free some.
+// examineMemory compares a VM's memory with what the host, and the control group in which QEMU would start, has
+// available. The result is an estimate, hence a warning: the guest allocates its memory as it uses it, and others may
+// free some.
 func examineMemory(vm vms.VM, root string) Finding {
 	f := Finding{ID: "memory"}
 	if p, err := findAnywhere(vm); err == nil {
@@ -204,8 +205,8 @@ func examineMemory(vm vms.VM, root string) Finding {
 	return f
 }
 
-// examineSpace compares what a VM's disks may still grow by with what is free where they lie: images are made sparse,
-// and a guest that meets the end of the host's space is paused.
+// examineSpace compares the space that a VM's disks may still need with the free space of their file systems: images
+// are sparse, and a guest is paused when the host's space runs out.
 func examineSpace(vm vms.VM) Finding {
 	f := Finding{ID: "disk-space"}
 	if len(vm.Disks) == 0 {
@@ -220,7 +221,7 @@ func examineSpace(vm vms.VM) Finding {
 	}
 	switch {
 	case tightest == nil:
-		f.Skipped, f.Evidence = true, "the disks are nowhere" // their own checks say more
+		f.Skipped, f.Evidence = true, "the disks are nowhere" // their own checks report more
 	case tightest.slack() < 0:
 		f.Warning, f.Evidence = tightest, tightest.Error()
 	default:
@@ -255,17 +256,17 @@ func examineVersion(ctx context.Context, binary string, missing error, verbose f
 // VhostError says why vhost-net cannot be used.
 type VhostError struct {
 	Device string
-	Group  string // the group that may open it, for ErrVhostDenied; "" when no group may
+	Group  string // the group that may open it, for ErrVhostDenied; "" if there is none
 	Err    error  // wraps ErrNoVhost or ErrVhostDenied
 }
 
-// Error names the device and what follows.
+// Error returns the device and the consequence.
 func (e *VhostError) Error() string { return fmt.Sprintf("%s: %v", e.Device, e.Err) }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *VhostError) Unwrap() error { return e.Err }
 
-// examineVhost opens the device as a start does, for VMs that have a use for it.
+// examineVhost opens the device as a start does, for VMs that use it.
 func examineVhost(vm vms.VM, root string) Finding {
 	const device = "/dev/vhost-net"
 	f := Finding{ID: "vhost-net", Evidence: device + " opens"}
@@ -297,26 +298,26 @@ func hasBridge(vm vms.VM) bool {
 	return false
 }
 
-// A LingerError says that the services of a user end with the last logout; it wraps ErrNoLinger.
+// LingerError says that the services of a user end with the last logout; it wraps ErrNoLinger.
 type LingerError struct{ User string }
 
 func (e *LingerError) Error() string {
 	return fmt.Sprintf("user %s does not linger: %v", e.User, ErrNoLinger)
 }
 
-// Unwrap is ErrNoLinger.
+// Unwrap returns ErrNoLinger.
 func (e *LingerError) Unwrap() error { return ErrNoLinger }
 
-// CheckLinger tells whether the services of a user, with VMs' run directories in runtime, outlive the last logout: the
-// error is a [*LingerError] where they do not. root is where the host's files are, "/". It is what every command goes by.
+// CheckLinger checks that the services of a user, with VMs' run directories in runtime, survive the last logout;
+// otherwise the error is a [*LingerError]. root is the root of the host's files, "/". Every command uses this check.
 func CheckLinger(runtime, root string, uid int) error {
 	return examineLinger(runtime, root, uid).Warning
 }
 
-// examineLinger looks where logind keeps the users whose manager outlives their logins, by their names, and what its own
-// property Linger is made of; logind itself answers only for users who are logged in or linger. Of another's manager,
-// all services end some seconds after the last logout, and /run/user/UID goes (loginctl(1), user@.service(5)). A process
-// that a login left behind keeps both.
+// examineLinger looks in the directory in which logind has a file for each lingering user, from which logind derives
+// the property Linger; logind itself only knows users who are logged in or linger. For other users, all services end
+// some seconds after the last logout, and /run/user/UID is removed (loginctl(1), user@.service(5)). A process that is
+// left from a login delays both.
 func examineLinger(runtime, root string, uid int) Finding {
 	f := Finding{ID: "linger"}
 	logind := fmt.Sprintf("/run/user/%d", uid)

@@ -13,18 +13,18 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// LoopError says that a loop device of the host is on a file: the host may have a file system of it mounted, which a
-// guest must not write to at the same time.
+// LoopError says that a loop device of the host uses a file: the host may have mounted a file system in it, to which
+// a guest must not write at the same time.
 type LoopError struct{ Device string }
 
-// Error names the device.
+// Error returns the device.
 func (e *LoopError) Error() string { return "the loop device " + e.Device + " has it open" }
 
-// checkLoops returns a *LoopError when a loop device is on a file, unless both only read it.
+// checkLoops returns a *LoopError if a loop device uses a file, unless both only read it.
 func checkLoops(path string, readOnly bool) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil //nolint:nilerr // it is yet to be made
+		return nil //nolint:nilerr // it will be created
 	}
 	files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	for _, file := range files {
@@ -44,10 +44,10 @@ func checkLoops(path string, readOnly bool) error {
 // ClaimedError says that the host itself uses a block device.
 type ClaimedError struct {
 	Device string
-	Mount  string // where it is mounted, or a partition of it; "" when it is swap, or part of an LVM or RAID volume
+	Mount  string // where it, or a partition of it, is mounted; "" if it is swap, or part of an LVM or RAID volume
 }
 
-// Error tells how the host uses it.
+// Error says how the host uses it.
 func (e *ClaimedError) Error() string {
 	if e.Mount == "" {
 		return "this host uses the device: as swap, or in LVM or RAID"
@@ -55,12 +55,12 @@ func (e *ClaimedError) Error() string {
 	return "this host has it mounted on " + e.Mount
 }
 
-// checkClaimed asks the kernel whether the host uses a block device that the guest would write to, or a partition of
-// it: then it cannot be opened with O_EXCL (open(2)).
+// checkClaimed asks the kernel whether the host uses a block device to which the guest would write, or a partition of
+// it: opening it with O_EXCL then fails (open(2)).
 func checkClaimed(d vms.Disk) error {
 	info, err := os.Stat(d.Path)
 	if err != nil || !isBlock(info) || d.ReadOnly {
-		return nil //nolint:nilerr // which its own check says
+		return nil //nolint:nilerr // its own check returns the error
 	}
 	f, err := os.OpenFile(d.Path, os.O_RDONLY|os.O_EXCL|unix.O_NONBLOCK, 0)
 	if err == nil {
@@ -73,8 +73,7 @@ func checkClaimed(d vms.Disk) error {
 	return &ClaimedError{d.Path, mountPoint(stat.Rdev)}
 }
 
-// mountPoint is where a block device is mounted, or a partition of it, or a volume that is made of either; "" for
-// nowhere.
+// mountPoint returns where a block device is mounted, or a partition of it, or a volume on either; "" if nowhere.
 func mountPoint(device uint64) string {
 	dir := fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(device), unix.Minor(device))
 	numbers := map[string]bool{filepath.Base(dir): true}

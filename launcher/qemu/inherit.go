@@ -14,9 +14,8 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// listen makes a socket that QEMU listens on. Connecting works from this moment
-// on, and QEMU, which unlinks whatever stands at a path that it is told to
-// listen on, never sees the path.
+// listen creates a socket for QEMU to listen on. Clients can connect from now on. QEMU gets only the descriptor:
+// given a path, it would unlink the file there first.
 func listen(path string) (*os.File, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -37,12 +36,12 @@ func listen(path string) (*os.File, error) {
 	return f, errors.Join(err, l.Close(), os.Chmod(path, 0o600))
 }
 
-// longestSocket is the most bytes of a path that fit into a socket's address,
-// which has 108 with the final zero (unix(7)).
+// longestSocket is the maximal length of a path in a socket address, in bytes; the address has 108 with the final
+// zero (unix(7)).
 const longestSocket = 107
 
-// shorten gives a name for the path that fits into a socket's address: a
-// longer one goes through its directory, which must then stay open meanwhile.
+// shorten returns a name of a path that fits into a socket address: a longer path goes through its directory, which
+// must stay open as long as the name is used.
 func shorten(path string) (string, *os.File, error) {
 	if len(path) <= longestSocket {
 		return path, nil, nil
@@ -54,25 +53,25 @@ func shorten(path string) (string, *os.File, error) {
 	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)), dir, nil
 }
 
-// inheritance is the open files that a QEMU inherits, in order from descriptor 3 on.
-type inheritance struct {
-	env   []string // variables
+// inheritedFiles are the open files that a QEMU inherits, in order from descriptor 3 on.
+type inheritedFiles struct {
+	env   []string // environment variables
 	files []*os.File
-	own   []*os.File // what is ours to close
+	own   []*os.File // to be closed by us
 }
 
-func (in *inheritance) add(f *os.File) int {
+func (in *inheritedFiles) add(f *os.File) int {
 	in.files = append(in.files, f)
 	return 2 + len(in.files)
 }
 
-func (in *inheritance) addOwn(f *os.File) int {
+func (in *inheritedFiles) addOwn(f *os.File) int {
 	in.own = append(in.own, f)
 	return in.add(f)
 }
 
-// listen adds a socket that QEMU listens on.
-func (in *inheritance) listen(path string) (int, error) {
+// listen adds a socket for QEMU to listen on.
+func (in *inheritedFiles) listen(path string) (int, error) {
 	socket, err := listen(path)
 	if err != nil {
 		return 0, err
@@ -80,15 +79,15 @@ func (in *inheritance) listen(path string) (int, error) {
 	return in.addOwn(socket), nil
 }
 
-// close closes our copies: a tap, and a listening socket, must end with QEMU.
-func (in *inheritance) close() {
+// close closes our copies, so that the taps and the listening sockets are gone when QEMU ends.
+func (in *inheritedFiles) close() {
 	for _, f := range in.own {
 		_ = f.Close()
 	}
 	in.own = nil
 }
 
-func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
+func inherit(vm vms.VM, taps []*os.File, in *inheritedFiles) (Files, error) {
 	var files Files
 	var err error
 	if files.QMP, err = in.listen(QMPSocket(vm)); err != nil {
@@ -99,7 +98,7 @@ func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
 	}
 	for _, tap := range taps {
 		fds := TapFDs{Tap: in.add(tap)}
-		// Without a usable device, QEMU 7.2 aborts when it is told vhost=on: only what opens is handed on.
+		// QEMU 7.2 aborts on vhost=on if the device cannot be used, so it is passed only if it can be opened.
 		if vhost, err := os.OpenFile("/dev/vhost-net", os.O_RDWR, 0); err == nil {
 			fds.Vhost = in.addOwn(vhost)
 		}
@@ -117,11 +116,12 @@ func inherit(vm vms.VM, taps []*os.File, in *inheritance) (Files, error) {
 	return files, err
 }
 
-// TapsVariable is a variable in the environment of a QEMU that has taps: each with its bridge, as in "tap0=virbr0 tap1=br1".
-// The kernel forgets the bridge of a tap when that is removed; root reads it here (netsetup's, of the same name).
+// TapsVariable is an environment variable of a QEMU with taps: each tap with its bridge, as in "tap0=virbr0
+// tap1=br1". The kernel forgets the bridge of a tap when the bridge is removed; root then reads it here (netsetup's,
+// of the same name).
 const TapsVariable = "QLAUNCH_TAPS"
 
-// tapsEnv is that variable. taps has one for each bridge NIC, in order.
+// tapsEnv returns the variable. taps has one tap for each bridged NIC, in order.
 func tapsEnv(vm vms.VM, taps []*os.File) []string {
 	var words []string
 	for _, n := range vm.NICs {
@@ -135,8 +135,9 @@ func tapsEnv(vm vms.VM, taps []*os.File) []string {
 	return []string{TapsVariable + "=" + strings.Join(words, " ")}
 }
 
-// inheritRunDir hands the run directory on where a display's socket has a longer name than fits into an address: see shorten.
-func (in *inheritance) inheritRunDir(vm vms.VM) (int, error) {
+// inheritRunDir passes the run directory to QEMU if the path of the display's socket does not fit into a socket
+// address: see shorten.
+func (in *inheritedFiles) inheritRunDir(vm vms.VM) (int, error) {
 	if vm.Display.Type == vms.DisplayNone || len(DisplaySocket(vm)) <= longestSocket {
 		return 0, nil
 	}

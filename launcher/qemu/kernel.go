@@ -9,20 +9,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CompressedError says that a kernel image is compressed in a way that QEMU does not unpack. A bzImage is not such a
-// file: it unpacks itself.
+// CompressedError says that a kernel image is compressed in a way that QEMU does not decompress. A bzImage is not
+// such a file: it decompresses itself.
 type CompressedError struct {
 	Path    string
-	Program string // which unpacks it: "gzip", "xz" …
+	Program string // the program that decompresses it: "gzip", "xz" …
 }
 
-// Error names the program's format.
+// Error returns the program's format.
 func (e *CompressedError) Error() string {
 	return fmt.Sprintf("compressed with %s, which QEMU does not unpack", e.Program)
 }
 
-// checkCompression tells a compressed kernel by its first bytes. On x86_64 QEMU takes it for a kernel of the protocol
-// before 2.00 (hw/i386/x86.c) and says so, or that it is too old for an initrd; on aarch64 it unpacks gzip alone (hw/arm/boot.c).
+// checkCompression recognises a compressed kernel by its first bytes. On x86_64 QEMU takes it for a kernel with a
+// boot protocol before 2.00 (hw/i386/x86.c), and its error says so, or that the kernel is too old for an initrd; on
+// aarch64 it decompresses only gzip (hw/arm/boot.c).
 func checkCompression(arch, path string) error {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -17,20 +17,19 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// Lock is a VM's lock, held: it keeps two commands from changing one VM at the
-// same time. The kernel drops it with the process that holds it (fcntl(2), open
-// file description locks).
+// Lock is a held lock of a VM: it prevents two commands from changing the VM at the same time. The kernel releases it
+// when the process that holds it ends (fcntl(2), open file description locks).
 type Lock struct {
 	file       *os.File
-	definition *os.File // see holdDefinition; nil: it is not held
+	definition *os.File // see holdDefinition; nil: not locked
 }
 
-// lockFile lies beside what the lock protects, so that commands with different environments exclude each other.
+// lockFile returns the path of the lock. The lock is in the directory that it protects, so that it works between
+// commands with different environments.
 func lockFile(vm vms.VM) string { return filepath.Join(vm.DataDir, lockName) }
 
-// Release gives the lock back. What the file says ends before the lock does, so
-// that it is never said of the next to hold it; the lock before the file is
-// closed, so that it is free when those who wait for it hear of that.
+// Release releases the lock. It clears the file before it unlocks it, so that the text is never taken for that of the
+// next holder, and unlocks the file before it closes it, since closing wakes the commands that wait.
 func (l *Lock) Release() error {
 	if l.definition != nil {
 		_ = l.definition.Close()
@@ -42,8 +41,8 @@ func (l *Lock) Release() error {
 	)
 }
 
-// tryLock gives the lock, or neither a lock nor an error when it is held. A
-// lock file that was removed meanwhile is nobody's lock: that counts as held, and the next try makes a new one.
+// tryLock returns the lock, or nil without an error if another process holds it. A lock on a file that was removed in
+// the meantime does not count: tryLock returns nil, and the next attempt creates a new file.
 func tryLock(path string) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -68,10 +67,9 @@ func sameFile(f *os.File, path string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(held, there)
 }
 
-// waitUnlocked waits until the lock file is free. A holder's end, however it
-// comes, closes a file that is open for writing (inotify(7), IN_CLOSE_WRITE);
-// the watch comes before each look, so that no end is missed, and a look
-// neither takes the lock nor makes such an event, so that those who wait do not wake each other.
+// waitUnlocked waits until the lock file is unlocked. When a holder ends, however that happens, a file that is open
+// for writing is closed (inotify(7), IN_CLOSE_WRITE). The watch is set before each check, so that no end is missed. A
+// check neither takes the lock nor causes such an event, so that waiting commands do not wake each other.
 func waitUnlocked(ctx context.Context, path string) error {
 	return waitFree(ctx, path, unix.IN_CLOSE_WRITE|unix.IN_DELETE_SELF, func() bool {
 		_, held := writeLock(path)
@@ -79,7 +77,7 @@ func waitUnlocked(ctx context.Context, path string) error {
 	})
 }
 
-// waitFree waits until a file is not held any more, which is asked after each of the events of inotify(7).
+// waitFree waits until isHeld is false; it checks after each inotify(7) event.
 func waitFree(ctx context.Context, path string, events uint32, isHeld func() bool) error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -90,10 +88,10 @@ func waitFree(ctx context.Context, path string, events uint32, isHeld func() boo
 	stop := context.AfterFunc(ctx, func() { _ = queue.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	for pause := time.Duration(0); ; {
-		// Each time: the file may be another by now.
+		// Each time, since the path may have another file by now.
 		_, err := unix.InotifyAddWatch(fd, path, events)
 		if errors.Is(err, unix.ENOENT) {
-			return nil // the file is gone, and so is the lock
+			return nil // the file is gone, and the lock with it
 		}
 		if err != nil {
 			return fmt.Errorf("watch %s: %w", path, err)
@@ -107,22 +105,21 @@ func waitFree(ctx context.Context, path string, events uint32, isHeld func() boo
 	}
 }
 
-// The kernel tells of a holder's end before it takes the lock from it (fs/file_table.c,
-// __fput), which may be a moment later when that was killed: behind an event there are
-// looks after 1, 2, 4 … ms, about half a second long.
+// The kernel reports the close before it releases the lock (fs/file_table.c, __fput), which may take a moment if the
+// holder was killed. So after an event there are checks after 1, 2, 4 … ms, for about half a second.
 const (
 	firstPause = time.Millisecond
 	lastPause  = 256 * time.Millisecond
 )
 
-// nextLook waits for an event, or for the pause when that is not 0, and gives the next pause.
+// nextLook waits for an event, or for the pause if that is not 0, and returns the next pause.
 func nextLook(ctx context.Context, events *os.File, pause time.Duration) (time.Duration, error) {
 	var until time.Time
 	if pause > 0 {
 		until = time.Now().Add(pause)
 	}
 	_ = events.SetReadDeadline(until)
-	if ctx.Err() != nil { // when it ends from here on, that sets the deadline
+	if ctx.Err() != nil { // if it ends later, that sets the deadline
 		return 0, context.Cause(ctx)
 	}
 	_, err := events.Read(make([]byte, 4096))
@@ -139,17 +136,17 @@ func nextLook(ctx context.Context, events *os.File, pause time.Duration) (time.D
 	return 0, nil
 }
 
-// writeLock asks whether somebody holds a write lock on a file, and who, without
-// taking it: fcntl(2), F_OFD_GETLK, which sees both kinds of fcntl locks. The pid
-// is 0 for a process of another pid namespace, and -1 for an open file
-// description lock. No file, no lock; where it cannot be told, it counts as held.
+// writeLock returns whether a process holds a write lock on a file, and its process ID, without taking the lock:
+// fcntl(2), F_OFD_GETLK, which detects both kinds of fcntl locks. The process ID is 0 for a process in another pid
+// namespace, and -1 for an open file description lock. If the file does not exist, it is not locked; on other errors,
+// it counts as locked.
 func writeLock(path string) (pid int, held bool) {
 	pid, held, err := askLock(path)
 	return pid, held || err != nil
 }
 
-// askLock is writeLock for whoever can say why it cannot be told. It is asked for each VM that there is, several times:
-// os.OpenFile would make two more system calls, to find out that there is nothing to wait for in a file.
+// askLock is writeLock with the error. It is called several times for each VM, so it avoids os.OpenFile, which makes
+// two more system calls to find out that a regular file cannot be polled.
 func askLock(path string) (pid int, held bool, err error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
@@ -166,7 +163,7 @@ func askLock(path string) (pid int, held bool, err error) {
 	return int(lock.Pid), lock.Type != unix.F_UNLCK, nil
 }
 
-// Command is the word for what the holder of a VM's lock does.
+// Command is the command that holds a VM's lock.
 type Command string
 
 // The commands that hold a VM's lock.
@@ -178,10 +175,10 @@ const (
 	CommandEntry   Command = "ssh-config"
 )
 
-// Starts tells whether a VM that does not run now is about to.
+// Starts reports whether the command starts the VM.
 func (c Command) Starts() bool { return c == CommandUp || c == CommandRestart }
 
-// isKnown tells a command from what else may stand in a file.
+// isKnown reports whether the text in a lock file is a command.
 func (c Command) isKnown() bool {
 	switch c {
 	case CommandUp, CommandDown, CommandRestart, CommandRemove, CommandEntry:
@@ -190,8 +187,7 @@ func (c Command) isKnown() bool {
 	return false
 }
 
-// Holder is the process that holds a VM's lock, by what it wrote into the lock
-// file: "PID COMMAND".
+// Holder is the process that holds a VM's lock, as in the lock file: "PID COMMAND".
 type Holder struct {
 	PID     int
 	Command Command
@@ -199,10 +195,10 @@ type Holder struct {
 
 func (h Holder) String() string { return fmt.Sprintf("qlaunch %s (pid %d)", h.Command, h.PID) }
 
-// AtWork tells which command holds a VM's lock, if one does. The file outlives
-// a holder that was killed, and its number may be a stranger's by then, so it
-// is believed only while the lock is held and that process has the file open.
-func AtWork(vm vms.VM) (Holder, bool) {
+// LockHolder returns the command that holds a VM's lock, if one does. After a holder was killed, its text stays in
+// the file, and its process ID may belong to another process. So the text is used only if the file is locked and that
+// process has it open.
+func LockHolder(vm vms.VM) (Holder, bool) {
 	path := lockFile(vm)
 	if _, held := writeLock(path); !held {
 		return Holder{}, false
@@ -214,8 +210,8 @@ func AtWork(vm vms.VM) (Holder, bool) {
 	return h, true
 }
 
-// sign writes who holds a lock into its file: this process, and what it does, if that is told apart. A disk without room
-// for that leaves the lock as good as it is: down and rm have to work there above all.
+// sign writes the holder of a lock, this process with its command, into the lock file. If the disk is full, the lock
+// works without the text: down and rm have to work then, too.
 func sign(f *os.File, command Command) error {
 	if err := f.Truncate(0); err != nil {
 		return err
@@ -227,7 +223,7 @@ func sign(f *os.File, command Command) error {
 	return err
 }
 
-// signature reads what sign wrote.
+// signature parses what sign wrote.
 func signature(path string) (Holder, bool) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -240,7 +236,7 @@ func signature(path string) (Holder, bool) {
 	return Holder{PID: pid, Command: Command(command)}, err == nil && notNumber == nil && pid > 0
 }
 
-// holder is the pid that stands in a lock's file.
+// holder returns the process ID in a lock file.
 func holder(path string) string {
 	h, ok := signature(path)
 	if !ok {
@@ -249,8 +245,8 @@ func holder(path string) string {
 	return strconv.Itoa(h.PID)
 }
 
-// openFile gives the entry of /proc/PID/fd by which a process has a file open,
-// or nothing, also where this user may not look (proc_pid_fd(5)).
+// openFile returns the entry of /proc/PID/fd with which a process has a file open, or "", also if this user may not
+// read the directory (proc_pid_fd(5)).
 func openFile(pid int, path string) string {
 	want, err := os.Stat(path)
 	if err != nil {

@@ -73,7 +73,7 @@ func TestAHolderThatIsNotThereIsNotNamed(t *testing.T) {
 		if err := lock.Release(); err != nil {
 			t.Fatal(err)
 		}
-		if h, ok := AtWork(vm); ok {
+		if h, ok := LockHolder(vm); ok {
 			t.Errorf("%.20q: released, and held by %v", text, h)
 		}
 	}

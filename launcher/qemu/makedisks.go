@@ -16,10 +16,9 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// MakeDisks creates the disks of a VM that are missing and have a size, grows the images that are smaller than
-// that, and checks those that are there: a qcow2 image that points to another of the
-// host's files is refused before any of QEMU's tools opens it. A VM that boots
-// with UEFI gets its own copy of the firmware's variables. verbose is told each command that is run.
+// MakeDisks creates the missing disks of a VM that have a size, grows the images that are smaller, and checks the
+// existing ones: a qcow2 image that refers to another file of the host is refused before any of QEMU's tools opens
+// it. For a VM that boots with UEFI it copies the firmware's variables. verbose is called with each command line.
 func MakeDisks(ctx context.Context, vm vms.VM, verbose func(argv []string)) error {
 	for _, d := range vm.Disks {
 		if err := makeDisk(ctx, vm, d, verbose); err != nil {
@@ -29,10 +28,10 @@ func MakeDisks(ctx context.Context, vm vms.VM, verbose func(argv []string)) erro
 	return makeUEFIVars(vm)
 }
 
-// imageTool makes and grows images.
+// imageTool creates and grows images.
 const imageTool = "qemu-img"
 
-// needsQEMUImg tells whether a start makes a disk, or grows it.
+// needsQEMUImg reports whether a start has to create or grow a disk.
 func needsQEMUImg(d vms.Disk) bool {
 	err := checkDisk(d)
 	if err != nil {
@@ -56,13 +55,13 @@ func makeDisk(ctx context.Context, vm vms.VM, d vms.Disk, verbose func([]string)
 	return growDisk(ctx, d, verbose)
 }
 
-// createDisk creates a missing disk, whole or not at all.
+// createDisk creates a missing disk atomically.
 func createDisk(ctx context.Context, vm vms.VM, d vms.Disk, verbose func([]string)) error {
 	if err := os.MkdirAll(filepath.Dir(d.Path), 0o700); err != nil {
 		return err
 	}
 	part := partName(vm, d)
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // qemu-img leaves its mode as it is
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // qemu-img does not change its mode
 	if err != nil {
 		return err
 	}
@@ -70,7 +69,7 @@ func createDisk(ctx context.Context, vm vms.VM, d vms.Disk, verbose func([]strin
 	verbose(argv)
 	err = cmp.Or(f.Close(), runQEMUImg(ctx, "create", argv))
 	if err == nil {
-		// A link, unlike a rename, never replaces a disk that another start made meanwhile.
+		// Unlike rename, link never replaces a disk that another start created in the meantime.
 		err = os.Link(part, d.Path)
 	}
 	if errors.Is(err, fs.ErrExist) {
@@ -79,27 +78,27 @@ func createDisk(ctx context.Context, vm vms.VM, d vms.Disk, verbose func([]strin
 	return errors.Join(err, os.Remove(part))
 }
 
-// partName is where a missing disk is created: beside its place, so that a link can put it there. The name is derived
-// from the VM's data directory, whose lock the caller holds: what is found under it was left by a start of this VM that
-// was killed.
+// partName returns where a missing disk is created: in the directory of the disk, so that it can be linked. The name
+// is derived from the VM's data directory, whose lock the caller holds, so a file with this name was left by a killed
+// start of this VM.
 func partName(vm vms.VM, d vms.Disk) string {
 	sum := sha256.Sum256([]byte(vm.DataDir + "\x00" + d.Path))
 	return filepath.Join(filepath.Dir(d.Path), fmt.Sprintf(".qlaunch-%x.part", sum[:8]))
 }
 
-// removePart removes what a start that was killed has left of a disk. On a read-only file system even the removal of
-// what is not there fails.
+// removePart removes what a killed start has left of a disk. On a read-only file system removing fails even if there
+// is no such file.
 func removePart(vm vms.VM, d vms.Disk) error {
 	part := partName(vm, d)
 	if _, err := os.Lstat(part); err != nil {
-		return nil //nolint:nilerr // it cannot be there
+		return nil //nolint:nilerr // it cannot exist
 	}
 	return os.Remove(part)
 }
 
-// growDisk makes an image as large as its definition asks for. The caller holds the VM's lock and the VM does not run;
-// where another has the image open, qemu-img does not get its lock. An image whose growing is interrupted is as
-// large as before or after.
+// growDisk grows an image to the size in its definition. The caller holds the VM's lock and the VM does not run; if
+// another process has the image open, qemu-img does not get its lock. If growing is interrupted, the image has the
+// old or the new size.
 func growDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
 	has, _, err := diskSize(d)
 	if err != nil || d.Size <= has {
@@ -113,14 +112,14 @@ func growDisk(ctx context.Context, d vms.Disk, verbose func([]string)) error {
 	return runQEMUImg(ctx, "resize", argv)
 }
 
-// runQEMUImg runs qemu-img for something that is done to a disk. What it says on several lines becomes one.
+// runQEMUImg runs qemu-img for an operation on a disk. It joins several lines of its messages to one.
 func runQEMUImg(ctx context.Context, doing string, argv []string) error {
 	said, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 	words := strings.ReplaceAll(strings.TrimSpace(string(said)), "\n", "; ")
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil: // which ended it, and whose words are not its own
+	case ctx.Err() != nil: // ctx ended it, so its messages do not matter
 		return context.Cause(ctx)
 	case lacksLock(words):
 		return fmt.Errorf("%s: %w: %w: %s", doing, err, ErrDiskInUse, words)

@@ -16,16 +16,17 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// What can be wrong with the memory that a VM asks for.
+// What can be wrong with the memory of a VM.
 var (
 	ErrLittleMemory = errors.New("the guest may be killed when it uses all of its memory")
 	ErrNoMemory     = errors.New("the host does not give the guest its memory")
 )
 
-// refusesMemory recognises what QEMU says when the kernel gives it no memory for the guest (ram_block_add in its softmmu/physmem.c).
+// refusesMemory recognises QEMU's message if the kernel has no memory for the guest (ram_block_add in its
+// softmmu/physmem.c).
 func refusesMemory(words string) bool { return strings.Contains(words, "cannot set up guest memory") }
 
-// memoryLeft is how much memory a process of this one's control group can get, and what says so.
+// memoryLeft returns how much memory a process in this control group can allocate, and the source of that number.
 func memoryLeft(root string) (left vms.Size, where string, err error) {
 	info, err := readNumbers(filepath.Join(root, "proc/meminfo"))
 	if err != nil {
@@ -41,8 +42,8 @@ func memoryLeft(root string) (left vms.Size, where string, err error) {
 	return left, where, nil
 }
 
-// groupMemory is how much memory is left of the tightest limit of this process's control group and those above it
-// (cgroups(7), the unified hierarchy). What the kernel can drop, its cache of files, counts as left.
+// groupMemory returns how much memory the tightest limit of this process's control group and its parents leaves
+// (cgroups(7), the unified hierarchy). It includes what the kernel can free, its page cache.
 func groupMemory(root string) (group string, left uint64) {
 	left = math.MaxUint64
 	text, _ := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
@@ -52,7 +53,7 @@ func groupMemory(root string) (group string, left uint64) {
 	}
 	for ; path != "/"; path = filepath.Dir(path) {
 		dir := filepath.Join(root, "sys/fs/cgroup", path)
-		limit, ok := readNumber(dir + "/memory.max") // "max" where there is none
+		limit, ok := readNumber(dir + "/memory.max") // "max" if there is no limit
 		used, known := readNumber(dir + "/memory.current")
 		if !ok || !known {
 			continue
@@ -72,7 +73,7 @@ func readNumber(path string) (uint64, bool) {
 	return n, err == nil && notNumber == nil
 }
 
-// readNumbers reads lines that begin with a name and a number.
+// readNumbers parses lines of a name and a number.
 func readNumbers(path string) (map[string]uint64, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -91,7 +92,7 @@ func readNumbers(path string) (map[string]uint64, error) {
 	return numbers, nil
 }
 
-// withMemory adds to the end of a QEMU that got no memory how much it wanted and how much there is.
+// withMemory adds to the error of a QEMU that got no memory how much it needed and how much there is.
 func withMemory(vm vms.VM, err error) error {
 	if !errors.Is(err, ErrNoMemory) {
 		return err

@@ -8,20 +8,19 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// This file is the one place where a value becomes part of a QEMU option. Two
-// syntaxes are in use: the comma-separated key=value list, in which a comma in
-// a value is doubled (QEMU's docs/qemu-option-trace and util/keyval.c), and
-// JSON, which -blockdev, -device, -netdev and -object take since QEMU 6.2 and
-// which needs no rule of its own. -chardev and -machine do not take JSON.
+// Only this file makes QEMU options from values. There are two syntaxes: the comma-separated key=value list, in which
+// a comma in a value is doubled (QEMU's docs/qemu-option-trace and util/keyval.c), and JSON, which -blockdev,
+// -device, -netdev and -object accept since QEMU 6.2 and which needs no escaping rules of its own. -chardev and
+// -machine do not accept JSON.
 
-// prop is one key and its value, in an option's order.
+// prop is a key with its value; the order of an option's properties matters.
 type prop struct {
 	key   string
 	value any
 }
 
-// list gives a comma-separated option: the first word as it is, then each
-// property, the commas of its value doubled. A property without a key is left out.
+// list returns a comma-separated option: the first word unchanged, then each property, with the commas of its value
+// doubled. It skips a property without a key.
 func list(first string, props ...prop) string {
 	var b strings.Builder
 	b.WriteString(first)
@@ -37,11 +36,11 @@ func list(first string, props ...prop) string {
 	return b.String()
 }
 
-// object is a JSON object whose keys keep the order in which they were given,
-// so that the word that says what it is ("driver", "type") stands first.
+// object is a JSON object that keeps the order of its keys, so that the key that says what it is ("driver", "type")
+// is first.
 type object []prop
 
-// MarshalJSON writes the properties in order.
+// MarshalJSON encodes the properties in order.
 func (o object) MarshalJSON() ([]byte, error) {
 	var b strings.Builder
 	b.WriteByte('{')
@@ -59,7 +58,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// String is the object as one line of JSON.
+// String returns the object as one line of JSON.
 func (o object) String() string {
 	text, err := o.MarshalJSON()
 	if err != nil {
@@ -68,7 +67,7 @@ func (o object) String() string {
 	return string(text)
 }
 
-// marshal is json.Marshal without HTML's escapes, which would make a path with an ampersand unreadable.
+// marshal is json.Marshal without HTML escapes, which would make a path with an ampersand unreadable.
 func marshal(v any) (string, error) {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
@@ -77,7 +76,7 @@ func marshal(v any) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
-// args gathers a command line, one method an aspect.
+// args collects a command line, with one method for each aspect.
 type args struct {
 	vm    vms.VM
 	files Files
@@ -86,17 +85,16 @@ type args struct {
 
 func (a *args) add(words ...string) { a.list = append(a.list, words...) }
 
-// device adds a device. It is written as a list and not in JSON: QEMU makes the
-// devices of the first form before all those of the second, and each form's in
-// the line's order. So what a user has in [qemu] args comes after ours, and
-// without an address of its own gets one that is free.
+// device adds a device, as a list and not as JSON: QEMU creates the devices of the first form before all of the
+// second, and those of each form in the order of the command line. So a user's devices in [qemu] args come after
+// ours, and one without an address gets a free one.
 func (a *args) device(driver string, props ...prop) { a.add("-device", list(driver, props...)) }
 
-// microvm says that the machine has no PCI bus: its virtio devices are on the
-// memory-mapped transport (QEMU's docs/system/i386/microvm.rst).
+// microvm reports whether the machine has no PCI bus: its virtio devices use the memory-mapped transport (QEMU's
+// docs/system/i386/microvm.rst).
 func (a *args) microvm() bool { return a.vm.Machine == "microvm" }
 
-// virtio is the name of a virtio device on this machine's transport.
+// virtio returns the name of a virtio device on this machine's transport.
 func (a *args) virtio(kind string) string {
 	if a.microvm() {
 		return "virtio-" + kind + "-device"

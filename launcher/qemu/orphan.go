@@ -16,30 +16,29 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// Orphan is a QEMU of this user that runs on while its pid file is gone, or its
-// whole run directory: somebody cleaned up, or the last login has ended. Its
-// monitor cannot be reached any more.
+// Orphan is a running QEMU of this user whose pid file, or whole run directory, was deleted: by a cleanup, or after
+// the last logout. Its monitor cannot be reached.
 type Orphan struct {
 	Name    string // the VM's
 	PID     int
 	Started time.Time
 }
 
-// OrphanError says that an orphan is in the way.
+// OrphanError says that an orphan prevents an operation.
 type OrphanError struct{ Orphan }
 
-// Error names the process.
+// Error returns the process.
 func (e *OrphanError) Error() string {
 	return fmt.Sprintf("an orphan runs: QEMU, pid %d, whose pid file is gone", e.PID)
 }
 
-// Orphans are the orphans among QEMUs.
+// Orphans returns the orphans among QEMUs.
 func Orphans(all []QEMU) []Orphan {
 	var lost []Orphan
 	for _, q := range all {
 		path := filepath.Join(q.RunDir, pidName)
 		if holder, held := writeLock(path); held && holder == q.PID {
-			continue // the file at its path is its own: nearly all of them, without a look at all their files
+			continue // its pid file is in place, as for most: no need to check all its open files
 		}
 		if started, ok := lostPIDFile(q.PID, path); ok {
 			lost = append(lost, Orphan{Name: q.Name, PID: q.PID, Started: started})
@@ -48,7 +47,7 @@ func Orphans(all []QEMU) []Orphan {
 	return lasting(lost)
 }
 
-// FindOrphan gives the orphan of a VM, if it has one.
+// FindOrphan returns the orphan of a VM, if it has one.
 func FindOrphan(vm vms.VM) (Orphan, bool, error) {
 	all, err := QEMUs()
 	if err != nil {
@@ -61,8 +60,8 @@ func FindOrphan(vm vms.VM) (Orphan, bool, error) {
 	return Orphan{}, false, nil
 }
 
-// lasting leaves out those that are about to end. Their ends are waited for side
-// by side: after a logout all VMs of a user may be orphans.
+// lasting returns those that are not about to end. It waits for all of them at once, since after a logout all VMs of
+// a user may be orphans.
 func lasting(lost []Orphan) []Orphan {
 	end := make([]bool, len(lost))
 	var all sync.WaitGroup
@@ -79,9 +78,9 @@ func lasting(lost []Orphan) []Orphan {
 	return orphans
 }
 
-// StopOrphan ends the orphan of a VM by SIGTERM, by which QEMU flushes the
-// disks, and after five seconds by SIGKILL. The error wraps ErrNotRunning when there is none.
-func StopOrphan(ctx context.Context, vm vms.VM) (Orphan, Rung, error) {
+// StopOrphan ends the orphan of a VM with SIGTERM, on which QEMU flushes the disks, and after five seconds with
+// SIGKILL. The error wraps ErrNotRunning if there is none.
+func StopOrphan(ctx context.Context, vm vms.VM) (Orphan, StopMethod, error) {
 	o, ok, err := FindOrphan(vm)
 	if err != nil {
 		return Orphan{}, "", err
@@ -97,21 +96,20 @@ func StopOrphan(ctx context.Context, vm vms.VM) (Orphan, Rung, error) {
 		return o, "", err
 	}
 	defer p.Close()
-	// The number may have become a stranger's before the process was opened.
+	// The process ID may have been reused before the process was opened.
 	if q, ok := qemuOf(o.PID); !ok || !q.IsOf(vm) {
 		return Orphan{}, "", ErrNotRunning
 	}
 	for _, s := range signals(p) {
 		ended, err := s.take(ctx, p)
 		if err != nil || ended {
-			return o, s.rung, err
+			return o, s.method, err
 		}
 	}
 	return o, Kill, fmt.Errorf("pid %d: %w", p.PID, ErrWillNotEnd)
 }
 
-// NoOrphan returns an *OrphanError when a VM has one: a second QEMU beside it
-// would write to the same disks.
+// NoOrphan returns an *OrphanError if a VM has an orphan: a second QEMU would write to the same disks.
 func NoOrphan(vm vms.VM) error {
 	o, ok, err := FindOrphan(vm)
 	if ok {
@@ -120,10 +118,10 @@ func NoOrphan(vm vms.VM) error {
 	return err
 }
 
-// lastMoment is longer than QEMU lives on when it has removed its pid file, the last that it does itself.
+// lastMoment is longer than QEMU lives after it has removed its pid file, which is the last thing it does.
 const lastMoment = 500 * time.Millisecond
 
-// ends tells whether a process is about to end: it is no orphan then.
+// ends reports whether a process is about to end, so that it is no orphan.
 func ends(pid int) bool {
 	p, err := open(pid)
 	if err != nil {
@@ -135,8 +133,8 @@ func ends(pid int) bool {
 	return p.Wait(ctx) == nil
 }
 
-// lostPIDFile tells whether a QEMU has a pid file open that is not the one at
-// its path, and when it was written. One that has none open has only begun.
+// lostPIDFile reports whether a QEMU has a pid file open that is not the one at its path, and when that was written.
+// A QEMU without an open pid file has just started.
 func lostPIDFile(pid int, path string) (time.Time, bool) {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)

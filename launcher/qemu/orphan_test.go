@@ -47,8 +47,8 @@ func TestAQEMUWhoseFilesAreGoneIsAnOrphan(t *testing.T) {
 			if status, err := Ask(t.Context(), vm); err != nil || status.State != Orphaned || status.PID != p.PID {
 				t.Errorf("%+v, %v; want orphan, pid %d", status, err, p.PID)
 			}
-			if o, rung, err := StopOrphan(t.Context(), vm); err != nil || rung != Term || o.PID != p.PID {
-				t.Errorf("%+v, %q, %v; want %q", o, rung, err, Term)
+			if o, method, err := StopOrphan(t.Context(), vm); err != nil || method != Term || o.PID != p.PID {
+				t.Errorf("%+v, %q, %v; want %q", o, method, err, Term)
 			}
 			if _, _, err := StopOrphan(t.Context(), vm); !errors.Is(err, ErrNotRunning) {
 				t.Errorf("afterwards: %v", err)
@@ -63,8 +63,8 @@ func TestAnOrphanThatIsStoppedEndsBySIGKILL(t *testing.T) {
 	if err := errors.Join(p.Signal(unix.SIGSTOP), os.RemoveAll(vm.RunDir)); err != nil {
 		t.Fatal(err)
 	}
-	if _, rung, err := StopOrphan(t.Context(), vm); err != nil || rung != Kill {
-		t.Errorf("%q, %v; want %q", rung, err, Kill)
+	if _, method, err := StopOrphan(t.Context(), vm); err != nil || method != Kill {
+		t.Errorf("%q, %v; want %q", method, err, Kill)
 	}
 }
 

@@ -10,16 +10,16 @@ import (
 	"github.com/qlaunch/qlaunch/qmp"
 )
 
-// ErrPausedAgain means that a VM was let run and QEMU paused it at once, for the same reason as before.
+// ErrPausedAgain means that QEMU paused a resumed VM again at once, for the same reason as before.
 var ErrPausedAgain = errors.New("paused again")
 
-// PausedError says that a guest does nothing, as its processors stand still.
+// PausedError says that the guest's processors are stopped.
 type PausedError struct {
 	VM     string
-	Reason string // why, in plain words; may be empty
+	Reason string // why, as a text; may be empty
 }
 
-// Error gives the reason.
+// Error returns the reason.
 func (e *PausedError) Error() string {
 	if e.Reason == "" {
 		return "the guest is paused"
@@ -27,11 +27,11 @@ func (e *PausedError) Error() string {
 	return "the guest is paused: " + e.Reason
 }
 
-// againDeadline is how long QEMU may take to try a disk once more that had
-// failed, which it does as soon as the processors run.
+// againDeadline is how long QEMU may take to retry an operation on a failed disk, which it does as soon as the
+// processors run.
 const againDeadline = 300 * time.Millisecond
 
-// QEMU's run states that are told apart here (qapi/run-state.json, RunState).
+// QEMU's run states that matter here (qapi/run-state.json, RunState).
 const (
 	runPaused        = "paused"
 	runPrelaunch     = "prelaunch"
@@ -40,12 +40,11 @@ const (
 	runGuestPanicked = "guest-panicked"
 )
 
-// Pause stops the guest's processors; for one whose processors stand still already it does nothing.
+// Pause stops the guest's processors; if they are stopped already, it does nothing.
 func Pause(ctx context.Context, m *qmp.Monitor) error { return m.Stop(ctx) }
 
-// Resume lets the guest's processors run, and wakes one that sleeps; for one
-// that runs it does nothing. The error wraps ErrPausedAgain when the VM was
-// paused because a disk had failed, and it fails still.
+// Resume starts the guest's processors, and wakes a guest that sleeps; if the guest runs, it does nothing. The error
+// wraps ErrPausedAgain if the VM was paused because of a failed disk that still fails.
 func Resume(ctx context.Context, m *qmp.Monitor) error {
 	status, err := m.Status(ctx)
 	switch {
@@ -59,7 +58,7 @@ func Resume(ctx context.Context, m *qmp.Monitor) error {
 	return m.Cont(ctx)
 }
 
-// retry lets a guest run whose disk had failed, and sees whether that stops it again.
+// retry starts a guest whose disk had failed, and checks whether the disk fails again.
 func retry(ctx context.Context, m *qmp.Monitor) error {
 	if err := m.Cont(ctx); err != nil {
 		return err
@@ -82,8 +81,8 @@ func retry(ctx context.Context, m *qmp.Monitor) error {
 	return fmt.Errorf("%w: %s", ErrPausedAgain, pauseReason(ctx, m, status.State))
 }
 
-// letRun lets a guest go on that can be asked to shut down only while it runs: one that was paused, or that sleeps. A guest
-// whose disk has failed, or that has panicked, is left alone.
+// letRun starts a guest that cannot shut down while it is paused or sleeps. It does nothing if a disk has failed or
+// the guest has panicked.
 func letRun(ctx context.Context, m *qmp.Monitor) error {
 	status, err := m.Status(ctx)
 	if err != nil {
@@ -96,8 +95,8 @@ func letRun(ctx context.Context, m *qmp.Monitor) error {
 	return nil
 }
 
-// Reset presses the reset button. A guest whose processors stood still for a
-// reason that a reset removes runs from then on; one that was paused stays so.
+// Reset presses the reset button. A guest whose processors were stopped for a reason that a reset removes runs
+// afterwards; one that was paused stays paused.
 func Reset(ctx context.Context, m *qmp.Monitor) error {
 	status, err := m.Status(ctx)
 	if err != nil {
@@ -109,13 +108,13 @@ func Reset(ctx context.Context, m *qmp.Monitor) error {
 	if status.Running || status.State == runPaused || status.State == runPrelaunch {
 		return nil
 	}
-	if err := m.WaitEvent(ctx, "RESET"); err != nil { // before it, QEMU refuses to go on
+	if err := m.WaitEvent(ctx, "RESET"); err != nil { // before that event, QEMU refuses to continue
 		return err
 	}
 	return m.Cont(ctx)
 }
 
-// pauseReason says in plain words why a guest's processors stand still.
+// pauseReason says why the guest's processors are stopped.
 func pauseReason(ctx context.Context, m *qmp.Monitor, runState string) string {
 	if runState == runIOError {
 		return diskReason(ctx, m)
@@ -138,7 +137,8 @@ func pauseReason(ctx context.Context, m *qmp.Monitor, runState string) string {
 	return cmp.Or(words[runState], runState)
 }
 
-// diskReason names the disk that failed. QEMU knows two ways to fail (qapi/block-core.json, BlockDeviceIoStatus).
+// diskReason names the failed disk. QEMU distinguishes two kinds of failures (qapi/block-core.json,
+// BlockDeviceIoStatus).
 func diskReason(ctx context.Context, m *qmp.Monitor) string {
 	disks, err := m.Disks(ctx)
 	if err != nil {

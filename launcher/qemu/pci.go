@@ -6,27 +6,25 @@ import (
 	"strings"
 )
 
-// This file is where each device sits on the machine's PCI bus. Guests name
-// NICs and disks by these addresses, so they are a promise: an address follows
-// from a device's kind and its index in the definition, and from nothing else
-// there. docs/devices.md has the table and the reasons.
+// This file assigns PCI addresses to devices. Guests name NICs and disks by these addresses, so they are stable: an
+// address depends only on a device's kind and its index in the definition. docs/devices.md has the table and the
+// reasons.
 //
-// The root bus of q35 and virt takes no hot-plug (QEMU's docs/pcie.txt), so
-// what may come and go, the NICs and disks but the first ones, sits behind
-// root ports, and a few ports are spare. The root bus of pc takes it
-// everywhere, and there are no root ports.
+// The root bus of q35 and virt does not support hot-plug (QEMU's docs/pcie.txt), so NICs and disks except the first
+// ones are behind root ports, of which a few are spare. The root bus of pc supports hot-plug, and there are no root
+// ports.
 
-// A pciBus is the kind of the PCI bus that a machine has.
+// pciBus is the kind of a machine's PCI bus.
 type pciBus int
 
 const (
-	noPCI        pciBus = iota // none, or an unknown machine: QEMU chooses
+	noPCI        pciBus = iota // none, or an unknown machine: QEMU assigns the addresses
 	conventional               // pc
 	express                    // q35 and virt
 )
 
-// busOf is the kind of a machine's PCI bus. Machines have names with and
-// without a version: pc is pc-i440fx-7.2, and q35 pc-q35-7.2.
+// busOf returns the kind of a machine's PCI bus. Machines have names with and without a version: pc is pc-i440fx-7.2,
+// and q35 is pc-q35-7.2.
 func busOf(machine string) pciBus {
 	switch {
 	case machine == "q35", strings.HasPrefix(machine, "pc-q35-"), machine == "virt", strings.HasPrefix(machine, "virt-"):
@@ -37,18 +35,17 @@ func busOf(machine string) pciBus {
 	return noPCI
 }
 
-// A slot is a device's place on the root bus.
+// slot is a device's place on the root bus.
 //
-// The first that is free on a bare machine, 1 on q35 and virt and 2 on pc, is
-// left to what -vga and -nic in [qemu] args make, for QEMU makes that before
-// all other devices. On pc, 1 is the chipset's.
+// The first free one on a bare machine, 1 on q35 and virt and 2 on pc, is reserved for devices of -vga and -nic in
+// [qemu] args, which QEMU creates before all others. On pc, 1 is the chipset's.
 type slot struct{ express, conventional string }
 
 func slotOf(device string) slot {
 	return map[string]slot{
 		"net0":    {"0x2", "0x3"},
 		"disk0":   {"0x3", "0x4"},
-		"rng":     {"0x4", "0x5"}, // on pc two functions of one slot, since there are no more slots
+		"rng":     {"0x4", "0x5"}, // on pc two functions of one slot, since all slots are used
 		"serial":  {"0x5", "0x5.0x1"},
 		"display": {"0x6", "0x6"},
 		"usb":     {"0x7", "0x7"},
@@ -57,14 +54,14 @@ func slotOf(device string) slot {
 	}[device]
 }
 
-// Where the further NICs and disks are: behind the functions of these slots, each
-// of them a root port, or, on pc, in a slot each.
+// Where the other NICs and disks are: behind the functions of these slots, each a root port, or, on pc, in a slot
+// each.
 const (
 	portsOfNICs  = 0x10 // for the NICs 1 to 7
 	portsOfDisks = 0x11 // and the next, for the disks 1 to 15
 	pcNICs       = 0xa
 	pcDisks      = 0x11
-	mostNICs     = 8 // of vms, as is the next
+	mostNICs     = 8 // as in vms; also the next one
 	mostDisks    = 16
 )
 
@@ -74,7 +71,7 @@ const (
 	spareDisks = 2
 )
 
-// onRoot is the address of a device that each machine has at most one of, as properties of that device.
+// onRoot returns the address, as properties, of a device that each machine has at most one of.
 func (a *args) onRoot(device string) []prop {
 	s := slotOf(device)
 	switch busOf(a.vm.Machine) {
@@ -91,8 +88,7 @@ func (a *args) onRoot(device string) []prop {
 	}
 }
 
-// nicAddress is the address of the NIC with an index. A model that may not be a
-// PCI device gets none.
+// nicAddress returns the address of the NIC with this index; none if the model may not be a PCI device.
 func (a *args) nicAddress(model string, index int) []prop {
 	if !isPCINIC(model) {
 		return nil
@@ -100,7 +96,7 @@ func (a *args) nicAddress(model string, index int) []prop {
 	return a.indexed("net", index, pcNICs)
 }
 
-// diskAddress is the address of the disk with an index, when that is a PCI device itself.
+// diskAddress returns the address of the disk with this index, if it is a PCI device itself.
 func (a *args) diskAddress(index int) []prop { return a.indexed("disk", index, pcDisks) }
 
 func (a *args) indexed(kind string, index, pcFirst int) []prop {
@@ -117,12 +113,11 @@ func (a *args) indexed(kind string, index, pcFirst int) []prop {
 	}
 }
 
-// portID is QEMU's name for the root port of a NIC or disk.
+// portID returns the id of the root port of a NIC or disk.
 func portID(device string) string { return device + "-port" }
 
-// ports gives the machine its root ports. The guest's firmware numbers the buses
-// behind them in their order: those of the NICs come first, for NICs are named
-// by that number (enp1s0), and more disks do not move them.
+// ports adds the root ports. The guest's firmware numbers the buses behind them in order: those of the NICs come
+// first, since NICs are named by that number (enp1s0), so that more disks do not change them.
 func (a *args) ports() {
 	if busOf(a.vm.Machine) != express {
 		return
@@ -139,9 +134,9 @@ func (a *args) ports() {
 	}
 }
 
-// port gives the machine one root port: a function of a slot, eight to a slot. A
-// guest finds the functions of a slot by its function 0, which is always there.
-// Chassis and port number identify the port to the guest, and libvirt counts port numbers this way too.
+// port adds one root port: a function of a slot, eight in each slot. A guest finds the functions of a slot through
+// function 0, which always exists. Chassis and port number identify the port to the guest; libvirt counts port
+// numbers in the same way.
 func (a *args) port(device string, first, index, chassis int) {
 	slot, function := first+(index-1)/8, (index-1)%8
 	props := []prop{{"id", portID(device)}, {"bus", "pcie.0"}, {"addr", fmt.Sprintf("%#x.%#x", slot, function)}}
@@ -151,7 +146,7 @@ func (a *args) port(device string, first, index, chassis int) {
 	a.device("pcie-root-port", append(props, prop{"chassis", chassis}, prop{"port", slot<<3 | function})...)
 }
 
-// isPCINIC says whether a network device of QEMU is known to be a PCI device (-device help of 7.2 and 10.0).
+// isPCINIC reports whether a network device of QEMU is known to be a PCI device (-device help of 7.2 and 10.0).
 func isPCINIC(model string) bool {
 	return strings.HasPrefix(model, "virtio-net-pci") || strings.HasPrefix(model, "e1000") || strings.HasPrefix(model, "i8255") ||
 		slices.Contains([]string{"virtio-net", "i82562", "i82801", "igb", "ne2k_pci", "pcnet", "rocker", "rtl8139", "tulip", "vmxnet3"}, model)

@@ -14,10 +14,10 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// ErrNotRunning means that no QEMU of the VM runs that can be reached.
+// ErrNotRunning means that the VM has no running QEMU that can be reached.
 var ErrNotRunning = errors.New("not running")
 
-// ErrEnded is the cause with which Process.Context ends when QEMU does.
+// ErrEnded is the cause with which the context of Process.Context ends when QEMU ends.
 var ErrEnded = errors.New("QEMU ended")
 
 // Process is the running QEMU of a VM.
@@ -27,11 +27,10 @@ type Process struct {
 	pidfd   *os.File
 }
 
-// Find gives the running QEMU of a VM, or an error that wraps ErrNotRunning.
+// Find returns the running QEMU of a VM, or an error that wraps ErrNotRunning.
 //
-// The lock is looked at again after the process has been opened: the process
-// that holds the lock both times is the one that was opened, so no number that
-// went to a stranger meanwhile is ever taken for QEMU's.
+// It checks the lock again after it has opened the process: if the same process holds the lock both times, it is the
+// one that was opened. So a reused process ID is never taken for QEMU's.
 func Find(vm vms.VM) (*Process, error) {
 	for {
 		pid, started, err := lockHolder(PIDFile(vm))
@@ -56,26 +55,26 @@ func Find(vm vms.VM) (*Process, error) {
 	}
 }
 
-// IsRunning tells whether a VM's QEMU holds its lock: the one in the data directory, or, where an
-// earlier version or somebody's own hand has started it, that on its pid file. Where that cannot be told
-// it is said to: what is asked for would be lost if it did.
+// IsRunning reports whether a VM's QEMU holds its lock: the one in the data directory or, if an earlier version or a
+// user started it, the one on its pid file. If that cannot be determined, it returns true, so that nothing is
+// destroyed.
 func IsRunning(vm vms.VM) bool {
 	return IsHeld(vm) || pidFileLocked(vm)
 }
 
-// IsHeld is IsRunning for a VM without a run directory: the lock in the data directory alone is asked.
+// IsHeld is IsRunning for a VM without a run directory: it checks only the lock in the data directory.
 func IsHeld(vm vms.VM) bool {
 	_, held := writeLock(runningFile(vm))
 	return held
 }
 
-// pidFileLocked tells whether a QEMU holds the lock on its pid file, by which it can be reached.
+// pidFileLocked reports whether a QEMU holds the lock on its pid file, so that it can be reached.
 func pidFileLocked(vm vms.VM) bool {
 	_, held := writeLock(PIDFile(vm))
 	return held
 }
 
-// lockHolder gives the process that holds the lock on a pid file, and when the file was written.
+// lockHolder returns the process that holds the lock on a pid file, and when the file was written.
 func lockHolder(path string) (int, time.Time, error) {
 	pid, held, err := askLock(path)
 	if err != nil {
@@ -89,7 +88,7 @@ func lockHolder(path string) (int, time.Time, error) {
 	}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, time.Time{}, ErrNotRunning // it goes: its pid file is the last that QEMU removes
+		return 0, time.Time{}, ErrNotRunning // it is ending: removing its pid file is the last thing QEMU does
 	}
 	if err != nil {
 		return 0, time.Time{}, err
@@ -97,7 +96,7 @@ func lockHolder(path string) (int, time.Time, error) {
 	return pid, info.ModTime(), nil
 }
 
-// open gets hold of a process by a pidfd, which is never another's (pidfd_open(2)).
+// open opens a process as a pidfd, which never refers to another process (pidfd_open(2)).
 func open(pid int) (*Process, error) {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
@@ -106,13 +105,13 @@ func open(pid int) (*Process, error) {
 	return &Process{PID: pid, pidfd: os.NewFile(uintptr(fd), "pidfd")}, nil
 }
 
-// Close lets go of the process, which lives on.
+// Close closes the pidfd; the process keeps running.
 func (p *Process) Close() { _ = p.pidfd.Close() }
 
-// Handle is the process's pidfd, for a child that is to know of its end. It is closed by Close.
+// Handle returns the process's pidfd, for a child that waits for the end of the process. Close closes it.
 func (p *Process) Handle() *os.File { return p.pidfd }
 
-// Signal sends a signal to the process; one that has ended is no error.
+// Signal sends a signal to the process; it is no error if the process has ended.
 func (p *Process) Signal(sig unix.Signal) error {
 	err := unix.PidfdSendSignal(int(p.pidfd.Fd()), sig, nil, 0)
 	if err != nil && !errors.Is(err, unix.ESRCH) {
@@ -121,8 +120,8 @@ func (p *Process) Signal(sig unix.Signal) error {
 	return nil
 }
 
-// Stopped tells whether the process is stopped by a signal or a debugger: the
-// letter behind its name, which may hold brackets itself (proc_pid_stat(5)).
+// Stopped reports whether a signal or a debugger has stopped the process: the letter after its name, which may
+// contain parentheses itself (proc_pid_stat(5)).
 func (p *Process) Stopped() bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
 	if err != nil {
@@ -132,8 +131,8 @@ func (p *Process) Stopped() bool {
 	return end >= 0 && bytes.ContainsAny(stat[end+2:min(end+3, len(stat))], "Tt")
 }
 
-// Wait returns nil when the process has ended, or ctx's cause when that ends first.
-// A pidfd becomes readable when its process ends (pidfd_open(2)).
+// Wait returns nil when the process has ended, or ctx's cause if ctx ends first. A pidfd becomes readable when its
+// process ends (pidfd_open(2)).
 func (p *Process) Wait(ctx context.Context) error {
 	fd, err := unix.FcntlInt(p.pidfd.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -154,7 +153,7 @@ func (p *Process) Wait(ctx context.Context) error {
 	return err
 }
 
-// Ended tells whether the process has ended by now.
+// Ended reports whether the process has ended.
 func (p *Process) Ended() bool { return ended(p.pidfd.Fd()) }
 
 func ended(fd uintptr) bool {
@@ -163,8 +162,8 @@ func ended(fd uintptr) bool {
 	return err == nil && n > 0
 }
 
-// Context is ctx, ended with ErrEnded as its cause as soon as the process ends.
-// The caller must call the function that it returns, before Close.
+// Context returns a context that ends with ErrEnded as its cause as soon as the process ends. The caller must call
+// the returned function before Close.
 func (p *Process) Context(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
@@ -180,12 +179,11 @@ func (p *Process) Context(ctx context.Context) (context.Context, context.CancelF
 	}
 }
 
-// Locate gives a VM with the run directory of its QEMU, wherever the environment
-// of this process would put one: what the lock in its data directory says, or else what
-// the command line of its QEMU says, among those that qemus gives (QEMUs), which is asked only when no
-// lock is held. A VM that does not run keeps its run directory.
+// Locate returns a VM with the run directory of its QEMU, whatever the environment of this process: the one that the
+// lock in its data directory names, or else the one on the command line of its QEMU, among those that qemus returns
+// (QEMUs), which is called only if the lock is not held. A VM that does not run keeps its run directory.
 //
-// The run directory has been checked: what lies in it may be believed. The error is a *NotPrivateError where it may not.
+// Locate checks that the run directory is private to the user; otherwise the error is a *NotPrivateError.
 func Locate(vm vms.VM, qemus func() ([]QEMU, error)) (vms.VM, error) {
 	dir, held, err := readRunning(vm)
 	if err != nil {
@@ -210,7 +208,7 @@ func Locate(vm vms.VM, qemus func() ([]QEMU, error)) (vms.VM, error) {
 	return vm, CheckRunDir(vm.RunDir)
 }
 
-// findAnywhere is Find for a VM whose QEMU may have another run directory than the environment of this process gives it.
+// findAnywhere is Find for a VM whose QEMU may have another run directory than this process's environment says.
 func findAnywhere(vm vms.VM) (*Process, error) {
 	at, err := Locate(vm, func() ([]QEMU, error) { return nil, nil })
 	if err != nil {

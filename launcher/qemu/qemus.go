@@ -16,16 +16,16 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// QEMU is a process of this user that has the command line of a VM's QEMU.
+// QEMU is a process of this user with the command line of a VM's QEMU.
 type QEMU struct {
 	Name   string // the VM's
 	PID    int
-	RunDir string // where its pid file is, or was
-	log    string // the console's log; empty: none
+	RunDir string // the directory of its pid file, even if that was deleted
+	log    string // the console log; empty if there is none
 	words  []string
 }
 
-// QEMUs finds the processes of this user that are QEMUs of VMs, whatever their directories.
+// QEMUs returns the processes of this user that are QEMUs of VMs, whatever their directories.
 func QEMUs() ([]QEMU, error) {
 	proc, err := os.Open("/proc")
 	if err != nil {
@@ -49,13 +49,15 @@ func QEMUs() ([]QEMU, error) {
 	return all, nil
 }
 
-// The most that is read of a command line: the option -pidfile stands near its front. Of one that has it, all is read.
+// The maximal number of bytes that are read of a command line: the option -pidfile is near its front. If it is there,
+// the whole line is read.
 const (
 	frontOfLine = 16 << 10
 	mostOfLine  = 2 << 20 // the kernel's limit for all arguments, by default (execve(2))
 )
 
-// qemuOf tells whether a process is this user's and has the command line of a VM's QEMU, by its option -pidfile.
+// qemuOf reports whether a process belongs to this user and has the command line of a VM's QEMU, by its option
+// -pidfile.
 func qemuOf(pid int) (QEMU, bool) {
 	dir := fmt.Sprintf("/proc/%d", pid)
 	var stat unix.Stat_t
@@ -67,7 +69,7 @@ func qemuOf(pid int) (QEMU, bool) {
 		return QEMU{}, false
 	}
 	defer f.Close()
-	line, _ := io.ReadAll(io.LimitReader(f, frontOfLine)) // of a process that ends meanwhile it is empty
+	line, _ := io.ReadAll(io.LimitReader(f, frontOfLine)) // empty if the process ends in the meantime
 	if !bytes.Contains(line, []byte("\x00-pidfile\x00")) {
 		return QEMU{}, false
 	}
@@ -75,7 +77,7 @@ func qemuOf(pid int) (QEMU, bool) {
 	return parseQEMU(pid, string(append(line, rest...)))
 }
 
-// parseQEMU reads a command line, whose words end in zeros, as the kernel gives it.
+// parseQEMU parses a command line, whose arguments end with zero bytes, as in /proc.
 func parseQEMU(pid int, line string) (QEMU, bool) {
 	q := QEMU{PID: pid, words: strings.Split(strings.TrimSuffix(line, "\x00"), "\x00")}
 	pidfile := q.option("-pidfile")
@@ -91,7 +93,7 @@ func parseQEMU(pid int, line string) (QEMU, bool) {
 	return q, ok
 }
 
-// option is the word behind an option, where that stands first.
+// option returns the argument after an option's first occurrence.
 func (q QEMU) option(name string) string {
 	i := slices.Index(q.words, name)
 	if i < 0 || i+1 == len(q.words) {
@@ -100,9 +102,9 @@ func (q QEMU) option(name string) string {
 	return q.words[i+1]
 }
 
-// IsOf tells whether a QEMU is the one of a VM: it has the VM's run directory, or the one that the lock in the VM's data
-// directory names, or writes the VM's log, or was started with the VM's definition. The name alone does not
-// tell: another home has VMs of its own.
+// IsOf reports whether a QEMU is that of a VM: it has the VM's run directory, or the one that the lock in the VM's
+// data directory names, or writes the VM's log, or was started with the VM's definition. The name alone is not
+// enough, since another home directory has other VMs.
 func (q QEMU) IsOf(vm vms.VM) bool {
 	if q.Name != vm.Name {
 		return false
@@ -120,9 +122,9 @@ func (q QEMU) IsOf(vm vms.VM) bool {
 	return from != "" && vms.SameFile(from, vm.File)
 }
 
-// optionOf is the value of a key in the words behind a chardev's id, as list writes them.
+// optionOf returns the value of a key in the argument after a chardev's id, as list writes it.
 func optionOf(text, key string) string {
-	const comma = "\x00" // stands in no command line's word
+	const comma = "\x00" // cannot occur in an argument
 	for part := range strings.SplitSeq(strings.ReplaceAll(text, ",,", comma), ",") {
 		if value, found := strings.CutPrefix(part, key+"="); found {
 			return strings.ReplaceAll(value, comma, ",")
@@ -131,20 +133,21 @@ func optionOf(text, key string) string {
 	return ""
 }
 
-// MACError says that another QEMU of this user shows one of a VM's addresses on a bridge.
+// MACError says that another QEMU of this user has one of the VM's MACs on a bridge.
 type MACError struct {
 	MAC  vms.MAC
 	Name string // the other VM's
 	PID  int
 }
 
-// Error names the other.
+// Error returns the other VM.
 func (e *MACError) Error() string {
 	return fmt.Sprintf("mac %s is that of a VM that runs: %s, QEMU pid %d", e.MAC, e.Name, e.PID)
 }
 
-// FreeMACs returns a *MACError when a QEMU among those that there are has the MAC of one of a VM's bridged NICs on a bridge: two
-// guests with one address take each other's lease. Such a QEMU is one of another home, or of a definition that has changed since.
+// FreeMACs returns a *MACError if one of the QEMUs has the MAC of one of a VM's bridged NICs on a bridge: two guests
+// with the same MAC take each other's lease. Such a QEMU belongs to another home directory, or to a definition that
+// has changed since.
 func FreeMACs(vm vms.VM, all []QEMU) error {
 	mine := map[string]vms.MAC{}
 	for _, nic := range vm.NICs {
@@ -162,7 +165,7 @@ func FreeMACs(vm vms.VM, all []QEMU) error {
 	return nil
 }
 
-// bridgedMACs are the addresses of a QEMU's NICs that are on a bridge.
+// bridgedMACs returns the MACs of a QEMU's NICs that are on a bridge.
 func (q QEMU) bridgedMACs() []string {
 	bridged := map[string]bool{}
 	for _, word := range q.options("-netdev") {
@@ -174,7 +177,7 @@ func (q QEMU) bridgedMACs() []string {
 	var macs []string
 	for _, word := range q.options("-device") {
 		var nic struct{ Netdev, MAC string }
-		if json.Unmarshal([]byte(word), &nic) != nil { // an earlier version wrote devices in JSON
+		if json.Unmarshal([]byte(word), &nic) != nil { // an earlier version wrote devices as JSON
 			nic.Netdev, nic.MAC = optionOf(word, "netdev"), optionOf(word, "mac")
 		}
 		if bridged[nic.Netdev] {
@@ -184,7 +187,7 @@ func (q QEMU) bridgedMACs() []string {
 	return macs
 }
 
-// options are the words behind each of an option's places.
+// options returns the arguments after each occurrence of an option.
 func (q QEMU) options(name string) []string {
 	var words []string
 	for i := range len(q.words) - 1 {

@@ -18,8 +18,8 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// NoQEMU finds the QEMU of a VM, wherever its run directory is, among those that there are (QEMUs): the error wraps
-// ErrRunning, or is an *OrphanError. Without one it is nil.
+// NoQEMU returns nil if a VM has no QEMU in any run directory among those in all (QEMUs). Otherwise the error wraps
+// ErrRunning, or is an *OrphanError.
 func NoQEMU(vm vms.VM, all []QEMU) error {
 	vm, err := Locate(vm, func() ([]QEMU, error) { return all, nil })
 	if err != nil {
@@ -42,15 +42,15 @@ func NoQEMU(vm vms.VM, all []QEMU) error {
 	return nil
 }
 
-// Sweep removes what a QEMU that has ended leaves in its run directory, and the file of its lock. The
-// caller holds the VM's lock; a VM that runs is left as it is.
+// Sweep removes what a QEMU that has ended left in its run directory, and the file of its lock. The caller holds the
+// VM's lock. If the VM runs, Sweep does nothing.
 func Sweep(vm vms.VM) error {
 	if IsRunning(vm) {
 		return nil
 	}
 	var errs []error
 	left := []string{runningFile(vm)}
-	for _, name := range []string{pidName, vms.StartedFile, qmpName, consoleName, agentName, displayName, answerName} {
+	for _, name := range []string{pidName, vms.StartedFile, qmpName, consoleName, agentName, displayName, replyName} {
 		left = append(left, filepath.Join(vm.RunDir, name))
 	}
 	for _, path := range left {
@@ -61,11 +61,10 @@ func Sweep(vm vms.VM) error {
 	return errors.Join(errs...)
 }
 
-// Remove removes what qlaunch made for a VM: its state directory, its run directory, and
-// its data directory with the disks that lie there and all else, but for the lock, which
-// the caller holds, and retires when the definition is gone too. Disks elsewhere are the user's and stay.
-// Nothing is removed while the VM has a QEMU, or any process has one of the files open that would be lost: the
-// error wraps ErrRunning, or is an *OrphanError or an *OpenError.
+// Remove removes what qlaunch created for a VM: its state directory, its run directory, and its data directory with
+// the disks and all other files in it, except the lock, which the caller holds, and removes after the definition.
+// Disks elsewhere belong to the user and are kept. Remove does nothing while the VM has a QEMU, or while any process
+// has one of the files open: the error wraps ErrRunning, or is an *OrphanError or an *OpenError.
 func Remove(vm vms.VM) error {
 	all, err := QEMUs()
 	if err != nil {
@@ -99,28 +98,29 @@ func Remove(vm vms.VM) error {
 	return errors.Join(errs...)
 }
 
-// IsKept tells whether a name in a VM's data directory is that of a file which qlaunch makes for itself, and makes again.
+// IsKept reports whether a name in a VM's data directory is that of a file which qlaunch creates for itself, and can
+// create again.
 func IsKept(name string) bool { return name == lockName || name == runningName }
 
-// OpenError says that a process has a file open that is in the VM's data directory, or writes one of its logs.
+// OpenError says that a process has a file in the VM's data directory open, or writes to one of its logs.
 type OpenError struct {
 	File    string
 	PID     int
-	Program string // the process's own name for itself
+	Program string // the process's name
 }
 
-// Error names the file and the process.
+// Error returns the file and the process.
 func (e *OpenError) Error() string {
 	return fmt.Sprintf("%s is open in %s, pid %d", e.File, e.Program, e.PID)
 }
 
-// inode is a file, whatever its name.
+// inode identifies a file, whatever its name.
 type inode struct{ dev, ino uint64 }
 
-// notOpen returns an *OpenError when a process has one of the files open that a removal of a VM would destroy: those
-// in its data directory, and the logs where they are written. It sees the processes whose files this user may see
-// (proc_pid_fd(5)), its own at least; of the others, those that have QEMU's locks on a file of the data directory
-// (*InUseError), and the loop devices on one (*LoopError).
+// notOpen returns an *OpenError if a process has one of the files open that the removal of a VM would delete: a file
+// in its data directory, or a log that it writes to. It checks the processes whose open files this user may see
+// (proc_pid_fd(5)), at least the user's own. Of other processes it detects those that have QEMU's locks on a file in
+// the data directory (*InUseError), and loop devices that use one (*LoopError).
 func notOpen(vm vms.VM) error {
 	held, err := inodes(vm.DataDir)
 	if err != nil {
@@ -151,9 +151,10 @@ func notOpen(vm vms.VM) error {
 	return nil
 }
 
-// openIn gives the first of the files that a process, whose descriptors are in dir, has open, of logs those that it writes.
+// openIn returns the first of the files that a process has open; of the logs, only one that it writes to. dir has the
+// process's descriptors.
 func openIn(dir string, pid int, held, logs map[inode]string) string {
-	entries, _ := os.ReadDir(dir) // none of another user's process, or of one that has ended
+	entries, _ := os.ReadDir(dir) // empty for another user's process, and for one that has ended
 	for _, entry := range entries {
 		id, ok := inodeOf(filepath.Join(dir, entry.Name()))
 		if !ok {
@@ -169,7 +170,7 @@ func openIn(dir string, pid int, held, logs map[inode]string) string {
 	return ""
 }
 
-// inodes are the regular files below a directory, but for those that commands of ours open for a moment.
+// inodes returns the regular files below a directory, except those that our commands open for a moment.
 func inodes(dir string) (map[inode]string, error) {
 	files := map[inode]string{}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -193,7 +194,7 @@ func inodes(dir string) (map[inode]string, error) {
 
 func sysStat(info fs.FileInfo, err error) (*syscall.Stat_t, bool) {
 	if err != nil {
-		return nil, false // gone meanwhile
+		return nil, false // removed in the meantime
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return stat, ok
@@ -207,7 +208,7 @@ func inodeOf(path string) (inode, bool) {
 	return inode{uint64(stat.Dev), stat.Ino}, true
 }
 
-// isWritten tells whether a process has a file open for writing (proc_pid_fdinfo(5)).
+// isWritten reports whether a process has a file open for writing (proc_pid_fdinfo(5)).
 func isWritten(pid int, fd string) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
 	if err != nil {
@@ -222,7 +223,7 @@ func isWritten(pid int, fd string) bool {
 	return false
 }
 
-// programOf is a process's name for itself, which is at most 15 bytes long (proc_pid_comm(5)).
+// programOf returns a process's name, which has at most 15 bytes (proc_pid_comm(5)).
 func programOf(pid int) string {
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil {

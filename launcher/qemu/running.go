@@ -14,13 +14,13 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// A VM runs while the lock on the file "running" in its data directory is held. QEMU inherits the open
-// file from the start that locked it, so the lock lives exactly as long as QEMU does, through
-// SIGKILL too (fcntl(2), open file description locks), and lies beside what a second start or a removal would
-// destroy: no environment variable comes between the two. The file's text is the run directory
-// of that QEMU, and counts only while the lock is held.
+// A VM runs while the lock on the file "running" in its data directory is held. QEMU inherits the open file from the
+// start that locked it, so the lock exists exactly as long as QEMU, even if QEMU is killed (fcntl(2), open file
+// description locks). The lock is in the directory that a second start or a removal would damage, so it does not
+// depend on environment variables. The file's text is the run directory of that QEMU, and is valid only while the
+// lock is held.
 
-// ErrRunning means that what was asked for needs a VM that does not run.
+// ErrRunning means that an operation needs a stopped VM.
 var ErrRunning = errors.New("it is running")
 
 const runningName = "running"
@@ -30,8 +30,8 @@ const longestRunning = 16 << 10
 
 func runningFile(vm vms.VM) string { return filepath.Join(vm.DataDir, runningName) }
 
-// holdRunning takes the lock for a QEMU that is about to be started, to inherit
-// it. The error wraps ErrRunning when a QEMU has it.
+// holdRunning takes the lock, which a QEMU that is about to be started will inherit. The error wraps ErrRunning if a
+// QEMU holds it.
 func holdRunning(vm vms.VM) (*os.File, error) {
 	path := runningFile(vm)
 	for {
@@ -43,7 +43,7 @@ func holdRunning(vm vms.VM) (*os.File, error) {
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return nil, errors.Join(ErrRunning, f.Close())
-		case err == nil && !sameFile(f, path): // it was removed meanwhile
+		case err == nil && !sameFile(f, path): // it was removed in the meantime
 			if err := f.Close(); err != nil {
 				return nil, err
 			}
@@ -66,8 +66,8 @@ func tellRunDir(f *os.File, dir string) error {
 	return err
 }
 
-// readRunning tells whether a VM's QEMU holds the lock in its data directory, and with which run directory it was
-// started: empty where the file does not say, as in the moment before its text is written.
+// readRunning reports whether a VM's QEMU holds the lock in its data directory, and with which run directory it was
+// started: empty if the file does not say, as in the moment before its text is written.
 func readRunning(vm vms.VM) (runDir string, held bool, err error) {
 	path := runningFile(vm)
 	if _, held, err = askLock(path); !held || err != nil {
@@ -75,7 +75,7 @@ func readRunning(vm vms.VM) (runDir string, held bool, err error) {
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return "", true, nil // it ends this moment, and another command cleans up
+		return "", true, nil // it is ending, and another command cleans up
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, longestRunning))
@@ -85,7 +85,7 @@ func readRunning(vm vms.VM) (runDir string, held bool, err error) {
 	return parseRunDir(string(text), vm.Name), true, nil
 }
 
-// parseRunDir reads what tellRunDir wrote. Every other text says nothing.
+// parseRunDir parses what tellRunDir wrote, and returns "" for any other text.
 func parseRunDir(text, name string) string {
 	quoted, ended := strings.CutSuffix(text, "\n")
 	dir, err := strconv.Unquote(quoted)

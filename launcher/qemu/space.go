@@ -17,7 +17,7 @@ import (
 // ErrSpace says that a file system may become full.
 var ErrSpace = errors.New("less free space than the disks may still need")
 
-// spaces are the file systems that disks lie on, in the order of the disks.
+// spaces returns the file systems of the disks, in the order of the disks.
 func spaces(disks []vms.Disk) []*SpaceError {
 	var all []*SpaceError
 	of := map[unix.Fsid]*SpaceError{}
@@ -42,7 +42,7 @@ type SpaceError struct {
 	Free, Need uint64 // bytes
 }
 
-// Error names both amounts.
+// Error returns both amounts.
 func (e *SpaceError) Error() string {
 	return fmt.Sprintf("%s: %v", e.amounts(), ErrSpace)
 }
@@ -51,16 +51,16 @@ func (e *SpaceError) amounts() string {
 	return fmt.Sprintf("%s: %s free, the disks may grow by %s", e.Dir, inMiB(e.Free), inMiB(e.Need))
 }
 
-// slack is what is free beyond the need, in MiB; less than nothing when it does not do.
+// slack returns the free space beyond the need, in MiB; negative if there is not enough.
 func (e *SpaceError) slack() int64 { return int64(e.Free>>20) - int64(e.Need>>20) }
 
-// inMiB is a size to the MiB below.
+// inMiB rounds a size down to MiB.
 func inMiB(n uint64) vms.Size { return vms.Size(n) &^ (vms.MiB - 1) }
 
-// Unwrap is ErrSpace.
+// Unwrap returns ErrSpace.
 func (e *SpaceError) Unwrap() error { return ErrSpace }
 
-// existing is a directory, or the nearest above it that exists: disks are made with their directories.
+// existing returns a directory, or its nearest parent that exists, since disks are created with their directories.
 func existing(dir string) string {
 	for {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || dir == "/" {
@@ -70,8 +70,8 @@ func existing(dir string) string {
 	}
 }
 
-// growth is how much space a disk may still take: its size as the guest sees it, without what it has already. What is
-// no regular file takes none.
+// growth returns how much more space a disk may use: its size as the guest sees it, minus what it uses already; 0 if
+// it is not a regular file.
 func growth(d vms.Disk) uint64 {
 	f, err := os.OpenFile(d.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -87,11 +87,12 @@ func growth(d vms.Disk) uint64 {
 		size = virtualSize(f)
 	}
 	size = max(size, uint64(d.Size)) // to which a start grows it
-	const most = 1 << 56             // a header can say anything, and several are added up
+	const most = 1 << 56             // a header can have any value, and several values are added
 	return min(size-min(size, uint64(st.Blocks)*512), most)
 }
 
-// virtualSize is what a qcow2 image's header says that the guest sees: the eight bytes from 24 on (QEMU's docs/interop/qcow2.txt).
+// virtualSize returns the size in a qcow2 image's header, as the guest sees it: the eight bytes from 24 on (QEMU's
+// docs/interop/qcow2.txt).
 func virtualSize(r io.ReaderAt) uint64 {
 	header := make([]byte, 32)
 	if n, _ := r.ReadAt(header, 0); n < len(header) {

@@ -15,17 +15,17 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// greetDeadline is how long a QEMU may take to answer on its monitor, which it
-// does within a tenth of a second on an idle host and before the guest runs.
+// greetDeadline is how long a QEMU may take to respond on its monitor. On an idle host that takes less than 100 ms,
+// before the guest runs.
 const greetDeadline = 30 * time.Second
 
-// DiedError says that QEMU ended while something was waited for.
+// DiedError says that QEMU ended while a command waited for it.
 type DiedError struct {
-	Status string // how it ended: "exit status 1", "signal: aborted"; empty when it was not our child any more
-	Words  string // the last lines that it wrote to its standard error, as they are; may be empty
+	Status string // how it ended: "exit status 1", "signal: aborted"; empty if QEMU is not a child of this process
+	Words  string // the last lines of its standard error, unchanged; may be empty
 }
 
-// Error ends with QEMU's own words.
+// Error ends with QEMU's own messages.
 func (e *DiedError) Error() string {
 	switch {
 	case e.Status == "" && e.Words == "":
@@ -39,7 +39,8 @@ func (e *DiedError) Error() string {
 	}
 }
 
-// Unwrap is ErrEnded, and ErrDiskInUse, ErrNoMemory, ErrNoSpice or ErrArchCapabilities where that is what QEMU says.
+// Unwrap returns ErrEnded, and ErrDiskInUse, ErrNoMemory, ErrNoSpice or ErrArchCapabilities if QEMU's messages say
+// so.
 func (e *DiedError) Unwrap() []error {
 	if lacksSpice(e.Words) {
 		return []error{ErrEnded, ErrNoSpice}
@@ -56,28 +57,29 @@ func (e *DiedError) Unwrap() []error {
 	return []error{ErrEnded}
 }
 
-// Died is the error for a VM whose QEMU ended after it had been started.
+// Died returns the error for a VM whose QEMU ended after the start.
 func Died(vm vms.VM) error { return &DiedError{Words: lastWords(MessageLog(vm))} }
 
-// Resolved is a VM as it can be started: nothing is left open that its definition may leave open, and Check has found
-// nothing in the way. The accelerator is one of the host's (ResolveAccel), each bridge one that this user may use.
+// Resolved is a VM that can be started: everything that its definition may leave open is decided, and Check found no
+// obstacle. The accelerator is available on the host (ResolveAccel), and this user may use each bridge.
 type Resolved struct {
 	vms.VM
-	Helper string // the path of the bridge helper; empty when no NIC needs one
+	Helper string // the path of the bridge helper; empty if no NIC needs it
 }
 
-// Start starts a VM's QEMU and returns when it answers on its monitor.
+// Start starts a VM's QEMU and returns when QEMU responds on its monitor.
 //
-// The VM's disks must have been made (MakeDisks), and the caller holds its lock. taps has one tap for each bridge NIC,
-// in order; the caller closes its copies. verbose is told the command line.
+// The VM's disks must exist (MakeDisks), and the caller holds its lock. taps has one tap for each bridged NIC, in
+// order; the caller closes its copies. verbose is called with the command line.
 //
-// The error is a *DiedError when QEMU ended, an *InUseError where that was because another has a disk open, an
-// *OldQEMUError when it is too old, or is qmp's when QEMU did not answer; then nothing is left running. It wraps ErrRunning when the VM has a QEMU already.
+// The error is a *DiedError if QEMU ended, an *InUseError if that was because another process has a disk open, an
+// *OldQEMUError if QEMU is too old, or one of package qmp if QEMU did not respond; no process is left running then.
+// It wraps ErrRunning if the VM already has a QEMU.
 func Start(ctx context.Context, ready Resolved, taps []*os.File, verbose func(argv []string)) (*Process, error) {
 	vm := ready.VM
-	in := &inheritance{}
+	in := &inheritedFiles{}
 	defer in.close()
-	running, err := holdRunning(vm) // first: all that follows takes the files of a QEMU that runs from it
+	running, err := holdRunning(vm) // first, since the steps below would take files away from a running QEMU
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +88,8 @@ func Start(ctx context.Context, ready Resolved, taps []*os.File, verbose func(ar
 	if err != nil {
 		return nil, err
 	}
-	in.add(running) // last: the line does not name its number
-	if err := freeze(vm); err != nil {
+	in.add(running) // last, since the command line does not contain its number
+	if err := saveStartedDefinition(vm); err != nil {
 		return nil, err
 	}
 	cmd, err := command(ctx, vm, Args(vm, files), in)
@@ -99,37 +101,37 @@ func Start(ctx context.Context, ready Resolved, taps []*os.File, verbose func(ar
 		return nil, fmt.Errorf("%s: %w", cmd.Args[0], cause(err))
 	}
 	in.close()
-	p, err := greeted(ctx, vm, cmd)
+	p, err := waitForMonitor(ctx, vm, cmd)
 	if err == nil {
 		closeDisplay(vm)
-		makeAnswerFile(vm)
+		makeReplyFile(vm)
 	}
 	return p, withHolder(vm, withMemory(vm, err))
 }
 
-// freeze keeps the definition that this QEMU is started with, for the commands
-// that manage it while the user's own file may change.
-func freeze(vm vms.VM) error {
+// saveStartedDefinition saves the definition with which this QEMU is started, for the commands that manage it, since
+// the user's own file may change.
+func saveStartedDefinition(vm vms.VM) error {
 	return writeFile(filepath.Join(vm.RunDir, vms.StartedFile), func(w io.Writer) error {
 		_, err := w.Write(append(vms.Head(vm), vms.Format(vm)...))
 		return err
 	})
 }
 
-// command is QEMU, to be executed in a session of its own, so that neither the terminal's end nor its Ctrl-C reaches
-// it, with an environment that holds nothing of the user's.
-func command(ctx context.Context, vm vms.VM, argv []string, in *inheritance) (*exec.Cmd, error) {
+// command returns the command that executes QEMU in a session of its own, so that it survives the terminal and does
+// not get its Ctrl-C, and with an environment that has no variable of the user's.
+func command(ctx context.Context, vm vms.VM, argv []string, in *inheritedFiles) (*exec.Cmd, error) {
 	log, err := openLog(MessageLog(vm))
 	if err != nil {
 		return nil, err
 	}
 	in.own = append(in.own, log)
-	serial, err := openLog(ConsoleLog(vm)) // QEMU opens it by its name
+	serial, err := openLog(ConsoleLog(vm)) // QEMU opens it by name
 	if err != nil {
 		return nil, err
 	}
 	_ = serial.Close()
-	// QEMU outlives this process, so ctx must not end it.
+	// QEMU survives this process, so ctx must not end it.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	cmd.Dir = "/"
 	cmd.Env = append(qemuEnv(), in.env...)
@@ -139,9 +141,9 @@ func command(ctx context.Context, vm vms.VM, argv []string, in *inheritance) (*e
 	return cmd, nil
 }
 
-// greeted waits until QEMU answers on its monitor. A QEMU that does not is
-// ended here, whatever the reason: there is no half-started VM.
-func greeted(ctx context.Context, vm vms.VM, cmd *exec.Cmd) (*Process, error) {
+// waitForMonitor waits until QEMU responds on its monitor. If it does not, for any reason, waitForMonitor ends it:
+// there is no half-started VM.
+func waitForMonitor(ctx context.Context, vm vms.VM, cmd *exec.Cmd) (*Process, error) {
 	p, err := open(cmd.Process.Pid)
 	if err != nil {
 		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
@@ -149,7 +151,7 @@ func greeted(ctx context.Context, vm vms.VM, cmd *exec.Cmd) (*Process, error) {
 	greeting, cancel := context.WithTimeout(ctx, greetDeadline)
 	defer cancel()
 	if err := greet(greeting, vm, p); err != nil {
-		err = afterlife(vm, cmd, p, err)
+		err = exitError(vm, cmd, p, err)
 		p.Close()
 		return nil, err
 	}
@@ -157,7 +159,7 @@ func greeted(ctx context.Context, vm vms.VM, cmd *exec.Cmd) (*Process, error) {
 	return p, cmd.Process.Release()
 }
 
-// greet waits until QEMU answers, or ends, or ctx does.
+// greet waits until QEMU responds or ends, or ctx ends.
 func greet(ctx context.Context, vm vms.VM, p *Process) error {
 	ctx, done := p.Context(ctx)
 	defer done()
@@ -172,10 +174,9 @@ func greet(ctx context.Context, vm vms.VM, p *Process) error {
 	return errors.Join(m.Close(), checkRelease(vm.QEMU.Binary, major, minor))
 }
 
-// afterlife ends a QEMU that did not answer and turns its end into an error. A
-// monitor that broke off is a process that is ending: its own end is waited for
-// a moment, since that has the words that matter.
-func afterlife(vm vms.VM, cmd *exec.Cmd, p *Process, why error) error {
+// exitError ends a QEMU that did not respond, and returns an error for its end. If the monitor's connection broke,
+// the process is ending: exitError waits a moment for that, to get QEMU's last messages.
+func exitError(vm vms.VM, cmd *exec.Cmd, p *Process, why error) error {
 	if old, ok := errors.AsType[*OldQEMUError](why); ok {
 		return errors.Join(old, cmd.Process.Kill(), reaped(cmd))
 	}

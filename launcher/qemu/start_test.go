@@ -96,8 +96,8 @@ func TestARealQEMUTakesEveryKindOfLine(t *testing.T) {
 			if err != nil || status.State != Running || status.PID != p.PID {
 				t.Fatalf("%+v, %v; want running, pid %d", status, err, p.PID)
 			}
-			if rung, err := Stop(t.Context(), vm, 0); err != nil || rung != Quit {
-				t.Fatalf("stopped by %q, %v; want %q", rung, err, Quit)
+			if method, err := Stop(t.Context(), vm, 0); err != nil || method != Quit {
+				t.Fatalf("stopped by %q, %v; want %q", method, err, Quit)
 			}
 		})
 	}

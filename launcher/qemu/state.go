@@ -11,29 +11,29 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// State is what a VM does.
+// State is the state of a VM.
 type State string
 
 // The states of a VM.
 const (
 	Stopped      State = "stopped"      // no QEMU
-	Starting     State = "starting"     // a command is about to make it run
+	Starting     State = "starting"     // a command is starting it
 	Running      State = "running"      // the guest's processors run
 	Paused       State = "paused"       // QEMU runs, the processors do not; Status.Reason says why
-	Unresponsive State = "unresponsive" // QEMU is there and does not answer
-	Orphaned     State = "orphan"       // QEMU is there and its pid file is not; of one that an earlier version started, Orphans tells alone
+	Unresponsive State = "unresponsive" // QEMU runs but does not respond
+	Orphaned     State = "orphan"       // QEMU runs but its pid file is gone; only Orphans reports one that an earlier version started
 )
 
-// Status is the answer to Ask.
+// Status is the result of Ask.
 type Status struct {
 	State   State
-	Reason  string    // why it is Paused or Unresponsive, in plain words; who is Starting it
-	PID     int       // QEMU's; 0 when Stopped
-	Started time.Time // zero when Stopped or Starting
+	Reason  string    // why it is Paused or Unresponsive, or which command is starting it, as a text
+	PID     int       // QEMU's process ID; 0 if Stopped
+	Started time.Time // zero if Stopped or Starting
 }
 
-// Ask tells what a VM does: the lock says whether it runs, QMP says what it
-// does. A QEMU that does not answer within a second is Unresponsive; that is no error.
+// Ask returns the state of a VM: the lock shows whether it runs, and QMP what it does. If QEMU does not respond
+// within a second, the state is Unresponsive, which is not an error.
 func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	p, err := Find(vm)
 	if errors.Is(err, ErrNotRunning) {
@@ -59,7 +59,7 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	case errors.Is(context.Cause(asking), ErrEnded), !IsRunning(vm):
 		return absent(ctx, vm)
 	case qmp.IsGone(err) && p.Wait(asking) == nil:
-		return Ask(ctx, vm) // it ended, and another may have come since
+		return Ask(ctx, vm) // it ended, and another may have been started since
 	default:
 		s.State, s.Reason = Unresponsive, muteReason(p, err)
 		if h, ok := starter(vm); ok && !p.Stopped() {
@@ -69,7 +69,8 @@ func Ask(ctx context.Context, vm vms.VM) (Status, error) {
 	return s, nil
 }
 
-// absent is the status of a VM whose QEMU cannot be found by its pid file: it may be about to have one, or have lost it.
+// absent returns the status of a VM whose QEMU cannot be found by its pid file: QEMU may be starting, or its pid file
+// is gone.
 func absent(ctx context.Context, vm vms.VM) (Status, error) {
 	if h, ok := starter(vm); ok {
 		return Status{State: Starting, Reason: h}, nil
@@ -78,7 +79,7 @@ func absent(ctx context.Context, vm vms.VM) (Status, error) {
 	if !errors.Is(err, errUnseen) {
 		return s, err
 	}
-	// A start that began between those looks had the lock before it had a QEMU: by now that can be found, or its command.
+	// A start that began between these checks held the lock before it had a QEMU: by now one of the two can be found.
 	if h, ok := starter(vm); ok {
 		return Status{State: Starting, Reason: h}, nil
 	}
@@ -88,11 +89,11 @@ func absent(ctx context.Context, vm vms.VM) (Status, error) {
 	return unreached(vm)
 }
 
-// errUnseen says that the holder of a VM's lock is no process that can be seen here.
+// errUnseen says that the process that holds a VM's lock is not visible here.
 var errUnseen = errors.New("its QEMU runs in another pid namespace")
 
-// unreached tells what a QEMU does that holds the lock in its data directory and not that on its pid file: it is an
-// orphan, or has only begun, or ends this moment, which is waited for.
+// unreached returns the status of a VM whose QEMU holds the lock in the data directory, but not that on its pid file.
+// It is an orphan, or has just started, or is ending, for which unreached waits.
 func unreached(vm vms.VM) (Status, error) {
 	if _, held := writeLock(runningFile(vm)); !held {
 		return Status{State: Stopped}, nil
@@ -113,7 +114,7 @@ func unreached(vm vms.VM) (Status, error) {
 			return Status{State: Orphaned, Reason: lostReason, PID: q.PID, Started: started}, nil
 		}
 	}
-	// A process that ends has lost its command line a moment before its files.
+	// A process that ends loses its command line a moment before its files.
 	ctx, cancel := context.WithTimeout(context.Background(), lastMoment)
 	defer cancel()
 	if err := waitUnlocked(ctx, runningFile(vm)); err != nil {
@@ -128,15 +129,15 @@ type StrangerError struct {
 	QEMU
 }
 
-// Error names the file and the QEMU.
+// Error returns the file and the QEMU.
 func (e *StrangerError) Error() string {
 	return fmt.Sprintf("%s is locked by the QEMU of VM %s, pid %d, which runs with these files", e.File, e.Name, e.PID)
 }
 
-// Unwrap is ErrRunning.
+// Unwrap returns ErrRunning.
 func (e *StrangerError) Unwrap() error { return ErrRunning }
 
-// lockedBy says who holds a lock that no QEMU of the VM does.
+// lockedBy returns the error for a lock that is not held by a QEMU of the VM.
 func lockedBy(file string, all []QEMU) error {
 	for _, q := range all {
 		if openFile(q.PID, file) != "" {
@@ -146,16 +147,16 @@ func lockedBy(file string, all []QEMU) error {
 	return fmt.Errorf("%s is locked: %w", file, errUnseen)
 }
 
-// lostReason is why a QEMU is an orphan.
+// lostReason is the reason of the state Orphaned.
 const lostReason = "its pid file is gone"
 
-// starter is the command that is starting a VM, if one is.
+// starter returns the command that is starting a VM, if there is one.
 func starter(vm vms.VM) (string, bool) {
-	h, ok := AtWork(vm)
+	h, ok := LockHolder(vm)
 	return fmt.Sprintf("by qlaunch %s, pid %d", h.Command, h.PID), ok && h.Command.Starts()
 }
 
-// muteReason says why a QEMU does not answer, as far as that can be told.
+// muteReason says why QEMU does not respond, if known.
 func muteReason(p *Process, err error) string {
 	switch {
 	case p.Stopped():

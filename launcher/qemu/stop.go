@@ -13,54 +13,53 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// Rung is a step of the ladder that Stop goes down, from the politest to the last.
-type Rung string
+// StopMethod is one of the methods with which Stop ends a VM, from the cleanest to the last resort.
+type StopMethod string
 
-// The rungs, in their order.
+// The methods, in their order.
 const (
-	GuestAgent  Rung = "guest agent"       // the guest shuts itself down
-	PowerButton Rung = "ACPI power button" // the same, for one without an agent
-	Quit        Rung = "QMP quit"          // QEMU ends, and flushes the disks
-	Term        Rung = "SIGTERM"           // the same, for a QEMU whose monitor does not answer
-	Kill        Rung = "SIGKILL"           // nothing is flushed
+	GuestAgent  StopMethod = "guest agent"       // the guest shuts itself down
+	PowerButton StopMethod = "ACPI power button" // the same, for a guest without an agent
+	Quit        StopMethod = "QMP quit"          // QEMU ends, and flushes the disks
+	Term        StopMethod = "SIGTERM"           // the same, for a QEMU whose monitor does not respond
+	Kill        StopMethod = "SIGKILL"           // nothing is flushed
 
-	// Quit at once, as nothing in the guest could have shut it down.
-	QuitHalted   Rung = "QMP quit, as its guest is halted"
-	QuitUnbooted Rung = "QMP quit, as its firmware found nothing to boot"
+	// Quit without waiting, since nothing in the guest could have shut it down.
+	QuitHalted   StopMethod = "QMP quit, as its guest is halted"
+	QuitUnbooted StopMethod = "QMP quit, as its firmware found nothing to boot"
 )
 
-// ErrWillNotEnd means that QEMU lives on after SIGKILL: it is stuck in the kernel.
+// ErrWillNotEnd means that QEMU still exists after SIGKILL: it is blocked in the kernel.
 var ErrWillNotEnd = errors.New("QEMU does not end")
 
 const (
-	pressAgain   = 5 * time.Second // a guest that is still booting drops the first press
-	rungDeadline = 5 * time.Second
+	pressAgain   = 5 * time.Second // a guest that is still booting ignores the first press
+	stepDeadline = 5 * time.Second
 )
 
-// How long a guest agent may take to answer, and then to say that it cannot do what it was told.
+// How long a guest agent may take to respond, and then to report that it cannot shut the guest down.
 const (
 	agentAnswer  = 2 * time.Second
 	agentRefusal = time.Second
 )
 
-// step is one attempt: what is done, and how long its effect is waited for, at most until a time, if there is one.
+// step is one attempt: what it does, and how long it waits for the effect, at most until a time, if there is one.
 type step struct {
-	rung  Rung
-	wait  time.Duration
-	until time.Time
-	do    func(ctx context.Context) error
+	method StopMethod
+	wait   time.Duration
+	until  time.Time
+	do     func(ctx context.Context) error
 }
 
-// Stop ends a VM and returns the rung that did it. The guest gets timeout to
-// shut itself down, and runs for that if it was paused; with 0 it is not asked. Its agent is asked first, if there is one that answers, and five seconds later the
-// power button is pressed, and again after five more. Each later rung has five seconds. A
-// guest in which nothing runs that could answer is waited for no longer than it takes to be certain of that. A
-// step that cannot be taken, such as QMP's with a QEMU that does not answer,
-// is gone past at once.
+// Stop ends a VM and returns the method that ended it. The guest gets timeout to shut itself down; if it was paused,
+// it is resumed for that. With timeout 0 the guest is not asked. First the guest agent is asked, if one responds;
+// after five seconds the power button is pressed, and after five more again. Each later method gets five seconds. If
+// nothing runs in the guest that could respond, Stop waits only until that is certain. Stop skips a step that fails
+// at once, such as QMP if QEMU does not respond.
 //
-// The error wraps ErrNotRunning when there is nothing to stop, ErrWillNotEnd
-// when nothing helped, or is ctx's cause, and then the VM is as the steps so far left it.
-func Stop(ctx context.Context, vm vms.VM, timeout time.Duration) (Rung, error) {
+// The error wraps ErrNotRunning if the VM does not run, and ErrWillNotEnd if no method worked. If it is ctx's cause,
+// the VM is left as the steps so far left it.
+func Stop(ctx context.Context, vm vms.VM, timeout time.Duration) (StopMethod, error) {
 	p, err := Find(vm)
 	if err != nil {
 		return "", err
@@ -68,7 +67,7 @@ func Stop(ctx context.Context, vm vms.VM, timeout time.Duration) (Rung, error) {
 	defer p.Close()
 	polite, done := ctx, func() {}
 	if timeout > 0 {
-		// What cannot be told it is gone past, as each step that cannot be taken.
+		// If it fails it is skipped, like each step that fails.
 		asking, cancel := context.WithTimeout(ctx, askDeadline)
 		_ = ask(asking, vm, func(m *qmp.Monitor, ctx context.Context) error { return letRun(ctx, m) })
 		cancel()
@@ -86,13 +85,13 @@ func Stop(ctx context.Context, vm vms.VM, timeout time.Duration) (Rung, error) {
 			err = nil
 		}
 		if err != nil || ended {
-			return s.rung.because(deaf), err
+			return s.method.because(deaf), err
 		}
 	}
 	return Kill, fmt.Errorf("pid %d: %w", p.PID, ErrWillNotEnd)
 }
 
-// within is the context of a step: what asks the guest ends when that is known not to answer.
+// within returns the context of a step: a step that asks the guest ends when the guest is known not to respond.
 func (s step) within(ctx, polite context.Context) context.Context {
 	if s.until.IsZero() {
 		return ctx
@@ -100,8 +99,8 @@ func (s step) within(ctx, polite context.Context) context.Context {
 	return polite
 }
 
-// because is the rung with why the guest was not waited for.
-func (r Rung) because(deaf error) Rung {
+// because returns the method with the reason for which Stop did not wait for the guest.
+func (r StopMethod) because(deaf error) StopMethod {
 	switch {
 	case r == Quit && errors.Is(deaf, ErrHalted):
 		return QuitHalted
@@ -123,11 +122,11 @@ func ladder(vm vms.VM, p *Process, timeout time.Duration) []step {
 		}
 	}
 	quit := func(ctx context.Context) error { return ask(ctx, vm, (*qmp.Monitor).Quit) }
-	steps = append(steps, step{rung: Quit, wait: rungDeadline, do: quit})
+	steps = append(steps, step{method: Quit, wait: stepDeadline, do: quit})
 	return append(steps, signals(p)...)
 }
 
-// tellAgent lets the guest's agent, if there is one that answers, shut the guest down.
+// tellAgent asks the guest agent, if one responds, to shut the guest down.
 func tellAgent(ctx context.Context, vm vms.VM) error {
 	if err := AgentListens(ctx, vm); err != nil {
 		return err
@@ -144,18 +143,18 @@ func tellAgent(ctx context.Context, vm vms.VM) error {
 	return a.Shutdown(telling)
 }
 
-// signals are the rungs that need no monitor.
+// signals returns the methods that need no monitor.
 func signals(p *Process) []step {
 	return []step{
-		{rung: Term, wait: rungDeadline, do: func(context.Context) error { return p.Signal(unix.SIGTERM) }},
-		{rung: Kill, wait: rungDeadline, do: func(context.Context) error { return p.Signal(unix.SIGKILL) }},
+		{method: Term, wait: stepDeadline, do: func(context.Context) error { return p.Signal(unix.SIGTERM) }},
+		{method: Kill, wait: stepDeadline, do: func(context.Context) error { return p.Signal(unix.SIGKILL) }},
 	}
 }
 
-// ask gives QEMU one command on a connection of its own: the monitor serves one
-// client at a time, and others may want to know what the VM does meanwhile.
+// ask runs one command on a connection of its own: the monitor serves one client at a time, and others may want to
+// query the VM in the meantime.
 func ask(ctx context.Context, vm vms.VM, command func(*qmp.Monitor, context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, rungDeadline)
+	ctx, cancel := context.WithTimeout(ctx, stepDeadline)
 	defer cancel()
 	m, err := qmp.Dial(ctx, QMPSocket(vm))
 	if err != nil {
@@ -165,7 +164,7 @@ func ask(ctx context.Context, vm vms.VM, command func(*qmp.Monitor, context.Cont
 	return command(m, ctx)
 }
 
-// take takes a step and tells whether QEMU ended by it.
+// take runs a step and reports whether QEMU ended.
 func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
 	waiting, cancel := context.WithTimeout(ctx, s.wait)
 	defer cancel()
@@ -180,11 +179,11 @@ func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
 	defer done()
 	err = s.do(acting)
 	if err != nil && !qmp.IsGone(err) {
-		// It cannot be taken: the next one, unless QEMU ended just now.
+		// The step failed: try the next one, unless QEMU has just ended.
 		return p.Ended(), context.Cause(ctx)
 	}
 	if err != nil {
-		waiting, cancel = context.WithTimeout(waiting, rungDeadline)
+		waiting, cancel = context.WithTimeout(waiting, stepDeadline)
 		defer cancel()
 	}
 	err = p.Wait(waiting)
@@ -200,21 +199,22 @@ func (s step) take(ctx context.Context, p *Process) (ended bool, err error) {
 	return false, nil
 }
 
-// How often a guest that is asked to shut down is looked at: QEMU has no event for one that halts.
+// How often the processors of a guest that is shutting down are checked: QEMU has no event for a guest that halts.
 const (
 	firstLook = time.Second
 	lastLook  = 8 * time.Second
 )
 
-// deafLooks have to show the same processors, this far apart. One of several that waits for a lock can be halted with its
-// interrupts off for a moment (Linux's arch/x86/kernel/kvm.c, kvm_wait); then another runs, and registers change.
+// deafLooks consecutive checks, this far apart, must show the same processors. A processor that waits for a lock can
+// be halted with interrupts off for a moment (Linux's arch/x86/kernel/kvm.c, kvm_wait); another one then runs, and
+// its registers change.
 const (
 	deafLooks = 3
 	deafPause = 300 * time.Millisecond
 )
 
-// untilDeaf is a context that ends with ErrHalted or ErrNoBootDevice as soon as it is certain that the guest never answers:
-// nothing runs in it that could. done ends the looking, and is to be called.
+// untilDeaf returns a context that ends with ErrHalted or ErrNoBootDevice as soon as it is certain that the guest
+// will never respond, since nothing in it runs. The caller must call done, which ends the checks.
 func untilDeaf(ctx context.Context, vm vms.VM) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	over := make(chan struct{})
@@ -236,10 +236,10 @@ func untilDeaf(ctx context.Context, vm vms.VM) (_ context.Context, done func()) 
 	}
 }
 
-// isDeaf says whether an error is one of those by which untilDeaf ends.
+// isDeaf reports whether untilDeaf ended with err.
 func isDeaf(err error) bool { return errors.Is(err, ErrHalted) || errors.Is(err, ErrNoBootDevice) }
 
-// deaf is why a guest never answers, or nil: also where that cannot be told.
+// deaf returns why a guest will never respond, or nil, also if that is not known.
 func deaf(ctx context.Context, vm vms.VM) error {
 	var why error
 	err := ask(ctx, vm, func(m *qmp.Monitor, ctx context.Context) error {
@@ -248,12 +248,12 @@ func deaf(ctx context.Context, vm vms.VM) error {
 		return err
 	})
 	if err != nil {
-		return nil //nolint:nilerr // what cannot be told is no reason to stop asking the guest
+		return nil //nolint:nilerr // if the check fails, the guest may still respond
 	}
 	return why
 }
 
-// lookThrice is why a guest never answers, if each look says so.
+// lookThrice returns why a guest will never respond, if each check finds the same.
 func lookThrice(ctx context.Context, m *qmp.Monitor, vm vms.VM) (why, err error) {
 	var first []qmp.Processor
 	for look := range deafLooks {
@@ -279,10 +279,12 @@ func lookThrice(ctx context.Context, m *qmp.Monitor, vm vms.VM) (why, err error)
 	return why, nil
 }
 
-// neverAnswers is why a guest with these processors, and this end of its console, answers nobody; nil: it may. It is pure.
+// neverAnswers returns why a guest with these processors, and with this end of its console log, will never respond;
+// nil if it may. It is pure.
 //
-// Processors that all wait for an interrupt and take none are halted for good. A firmware that has said that there is
-// nothing to boot waits for a key: the BIOS in real mode, UEFI below 4 GiB, where no 64-bit kernel lives.
+// If all processors wait for an interrupt with interrupts disabled, they are halted forever. A firmware that has
+// reported that there is nothing to boot waits for a key: the BIOS in real mode, UEFI below 4 GiB, where no 64-bit
+// kernel is.
 func neverAnswers(all []qmp.Processor, firmware vms.Firmware, end error) error {
 	if slices.ContainsFunc(all, func(p qmp.Processor) bool { return !p.Halted }) || len(all) == 0 {
 		return nil

@@ -22,9 +22,9 @@ func TestNothingToStopIsSaid(t *testing.T) {
 func TestAGuestThatIgnoresThePowerButtonIsEndedByQuit(t *testing.T) {
 	vm := testVM(t, noNIC) // no operating system: nobody hears the button
 	start(t, vm)
-	rung, err := Stop(t.Context(), vm, 300*time.Millisecond)
-	if err != nil || rung != Quit {
-		t.Errorf("%q, %v; want %q", rung, err, Quit)
+	method, err := Stop(t.Context(), vm, 300*time.Millisecond)
+	if err != nil || method != Quit {
+		t.Errorf("%q, %v; want %q", method, err, Quit)
 	}
 	if IsRunning(vm) {
 		t.Error("it runs")
@@ -41,9 +41,9 @@ func TestAQEMUThatIsStoppedIsUnresponsiveAndEndsBySIGKILL(t *testing.T) {
 	if err != nil || status.State != Unresponsive || status.PID != p.PID || status.Reason != "QEMU is stopped by a signal" {
 		t.Errorf("%+v, %v; want unresponsive", status, err)
 	}
-	rung, err := Stop(t.Context(), vm, 0)
-	if err != nil || rung != Kill {
-		t.Errorf("%q, %v; want %q", rung, err, Kill)
+	method, err := Stop(t.Context(), vm, 0)
+	if err != nil || method != Kill {
+		t.Errorf("%q, %v; want %q", method, err, Kill)
 	}
 }
 
@@ -56,8 +56,8 @@ func TestAQEMUWithoutItsSocketIsGivenTimeToEnd(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	time.AfterFunc(300*time.Millisecond, func() { ended <- p.Signal(unix.SIGKILL) })
-	if rung, err := Stop(t.Context(), vm, 0); err != nil || rung != Quit {
-		t.Errorf("%q, %v; want %q", rung, err, Quit)
+	if method, err := Stop(t.Context(), vm, 0); err != nil || method != Quit {
+		t.Errorf("%q, %v; want %q", method, err, Quit)
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -79,8 +79,8 @@ func TestAStopThatIsBrokenOffLeavesTheVMRunning(t *testing.T) {
 
 func TestTheAgentIsAskedThenTheButtonIsPressedTwiceAndEachRungHasItsTime(t *testing.T) {
 	type row struct {
-		Rung Rung
-		Wait time.Duration
+		StopMethod StopMethod
+		Wait       time.Duration
 	}
 	for timeout, want := range map[time.Duration][]row{
 		0:                {},
@@ -93,7 +93,7 @@ func TestTheAgentIsAskedThenTheButtonIsPressedTwiceAndEachRungHasItsTime(t *test
 			t.Fatalf("timeout %s: %d steps, want %d", timeout, len(steps), len(want))
 		}
 		for i, s := range steps {
-			if got := (row{s.rung, s.wait}); got != want[i] {
+			if got := (row{s.method, s.wait}); got != want[i] {
 				t.Errorf("timeout %s: step %d is %v, want %v", timeout, i, got, want[i])
 			}
 			if asks := i < len(steps)-3; asks == s.until.IsZero() {
@@ -106,7 +106,7 @@ func TestTheAgentIsAskedThenTheButtonIsPressedTwiceAndEachRungHasItsTime(t *test
 func TestStepsShareTheTimeOfAllThatAskTheGuest(t *testing.T) {
 	vm := testVM(t, noNIC)
 	p := start(t, vm)
-	s := step{rung: PowerButton, wait: time.Minute, until: time.Now(), do: func(context.Context) error {
+	s := step{method: PowerButton, wait: time.Minute, until: time.Now(), do: func(context.Context) error {
 		t.Error("done though the time is over")
 		return nil
 	}}

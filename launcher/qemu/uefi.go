@@ -15,8 +15,8 @@ import (
 // ErrNoUEFI means that no UEFI firmware for the VM's architecture is installed.
 var ErrNoUEFI = errors.New("no UEFI firmware is installed")
 
-// uefiImages are the pairs that distributions ship for an architecture: Debian
-// and Ubuntu (ovmf, qemu-efi-aarch64), Fedora (edk2), Arch, and QEMU's own.
+// uefiImages returns the firmware files that distributions ship for an architecture: Debian and Ubuntu (ovmf,
+// qemu-efi-aarch64), Fedora (edk2), Arch, and QEMU's own.
 func uefiImages(arch string) []UEFIFiles {
 	switch arch {
 	case "x86_64":
@@ -38,9 +38,8 @@ func uefiImages(arch string) []UEFIFiles {
 	}
 }
 
-// FindUEFI gives the firmware that a VM would be started with: the installed
-// code, and the path of the VM's own variables, which may not be there yet.
-// The zero value is for a VM that boots with its BIOS. The error wraps ErrNoUEFI.
+// FindUEFI returns the firmware for a VM: the installed code, and the path of the VM's own variables, which may not
+// exist yet. It returns the zero value for a VM that boots with a BIOS. The error wraps ErrNoUEFI.
 func FindUEFI(vm vms.VM) (UEFIFiles, error) {
 	image, err := installedUEFI(vm)
 	if err != nil || image.Code == "" {
@@ -61,7 +60,7 @@ func installedUEFI(vm vms.VM) (UEFIFiles, error) {
 	return UEFIFiles{}, fmt.Errorf("firmware = \"uefi\": %w for %s", ErrNoUEFI, vm.Arch)
 }
 
-// checkUEFIVars says why QEMU could not use the VM's own copy of the variables, where there is one already.
+// checkUEFIVars says why QEMU could not use the VM's own copy of the variables, if it exists.
 func checkUEFIVars(vm vms.VM) error {
 	own := uefiVars(vm)
 	err := checkReadable(own)
@@ -84,7 +83,7 @@ func readable(path string) bool {
 	return f.Close() == nil
 }
 
-// makeUEFIVars gives a VM its copy of the firmware's variables, once.
+// makeUEFIVars creates the VM's copy of the firmware's variables, once.
 func makeUEFIVars(vm vms.VM) error {
 	image, err := installedUEFI(vm)
 	if err != nil || image.Code == "" {

@@ -12,24 +12,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The oldest QEMU that the command line of [Args] is written for.
+// The oldest QEMU that supports the command line of [Args].
 const (
 	oldestMajor = 7
 	oldestMinor = 2
 )
 
-// OldQEMUError says that the QEMU that a VM asks for is older than the oldest that will do.
+// OldQEMUError says that a VM's QEMU is too old.
 type OldQEMUError struct {
 	Binary       string
 	Major, Minor int
 }
 
-// Error names the program, its release and the rule.
+// Error returns the program, its release and the rule.
 func (e *OldQEMUError) Error() string {
 	return fmt.Sprintf("%s: QEMU %d.%d: must be %d.%d or later", e.Binary, e.Major, e.Minor, oldestMajor, oldestMinor)
 }
 
-// checkRelease is an *OldQEMUError for a release that is too old. One that is not known is not.
+// checkRelease returns an *OldQEMUError if the release is known and too old.
 func checkRelease(binary string, major, minor int) error {
 	if major == 0 || major > oldestMajor || major == oldestMajor && minor >= oldestMinor {
 		return nil
@@ -37,10 +37,10 @@ func checkRelease(binary string, major, minor int) error {
 	return &OldQEMUError{binary, major, minor}
 }
 
-// versionDeadline is how long a QEMU may take to print its version, which takes some 30 ms.
+// versionDeadline is how long a QEMU may take to print its version; it usually takes 30 ms.
 const versionDeadline = 5 * time.Second
 
-// askVersion runs a QEMU for the first line of its --version: "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)".
+// askVersion returns the first line of a QEMU's --version: "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)".
 func askVersion(ctx context.Context, binary string) (line string, major, minor int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, versionDeadline)
 	defer cancel()
@@ -67,12 +67,12 @@ func askVersion(ctx context.Context, binary string) (line string, major, minor i
 	return line, major, minor, nil
 }
 
-// qemuEnv is QEMU's environment.
+// qemuEnv returns QEMU's environment.
 func qemuEnv() []string {
 	return []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"}
 }
 
-// bounded keeps the beginning of what is written, and takes the rest in silence.
+// bounded keeps the beginning of what is written, and discards the rest.
 type bounded struct {
 	kept *strings.Builder
 	room int
@@ -85,8 +85,8 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// orTooOld is an error of a QEMU that ended at its start, or the cause of it: one that is too old does not understand
-// the command line. It is asked only then, so that a start that works does not wait for it.
+// orTooOld returns an *OldQEMUError if a QEMU that ended at its start is too old to understand the command line, and
+// otherwise died. The version is queried only after a failure, so that it does not delay other starts.
 func orTooOld(binary string, died error) error {
 	_, major, minor, err := askVersion(context.Background(), binary)
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// WaitRunning waits until a VM's QEMU answers, or returns ctx's cause, and gives the VM with the run directory that it
-// has. QEMU writes its pid file when it has locked it, which is the event waited for; which run directory that is in,
-// a start writes into the data directory.
+// WaitRunning waits until a VM's QEMU responds, or returns ctx's cause. It returns the VM with the run directory of
+// that QEMU. QEMU writes its pid file after it has locked it, which is the event that WaitRunning waits for; a start
+// writes the run directory into the data directory.
 func WaitRunning(ctx context.Context, vm vms.VM) (vms.VM, error) {
 	if err := MakeDirs(vm); err != nil {
 		return vm, err
@@ -31,10 +31,10 @@ func WaitRunning(ctx context.Context, vm vms.VM) (vms.VM, error) {
 		if dir, _, _ := readRunning(vm); dir != "" && CheckRunDir(dir) == nil {
 			vm.RunDir = dir
 		}
-		if err := watch.Add(vm.RunDir); err != nil { // a second time changes nothing
+		if err := watch.Add(vm.RunDir); err != nil { // a second call has no effect
 			return vm, fmt.Errorf("watch %s: %w", vm.RunDir, err)
 		}
-		err := answers(ctx, vm)
+		err := responds(ctx, vm)
 		if !errors.Is(err, ErrNotRunning) {
 			return vm, err
 		}
@@ -44,8 +44,8 @@ func WaitRunning(ctx context.Context, vm vms.VM) (vms.VM, error) {
 	}
 }
 
-// nextChange waits until something has changed in a watched directory, or until events were lost, which means that
-// something may have. A directory that is removed takes its watch along: nothing would ever be heard of it again.
+// nextChange waits until something has changed in a watched directory, or until events were lost, so that something
+// may have. When a directory is removed its watch ends, and there would be no further events.
 func nextChange(ctx context.Context, watch *fsnotify.Watcher, dir string) error {
 	var err error
 	select {
@@ -69,16 +69,16 @@ func nextChange(ctx context.Context, watch *fsnotify.Watcher, dir string) error 
 	return nil
 }
 
-// answers tells whether QEMU answers; one that ends instead does not run.
-func answers(ctx context.Context, vm vms.VM) error {
+// responds returns nil if QEMU responds; if QEMU ends instead, the VM does not run.
+func responds(ctx context.Context, vm vms.VM) error {
 	p, err := Find(vm)
 	if err != nil {
 		return err
 	}
 	defer p.Close()
 	err = greet(ctx, vm, p)
-	// A QEMU that makes its sockets itself has its lock before it has them, and
-	// the monitor's before that of the console, whose making is the last event.
+	// A QEMU that creates its sockets itself has its lock before the sockets, and the monitor's socket before that of
+	// the console, whose creation is the last event.
 	if errors.Is(err, ErrEnded) || qmp.IsGone(err) {
 		return ErrNotRunning
 	}

@@ -27,23 +27,23 @@ func TestWhoCannotAskIsAnsweredByWhatQEMUWasAskedSince(t *testing.T) {
 	soon := before + int64(time.Hour)
 	for _, c := range []struct {
 		why    string
-		answer answer
+		answer lastReply
 		text   string // instead of an answer
 		state  State
 		reason string
 	}{
-		{"running", answer{p.PID, soon, ""}, "", Running, ""},
-		{"a reason of any bytes", answer{p.PID, soon, "disk full: /a b\n\"c\""}, "", Paused, "disk full: /a b\n\"c\""},
-		{"asked before", answer{p.PID, before, ""}, "", Unresponsive, mute},
-		{"of another QEMU", answer{p.PID + 1, soon, ""}, "", Unresponsive, mute},
-		{"torn", answer{}, "1 2 \"by the", Unresponsive, mute},
-		{"none", answer{}, "", Unresponsive, mute},
+		{"running", lastReply{p.PID, soon, ""}, "", Running, ""},
+		{"a reason of any bytes", lastReply{p.PID, soon, "disk full: /a b\n\"c\""}, "", Paused, "disk full: /a b\n\"c\""},
+		{"asked before", lastReply{p.PID, before, ""}, "", Unresponsive, mute},
+		{"of another QEMU", lastReply{p.PID + 1, soon, ""}, "", Unresponsive, mute},
+		{"torn", lastReply{}, "1 2 \"by the", Unresponsive, mute},
+		{"none", lastReply{}, "", Unresponsive, mute},
 	} {
-		if err := os.WriteFile(answerFile(vm), []byte(c.text), 0o600); err != nil {
+		if err := os.WriteFile(replyFile(vm), []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if c.answer.pid != 0 {
-			c.answer.leave(vm)
+			c.answer.save(vm)
 		}
 		status, err := Ask(t.Context(), vm)
 		if err != nil || status.State != c.state || status.Reason != c.reason {
