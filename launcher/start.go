@@ -78,8 +78,8 @@ func startOrAttach(ctx context.Context, e *Env, s start, located vms.VM) (g *gue
 	return g, err
 }
 
-// lockForStart takes the lock of a VM for a start, and reads the definition again: while it waited for the lock, the VM may
-// have been removed.
+// lockForStart takes the lock of a VM for a start, and reads the definition again: while it waited for the lock, the
+// VM may have been removed.
 func lockForStart(ctx context.Context, e *Env, s start, located vms.VM) (vms.VM, *qemu.Lock, error) {
 	waiting, cancel := context.WithTimeout(ctx, s.lockWait)
 	defer cancel()

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// clean makes a text fit for a terminal. Whatever could move the cursor, change a colour, rename a window, paste into
-// the clipboard or turn the reading direction around is shown as an escape; line breaks and tabs stay. All text that
-// did not come from this program goes through here, and nothing else does this.
+// clean makes a text safe to print to a terminal. It escapes everything that could move the cursor, change a colour,
+// rename a window, paste into the clipboard or change the reading direction, and keeps line breaks and tabs. All text
+// that does not come from this program passes through clean, and nothing else does this.
 func clean(text string) string {
 	if !strings.ContainsFunc(text, unfit) && strings.ToValidUTF8(text, "") == text {
 		return text
@@ -32,22 +32,22 @@ func clean(text string) string {
 	return b.String()
 }
 
-// unfit holds for controls (Unicode's Cc, both C0 and C1) and for format characters (Cf: bidi overrides, zero-width
-// characters), for the line and paragraph separators, and for four letters by their class that are blank on the
-// screen.
+// unfit reports whether a character must be escaped: controls (Unicode's Cc, both C0 and C1), format characters (Cf:
+// bidi overrides, zero-width characters), the line and paragraph separators, and four characters that are letters in
+// Unicode but appear blank.
 func unfit(r rune) bool {
 	return r != '\n' && r != '\t' && (unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || strings.ContainsRune("\u115f\u1160\u3164\uffa0", r))
 }
 
-// cleanWriter makes fit for a terminal what is written through it, piece by piece as it comes; see clean. A carriage
-// return that belongs to a line break is left out.
+// cleanWriter applies clean to what is written through it, as it comes. It drops a carriage return before a line
+// feed.
 type cleanWriter struct {
 	w     io.Writer
-	mutex sync.Mutex // several VMs' commands speak at the same time
-	held  []byte     // the end of the last piece, whose meaning the next one decides
+	mutex sync.Mutex // the commands of several VMs write at the same time
+	held  []byte     // the end of the last piece, whose meaning depends on the next one
 }
 
-// Write writes all but the beginning of a character, or of a line break, whose rest is still to come.
+// Write holds back an incomplete character, or an incomplete line break, at the end.
 func (c *cleanWriter) Write(p []byte) (int, error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -60,7 +60,7 @@ func (c *cleanWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// flush writes what is held back: nothing more comes.
+// flush writes what was held back, at the end of the output.
 func (c *cleanWriter) flush() error {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -72,7 +72,7 @@ func (c *cleanWriter) flush() error {
 
 func cleanLines(text []byte) string { return clean(strings.ReplaceAll(string(text), "\r\n", "\n")) }
 
-// undecided is how many bytes at the end of a text are the beginning of something longer.
+// undecided returns how many bytes at the end of a text are the beginning of something longer.
 func undecided(text []byte) int {
 	for n := 1; n <= min(len(text), utf8.UTFMax-1); n++ {
 		last := text[len(text)-n:]

@@ -11,7 +11,7 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// commandLine is all that can be typed.
+// commandLine is the whole command line.
 type commandLine struct {
 	Verbose bool `short:"v" help:"Show each external command on standard error."`
 
@@ -56,7 +56,7 @@ type commandLine struct {
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
-// exampler is a command whose help ends with an example.
+// exampler is a command with an example at the end of its help.
 type exampler interface{ Example() string }
 
 // newParser makes kong's model of a struct of commands: a commandLine, or a part of one.
@@ -74,7 +74,7 @@ func newParser(line any, s *session) (*kong.Kong, error) {
 	)
 }
 
-// asTyped takes a word byte for byte: a file's name need not be UTF-8, into which kong's own way of decoding turns it.
+// asTyped takes an argument byte for byte: a file name need not be UTF-8, and kong's own decoder would change it.
 func asTyped(ctx *kong.DecodeContext, target reflect.Value) error {
 	word, err := ctx.Scan.PopValue("string")
 	if err != nil {
@@ -84,7 +84,7 @@ func asTyped(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
-// quoted has the error about a flag's value say the value too, which kong leaves out for types that read themselves.
+// quoted adds the value to an error about a flag, which kong leaves out for types that decode themselves.
 func quoted[T any]() kong.Option {
 	return kong.TypeMapper(reflect.TypeFor[T](), kong.MapperFunc(func(line *kong.DecodeContext, target reflect.Value) error {
 		var text string
@@ -98,7 +98,7 @@ func quoted[T any]() kong.Option {
 	}))
 }
 
-// help is kong's own, with the command's example as its last words.
+// help prints kong's help with the command's example at the end.
 func help(options kong.HelpOptions, call *kong.Context) error {
 	if err := kong.DefaultHelpPrinter(options, call); err != nil {
 		return err

@@ -40,8 +40,8 @@ func (c *completionCmd) Run(s *session) error {
 	return err
 }
 
-// completeCmd is what the scripts call: the words typed so far after qlaunch, the one under the cursor last, which
-// may be empty.
+// completeCmd is called by the scripts, with the words after qlaunch, the last one under the cursor and possibly
+// empty.
 type completeCmd struct {
 	Words []string `arg:"" optional:"" passthrough:""`
 }
@@ -55,7 +55,7 @@ func (c *completeCmd) Run(s *session, parser *kong.Kong) error {
 		words = []string{""}
 	}
 	before, typed := words[:len(words)-1], words[len(words)-1]
-	// bash takes --wait=ip apart, into three words.
+	// bash splits --wait=ip into three words.
 	before = slices.DeleteFunc(before, func(word string) bool { return word == "=" })
 	typed = strings.TrimPrefix(typed, "=")
 	for _, word := range candidates(s.env, parser.Model.Node, before, typed) {
@@ -66,7 +66,7 @@ func (c *completeCmd) Run(s *session, parser *kong.Kong) error {
 	return nil
 }
 
-// candidates are the words that may come after others.
+// candidates returns the words that may follow.
 func candidates(e *launcher.Env, root *kong.Node, before []string, typed string) []string {
 	if len(before) > 0 {
 		if values := flagValues(root, before); values != nil {
@@ -86,8 +86,8 @@ func candidates(e *launcher.Env, root *kong.Node, before []string, typed string)
 	}
 }
 
-// commandIn is the command among the words, by its name or an alias; of a group, the command that follows, or the
-// group.
+// commandIn returns the command among the words, by its name or an alias; for a group, the command that follows, or
+// the group.
 func commandIn(root *kong.Node, words []string) *kong.Node {
 	for i, word := range words {
 		for _, child := range root.Children {
@@ -124,7 +124,7 @@ func flags(root, command *kong.Node) []*kong.Flag {
 	return append(slices.Clone(root.Flags), command.Flags...)
 }
 
-// flagValues are the values of the flag that stands right before the word, if it takes one of a few.
+// flagValues returns the values of the flag before the word, if it accepts one of a few.
 func flagValues(root *kong.Node, before []string) []string {
 	last := before[len(before)-1]
 	for _, flag := range flags(root, commandIn(root, before)) {
@@ -136,7 +136,7 @@ func flagValues(root *kong.Node, before []string) []string {
 	return nil
 }
 
-// arguments are the words that a command takes: VMs, or one of a few.
+// arguments returns the arguments that a command accepts: VMs, or one of a few words.
 func arguments(e *launcher.Env, command *kong.Node) []string {
 	if len(command.Positional) == 0 {
 		return nil
@@ -148,7 +148,7 @@ func arguments(e *launcher.Env, command *kong.Node) []string {
 	case argument.Tag.Has("vm"):
 		names, err := launcher.Names(e)
 		if err != nil {
-			return nil // a completion has nobody to tell
+			return nil // a completion cannot report an error
 		}
 		return names
 	default:

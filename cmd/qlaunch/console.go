@@ -41,7 +41,7 @@ func (c *consoleCmd) run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer console.Close()
-	// What would end this process on the spot must not leave the terminal raw.
+	// A signal that would kill this process must not leave the terminal in raw mode.
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
 	if s.inTerminal {
@@ -59,10 +59,10 @@ func (c *consoleCmd) run(ctx context.Context, s *session) error {
 	return err
 }
 
-// errLeft is the end of a console that the user wants.
+// errLeft means that the user left the console.
 var errLeft = errors.New("left")
 
-// onTerminal puts the terminal into raw mode, in which each key goes to the guest.
+// onTerminal puts the terminal into raw mode, so that each key goes to the guest.
 func (c *consoleCmd) onTerminal(ctx context.Context, s *session, console *launcher.ConsoleConn) error {
 	terminal, ok := s.stdin.(*os.File)
 	if !ok {
@@ -73,9 +73,9 @@ func (c *consoleCmd) onTerminal(ctx context.Context, s *session, console *launch
 		return fmt.Errorf("terminal: %w", err)
 	}
 	restore := sync.OnceValue(func() error { return term.Restore(int(terminal.Fd()), before) })
-	// At once: a write to a terminal that nobody reads takes for ever.
+	// At once: a write to a terminal that nobody reads blocks forever.
 	defer context.AfterFunc(ctx, func() { _ = restore() })()
-	// In raw mode a line feed does not return the carriage.
+	// In raw mode a line feed does not move the cursor to the first column.
 	fmt.Fprintf(s.ownStderr, "qlaunch: console of %s; Ctrl-] leaves\r\n", clean(c.Name))
 	err = relay(ctx, console, terminal, s.ownStdout, func(in io.Reader) error { return sendKeys(console, in) })
 	fmt.Fprint(s.ownStderr, "\r\n")
@@ -85,7 +85,7 @@ func (c *consoleCmd) onTerminal(ctx context.Context, s *session, console *launch
 	return errors.Join(err, restore())
 }
 
-// sendKeys sends what is typed until Ctrl-], as telnet and virsh have it.
+// sendKeys sends what is typed until Ctrl-], as in telnet and virsh.
 func sendKeys(w io.Writer, in io.Reader) error {
 	const leave = 0x1d
 	keys := make([]byte, 4096)
@@ -104,7 +104,7 @@ func sendKeys(w io.Writer, in io.Reader) error {
 	}
 }
 
-// inPipe sends what there is, and prints what comes until QEMU has taken all of it.
+// inPipe sends all input, and prints the output until QEMU has received all of it.
 func (c *consoleCmd) inPipe(ctx context.Context, s *session, console *launcher.ConsoleConn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -118,8 +118,8 @@ func (c *consoleCmd) inPipe(ctx context.Context, s *session, console *launcher.C
 		}
 		sent = true
 		time.AfterFunc(time.Duration(c.Timeout), late)
-		// With this direction closed alone, QEMU reads to the end, and then hangs up. With both
-		// closed it would throw away what the guest has not read yet (chardev/char-socket.c, tcp_chr_hup).
+		// If only this direction is closed, QEMU reads to the end and then closes the connection. If both were
+		// closed, it would discard what the guest has not read yet (chardev/char-socket.c, tcp_chr_hup).
 		return console.CloseWrite()
 	})
 	if sent && errors.Is(err, errHungUp) {
@@ -128,7 +128,7 @@ func (c *consoleCmd) inPipe(ctx context.Context, s *session, console *launcher.C
 	return err
 }
 
-// timedWriter is told when one of its writes takes too long.
+// timedWriter calls a function if one of its writes takes too long.
 type timedWriter struct {
 	io.Writer
 	most time.Duration

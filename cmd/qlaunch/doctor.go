@@ -22,7 +22,7 @@ func (doctorCmd) Help() string {
 
 func (doctorCmd) Example() string { return "qlaunch doctor guestvm" }
 
-// finding is the result of one check. Its JSON is a contract.
+// finding is the result of one check. Its JSON format is stable.
 type finding struct {
 	ID       string `json:"id"`
 	Level    string `json:"level"` // ok, skipped, warn or fail
@@ -70,15 +70,16 @@ func printFindings(s *session, findings []finding) error {
 	return t.Flush()
 }
 
-// wantsColours says whether there is a terminal, and nobody has asked to leave the colours out (https://no-color.org).
+// wantsColours reports whether the output is a terminal, and the user has not disabled colours
+// (https://no-color.org).
 func (s *session) wantsColours() bool {
 	return s.outTerminal && !slices.ContainsFunc(s.env.Environ, func(variable string) bool {
 		return variable == "TERM=dumb" || strings.HasPrefix(variable, "NO_COLOR=") && variable != "NO_COLOR="
 	})
 }
 
-// coloured is a level's word in its colour. Every word gets as many bytes that do not show, so that a table's columns
-// stay straight.
+// coloured returns a level in its colour. All levels have the same number of invisible bytes, so that the columns of
+// a table stay aligned.
 func coloured(word string) string {
 	colour := map[string]string{"ok": "32", "skipped": "90", "warn": "33", "fail": "31"}[word]
 	return "\x1b[" + cmp.Or(colour, "00") + "m" + word + "\x1b[0m"

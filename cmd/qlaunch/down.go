@@ -29,7 +29,7 @@ func (c *downCmd) Run(ctx context.Context, s *session) error {
 	return s.downAll(ctx, names, "down", launcher.DownRequest{Force: c.Force, Timeout: time.Duration(c.Timeout)})
 }
 
-// downAll shuts VMs down, all side by side, as one of them was asked to be.
+// downAll shuts down all VMs at the same time, with the same options.
 func (s *session) downAll(ctx context.Context, names []string, what string, r launcher.DownRequest) error {
 	return atOnce(names, func(_ int, name string) error {
 		r := r

@@ -26,7 +26,7 @@ func (editCmd) Help() string {
 
 func (editCmd) Example() string { return "qlaunch edit guestvm" }
 
-// Run leaves no text behind without saying where it is.
+// Run never leaves a draft behind without printing its path.
 func (c *editCmd) Run(ctx context.Context, s *session) error {
 	draft, err := launcher.Edit(s.env, c.Name)
 	if err != nil {
@@ -59,7 +59,7 @@ func (c *editCmd) Run(ctx context.Context, s *session) error {
 	}
 }
 
-// openEditor runs the editor. A Ctrl-C in it is the editor's, however often: it does not end the editing.
+// openEditor runs the editor. Ctrl-C is for the editor and does not end qlaunch.
 func (s *session) openEditor(ctx context.Context, file string) error {
 	argv, name, err := findEditor(s.env.Environ)
 	if err != nil {
@@ -78,13 +78,13 @@ func (s *session) openEditor(ctx context.Context, file string) error {
 	return nil
 }
 
-// editAgain asks whether to go back to a text with mistakes in it.
+// editAgain asks whether to edit a text with mistakes again.
 func (s *session) editAgain(ctx context.Context, why error) (bool, error) {
 	mistaken := isA[vms.Errors](why) || isA[*vms.ClashError](why)
 	if !mistaken || !s.inTerminal {
 		return false, nil
 	}
-	// A Ctrl-C in the editor was the editor's, this one is ours.
+	// Ctrl-C was for the editor before; now it is for qlaunch.
 	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), os.Interrupt)
 	defer stop()
 	fmt.Fprint(s.stderr, "qlaunch: edit again? [Y/n] ")
@@ -92,10 +92,9 @@ func (s *session) editAgain(ctx context.Context, why error) (bool, error) {
 	return err == nil && !slices.Contains([]string{"n", "no", noAnswer}, answer), err
 }
 
-// findEditor gives the user's editor as a command line to which the file is added, with the name by which errors are
-// told. What $VISUAL or $EDITOR says is a shell's word list, as to git and crontab: quotes and variables in it mean
-// what they mean there. Plain words need no shell, and a value that is the path of a program is that program, blanks
-// and all.
+// findEditor returns the user's editor as a command line, to which the file is appended, with a name for errors.
+// $VISUAL or $EDITOR is parsed by the shell, as in git and crontab, with quotes and variables. Plain words need no
+// shell, and a value that is the path of a program is used unchanged, even with spaces.
 func findEditor(environ []string) (argv []string, name string, err error) {
 	for _, variable := range []string{"VISUAL", "EDITOR"} {
 		value := getenv(environ, variable)
@@ -108,7 +107,7 @@ func findEditor(environ []string) (argv []string, name string, err error) {
 		case !strings.ContainsAny(value, special):
 			return words, words[0], nil
 		default:
-			// A shell that does not trap a Ctrl-C ends by it when the editor has ended well.
+			// A shell that does not trap Ctrl-C is killed by it, even if the editor exits with 0.
 			return []string{"sh", "-c", "trap : INT; " + value + ` "$@"`, "sh"}, value, nil
 		}
 	}

@@ -39,7 +39,7 @@ func (c *enableCmd) Run(ctx context.Context, s *session) error {
 	return err
 }
 
-// perName is the error of a command that was given several names: one for each that failed, or one for all.
+// perName returns the error of a command with several names: one for each that failed, or one for all.
 func perName(what string, names []string, err error) error {
 	several, ok := errors.AsType[launcher.NameErrors](err)
 	if !ok {

@@ -49,7 +49,7 @@ func (c *execCmd) run(ctx context.Context, s *session) error {
 	return c.tell(s, exit)
 }
 
-// pipedInput is all of a standard input that is no terminal.
+// pipedInput returns all of standard input, unless it is a terminal.
 func (s *session) pipedInput(ctx context.Context) ([]byte, error) {
 	input, closeInput, err := newStoppable(ctx, s.stdin)
 	if err != nil {
@@ -69,9 +69,9 @@ func (s *session) pipedInput(ctx context.Context) ([]byte, error) {
 	return data, nil
 }
 
-// tell prints what the program printed, and ends as it did.
+// tell prints the program's output, and exits as the program did.
 func (c *execCmd) tell(s *session, exit launcher.ExecResult) error {
-	stderr := s.ownStderr // in a pipe it is what it is, as its output is
+	stderr := s.ownStderr // unfiltered in a pipe, like the standard output
 	if s.errTerminal {
 		stderr = s.stderr
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// The exit codes. They are a contract: scripts depend on them.
+// The exit codes. They are stable, since scripts depend on them.
 const (
 	exitOK          = 0
 	exitFailed      = 1
@@ -20,17 +20,17 @@ const (
 	exitInterrupted = 130
 )
 
-// exitCodes is the table as `qlaunch --help` shows it.
+// exitCodes is the table in `qlaunch --help`.
 const exitCodes = `Exit codes: 0 ok, 1 failed, 2 usage or config, 3 not running, 4 no such VM,
 5 host not ready (bridge, ACL, helper, KVM), 6 QEMU failed to start, 7 busy or
 taken by another VM, 124 deadline passed, 130 interrupted. ssh, cp and exec
 pass on the exit code of what they run: 255 from ssh or cp, that its connection
 failed or its VM ended; 127 from exec, that there is no such program.`
 
-// usageError is a command line that makes no sense.
+// usageError is an invalid command line.
 type usageError struct {
 	err     error
-	command string // whose help says more; empty for qlaunch's own
+	command string // the command whose help to show; empty: qlaunch's own
 }
 
 func (e *usageError) Error() string { return e.err.Error() }
@@ -43,7 +43,7 @@ func (e *usageError) hint() string {
 	return "qlaunch " + e.command + " --help"
 }
 
-// A netError is why a command about the host's network failed. Who has to be root for it repeats that command.
+// netError says why a command about the host's network failed. If it needs root, the hint repeats that command.
 type netError struct {
 	command string
 	err     error
@@ -53,17 +53,17 @@ func (e *netError) Error() string { return fmt.Sprintf("net %s: %v", e.command, 
 func (e *netError) Unwrap() error { return e.err }
 func (e *netError) hint() string  { return "sudo qlaunch net " + e.command }
 
-// exitError is an exit code that says it all: no text goes with it.
+// exitError is an exit code without a message.
 type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// failures are the errors of a command that was given several names.
+// failures are the errors of a command with several names.
 type failures []error
 
 func (f failures) Error() string { return errors.Join(f...).Error() }
 
-// err is the failures as an error: nil when there are none.
+// err returns the failures as an error: nil if there are none.
 func (f failures) err() error {
 	if len(f) == 0 {
 		return nil

@@ -46,7 +46,7 @@ func (c *ipCmd) print(w io.Writer, known launcher.AddressResult) error {
 	return nil
 }
 
-// explain prints what each source says, and which address comes of it.
+// explain prints what each source has, and which address is chosen.
 func explain(w io.Writer, known launcher.AddressResult) error {
 	for _, nic := range known.NICs {
 		fmt.Fprintf(w, "%s on %s\n\n", nic.MAC, nic.Bridge)

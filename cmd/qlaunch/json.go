@@ -8,8 +8,8 @@ import (
 	"unicode/utf16"
 )
 
-// printJSON prints a value for programs. Its strings may be anybody's, and JSON has an escape for every character
-// that is not fit for a terminal: what a parser reads is the same.
+// printJSON prints a value as JSON. It escapes the characters in strings that are not safe to print to a terminal;
+// the parsed value is the same.
 func printJSON(w io.Writer, v any) error {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)

@@ -1,5 +1,5 @@
-// Command qlaunch launches virtual machines on a bridge, without libvirt, a daemon or root: it reads a VM's TOML
-// file, gets a tap from QEMU's bridge helper, starts QEMU, and tells the guest's address.
+// Command qlaunch runs virtual machines on a bridge, without libvirt, a daemon or root: it reads a VM's TOML file,
+// gets a tap from QEMU's bridge helper, starts QEMU, and prints the guest's address.
 package main
 
 import (
@@ -27,23 +27,23 @@ func main() {
 	os.Exit(s.main(ctx, os.Args[1:]))
 }
 
-// newSession is the only place that touches the process's surroundings. users is the directory where logind makes the
-// users' runtime directories. The context ends, with launcher.ErrInterrupted as its cause, by the signals that end a
-// command.
+// newSession is the only place that reads the process's environment and streams. users is the directory in which
+// logind makes the users' runtime directories. The context ends, with launcher.ErrInterrupted as its cause, on the
+// signals that end a command.
 func newSession(users string) (*session, context.Context) {
 	began := time.Now()
-	// A command lives for milliseconds, and is done before a heap of 16 MiB is worth its first collection.
+	// A command runs for milliseconds, and ends before the first collection of a heap of 16 MiB pays off.
 	debug.SetGCPercent(400)
-	// QEMU outlives its caller: what that left open, a lock or a pipe that somebody waits for the end of, is not for
-	// QEMU to hold (close_range(2), Linux 5.11).
+	// QEMU survives its caller, so it must not inherit files that the caller left open, such as a lock, or a pipe
+	// whose reader waits for the end (close_range(2), Linux 5.11).
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	signalled, stop := signal.NotifyContext(context.Background(), ends()...)
 	ctx, interrupt := context.WithCancelCause(context.Background())
 	context.AfterFunc(signalled, func() {
-		stop() // a second one ends this process at once, wherever it is held up
+		stop() // a second signal ends this process at once
 		interrupt(launcher.ErrInterrupted)
 	})
-	executable, _ := os.Executable() // without it, the one command that needs it says so
+	executable, _ := os.Executable() // the one command that needs it reports an error
 	s := &session{
 		stdin: os.Stdin, ownStdout: os.Stdout, ownStderr: os.Stderr,
 		inTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
@@ -57,8 +57,8 @@ func newSession(users string) (*session, context.Context) {
 	return s, ctx
 }
 
-// ends are the signals that end a command. A Ctrl-C that was to be ignored from the start is not for us: sftp's own,
-// which ends a transfer, reaches its ProxyCommand too.
+// ends are the signals that end a command. If Ctrl-C was ignored at the start, it stays ignored: sftp's Ctrl-C, which
+// ends a transfer, reaches its ProxyCommand too.
 func ends() []os.Signal {
 	if signal.Ignored(os.Interrupt) {
 		return []os.Signal{syscall.SIGTERM}
@@ -66,7 +66,7 @@ func ends() []os.Signal {
 	return []os.Signal{os.Interrupt, syscall.SIGTERM}
 }
 
-// main runs one command line and gives its exit code.
+// main runs one command line and returns its exit code.
 func (s *session) main(ctx context.Context, argv []string) int {
 	flush := s.guard()
 	defer flush()
@@ -78,7 +78,7 @@ func (s *session) main(ctx context.Context, argv []string) int {
 		return s.report(group.PrintUsage(false))
 	}
 	if err != nil {
-		// For a value that looks like a flag kong advises to join the two, but no value of ours begins so.
+		// If a value looks like a flag, kong advises to join the two, but no value of ours begins with a dash.
 		text, _, _ := strings.Cut(err.Error(), "; perhaps try ")
 		return s.report(&usageError{errors.New(text), commandOf(err)})
 	}
@@ -94,9 +94,8 @@ func (s *session) main(ctx context.Context, argv []string) int {
 	return s.report(call.Run())
 }
 
-// groupAlone is the parsed line when that has the name of a group of commands and nothing else but -v, and nil
-// otherwise. Such a line is a question for the commands in the group, as docker, gh and kubectl take it: its answer
-// is the help.
+// groupAlone returns the parsed command line if it has only the name of a group of commands and -v, else nil. Such a
+// line prints the help of the group, as in docker, gh and kubectl.
 func groupAlone(err error, argv []string) *kong.Context {
 	wrong, ok := errors.AsType[*kong.ParseError](err)
 	if !ok || wrong.Context.Selected() == nil || wrong.Context.Selected().Leaf() {
@@ -110,7 +109,7 @@ func groupAlone(err error, argv []string) *kong.Context {
 	return wrong.Context
 }
 
-// wordsOf are the words that a command is called by, after qlaunch: those of its group too.
+// wordsOf returns the words of a command after qlaunch, including those of its group.
 func wordsOf(command *kong.Node) string {
 	if command.Parent == nil || command.Parent.Type == kong.ApplicationNode {
 		return command.Name
@@ -118,7 +117,7 @@ func wordsOf(command *kong.Node) string {
 	return wordsOf(command.Parent) + " " + command.Name
 }
 
-// commandOf is the command that was recognised in a line that makes no sense.
+// commandOf returns the command that was recognised in an invalid command line.
 func commandOf(err error) string {
 	wrong, ok := errors.AsType[*kong.ParseError](err)
 	if !ok || wrong.Context.Selected() == nil {

@@ -73,7 +73,7 @@ func (c *netSetupCmd) request() (host.Request, error) {
 	return ask, nil
 }
 
-// showPlan prints all that setup would do, in full.
+// showPlan prints all steps of the setup, in full.
 func showPlan(ctx context.Context, s *session, ask host.Request) error {
 	want, have, err := host.Prepare(ctx, ask)
 	if err != nil {
@@ -109,7 +109,7 @@ func sayDone(w io.Writer, want host.Spec) {
 	fmt.Fprintf(w, "nothing to do: %s is set up\n", want.Bridge)
 }
 
-// setUpHost shows the plan in short, does it, and tries it as a user would.
+// setUpHost prints a summary of the plan, applies it, and tests the result as a user.
 func setUpHost(ctx context.Context, s *session, ask host.Request) error {
 	var want host.Spec
 	var steps []host.Step
@@ -150,7 +150,7 @@ func sayReady(w io.Writer, want host.Spec) {
 	fmt.Fprintf(w, "%s is ready: the group %s may use it\n", want.Bridge, host.Group)
 }
 
-// sayLeft tells what setup cannot do itself.
+// sayLeft prints what setup cannot do itself.
 func sayLeft(s *session, steps []host.Step) {
 	for _, step := range steps {
 		_, user, _ := strings.Cut(step.Name, "/")
@@ -166,7 +166,7 @@ func sayLeft(s *session, steps []host.Step) {
 	}
 }
 
-// netReattachCmd is what qlaunch-net.service runs when the bridge is there.
+// netReattachCmd is run by qlaunch-net.service when the bridge exists.
 type netReattachCmd struct {
 	Bridge string `required:"" help:"The bridge."`
 }
@@ -184,7 +184,7 @@ func (c *netReattachCmd) Run(ctx context.Context, s *session) error {
 	return nil
 }
 
-// reattach says which VMs are on the bridge again.
+// reattach prints which VMs are on the bridge again.
 func reattach(ctx context.Context, s *session, bridge string) error {
 	back, err := host.Reattach(ctx, bridge)
 	for _, g := range back {
@@ -194,7 +194,7 @@ func reattach(ctx context.Context, s *session, bridge string) error {
 	return err
 }
 
-// netApplyCmd is what qlaunch-net.service runs.
+// netApplyCmd is run by qlaunch-net.service.
 type netApplyCmd struct {
 	Bridge     string       `required:"" help:"The bridge."`
 	Subnet     netip.Prefix `required:"" help:"The host's address on it."`

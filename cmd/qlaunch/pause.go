@@ -45,7 +45,7 @@ func (c *resetCmd) Run(ctx context.Context, s *session) error {
 	return atOnce(once(c.Names), func(_ int, name string) error { return launcher.Reset(ctx, s.env, name) }, "reset")
 }
 
-// atOnce does something with all of the VMs, side by side.
+// atOnce calls do for all VMs at the same time.
 func (r *running) atOnce(ctx context.Context, s *session, what string,
 	do func(context.Context, *launcher.Env, string) error) error {
 	names, err := r.names(s, what)

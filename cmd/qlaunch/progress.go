@@ -54,8 +54,8 @@ func (p *progress) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// draw takes the lines off the terminal, writes a text in their place, and the lines below it, once the text has come
-// to the end of a line. The sequences are those of ECMA-48: CUU moves the cursor up, ED erases from there on.
+// draw erases the lines, writes a text in their place, and draws the lines below the text, once it ends with a line
+// break. The sequences are those of ECMA-48: CUU moves the cursor up, ED erases from there on.
 func (p *progress) draw(text string) error {
 	if !p.s.errTerminal {
 		return nil
@@ -81,7 +81,7 @@ func (p *progress) draw(text string) error {
 	return err
 }
 
-// size is the terminal's. What does not fit, a line that wraps or one that scrolls away, could not be taken off it.
+// size returns the terminal's size. A line that wraps or scrolls away could not be erased.
 func (p *progress) size() (width, height int) {
 	if terminal, ok := p.s.ownStderr.(*os.File); ok {
 		width, height, _ = term.GetSize(int(terminal.Fd()))
@@ -92,8 +92,7 @@ func (p *progress) size() (width, height int) {
 	return width, height
 }
 
-// done takes the lines off the terminal, and prints the address of each VM that has one: with its name, unless one VM
-// alone was named.
+// done erases the lines, and prints the address of each VM that has one: with its name, unless only one VM was named.
 func (p *progress) done(all bool) {
 	p.mu.Lock()
 	clear(p.stages)

@@ -12,8 +12,8 @@ import (
 	"github.com/qlaunch/qlaunch/launcher"
 )
 
-// proxyCmd is the ProxyCommand of ssh-config's entries: what it reads goes to the guest's sshd, and what comes from
-// there is all that it prints. For qlaunch ssh it hands ssh the connection itself.
+// proxyCmd is the ProxyCommand of ssh-config's entries: it copies its standard input to the guest's sshd, and the
+// replies to its standard output. For qlaunch ssh it passes the connection to ssh instead.
 type proxyCmd struct {
 	Name string         `arg:"" vm:"" help:"A VM."`
 	At   netip.AddrPort `hidden:"" help:"Where its sshd answered a moment ago."`
@@ -62,7 +62,7 @@ func (c *proxyCmd) run(ctx context.Context, s *session) error {
 	return launcher.Proxy(ctx, s.env, r)
 }
 
-// watchSessionCmd is what a proxy that passes its connection to ssh leaves behind.
+// watchSessionCmd is the process that a proxy leaves running when it passes its connection to ssh.
 type watchSessionCmd struct {
 	Name string `arg:"" help:"The VM."`
 }
@@ -77,8 +77,8 @@ func (c *watchSessionCmd) Run(s *session) error {
 	return launcher.WatchSession(c.Name, func() { s.sayEnded(c.Name) })
 }
 
-// sayEnded tells who has a session with a VM why that ends. ssh may have the terminal in raw mode, in which a line
-// does not begin at the left by itself.
+// sayEnded tells the user of a session why it ends. ssh may have put the terminal into raw mode, in which a line feed
+// does not move the cursor to the first column.
 func (s *session) sayEnded(name string) {
 	end := "\n"
 	if s.errTerminal {

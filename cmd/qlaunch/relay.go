@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// duplex is a connection of which each direction can end by itself: the serial console's and, to a guest's sshd,
-// TCP's.
+// duplex is a connection whose two directions can be closed separately: the serial console's, or TCP's to a guest's
+// sshd.
 type duplex interface {
 	io.ReadWriter
 	CloseWrite() error
 	SetDeadline(time.Time) error
 }
 
-// errHungUp is the end of a connection by the other side.
+// errHungUp means that the other side closed the connection.
 var errHungUp = errors.New("the other side closed the connection")
 
-// relay carries bytes both ways between a connection and this process's own ends, and says what was the end of it:
-// errHungUp, mostly, or ctx's cause, or what send returned. An input that is at its end, for which send returns nil,
-// is no end: the answer is still to come.
+// relay copies data in both directions between a connection and this process's streams, and returns why it ended:
+// mostly errHungUp, else ctx's cause, or the error of send. If send returns nil, the input has ended, and relay waits
+// for the rest of the output.
 func relay(ctx context.Context, conn duplex, in io.Reader, out io.Writer, send func(io.Reader) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -33,7 +33,7 @@ func relay(ctx context.Context, conn duplex, in io.Reader, out io.Writer, send f
 	defer closeInput()
 	var both sync.WaitGroup
 	both.Go(func() {
-		// Whoever hung up has sent its last bytes, which are read below.
+		// The other side sent its last bytes before it closed; they are read below.
 		if err := send(input); err != nil && !hungUp(err) {
 			cancel(err)
 		}
@@ -46,7 +46,7 @@ func relay(ctx context.Context, conn duplex, in io.Reader, out io.Writer, send f
 		cancel(err)
 	})
 	<-ctx.Done()
-	_ = conn.SetDeadline(time.Unix(1, 0)) // ends what waits for the other side
+	_ = conn.SetDeadline(time.Unix(1, 0)) // ends pending reads and writes
 	both.Wait()
 	return context.Cause(ctx)
 }

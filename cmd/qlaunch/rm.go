@@ -33,7 +33,7 @@ func (c *rmCmd) one(ctx context.Context, s *session, name string) error {
 	return launcher.Remove(ctx, s.env, r)
 }
 
-// confirmLoss asks before disks are lost.
+// confirmLoss asks for confirmation before disks are deleted.
 func (s *session) confirmLoss(ctx context.Context, name string, files []string) error {
 	if !s.inTerminal {
 		return &lossError{name, files}
@@ -51,8 +51,8 @@ func (s *session) confirmLoss(ctx context.Context, name string, files []string) 
 // noAnswer is what nobody types: the end of the terminal, in place of a line.
 const noAnswer = "no answer"
 
-// answer reads a line from the terminal, in small letters. Ctrl-C is an answer too: the read, which nothing can end,
-// is then left to the end of the process.
+// answer reads a line from the terminal, in lower case. Ctrl-C counts as an answer; the read, which cannot be
+// interrupted, then lasts until the process ends.
 func (s *session) answer(ctx context.Context) (string, error) {
 	lines := make(chan string, 1)
 	go func() {
@@ -74,7 +74,7 @@ func (s *session) answer(ctx context.Context) (string, error) {
 	}
 }
 
-// lossError says that files would be lost, and that nobody is there to be asked.
+// lossError says that files would be deleted, and that there is no terminal for a confirmation.
 type lossError struct {
 	name  string
 	files []string

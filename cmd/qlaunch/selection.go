@@ -9,18 +9,18 @@ import (
 	"github.com/qlaunch/qlaunch/launcher"
 )
 
-// running is the VMs of a command that is for those that run.
+// running selects the VMs of a command that works on running VMs.
 type running struct {
 	Names []string `arg:"" optional:"" vm:"" name:"name" help:"VMs."`
 	All   bool     `short:"a" help:"All running VMs."`
 }
 
-// names are the VMs that were asked for by the words of a command line.
+// names returns the VMs that a command line selects.
 func (r *running) names(s *session, command string) ([]string, error) {
 	return chosen(r.Names, r.All, command, func() ([]string, error) { return launcher.RunningNames(s.env) })
 }
 
-// chosen are names that were typed, or all that there are: one of the two has to be asked for.
+// chosen returns the names that were typed, or all that exist: the command line must have one of the two.
 func chosen(names []string, all bool, command string, every func() ([]string, error)) ([]string, error) {
 	switch {
 	case all && len(names) > 0:
@@ -33,7 +33,7 @@ func chosen(names []string, all bool, command string, every func() ([]string, er
 	return once(names), nil
 }
 
-// once is the names as they were typed, without repetitions.
+// once returns the names as they were typed, without repetitions.
 func once(names []string) []string {
 	var unique []string
 	for _, name := range names {
@@ -44,7 +44,7 @@ func once(names []string) []string {
 	return unique
 }
 
-// of is the error of a command, with the word for that and the name that was typed; nil stays nil.
+// of adds the command and the name that was typed to an error; nil stays nil.
 func of(what, name string, err error) error {
 	if err == nil {
 		return nil
@@ -52,7 +52,7 @@ func of(what, name string, err error) error {
 	return fmt.Errorf("%s %s: %w", what, name, err)
 }
 
-// each does something for one name after the other; a failure does not stop it.
+// each calls do for each name in turn; a failure does not stop it.
 func each(names []string, do func(name string) error, what string) error {
 	var failed failures
 	for _, name := range names {
@@ -63,7 +63,7 @@ func each(names []string, do func(name string) error, what string) error {
 	return failed.err()
 }
 
-// atOnce does something for all names side by side; a failure does not stop the others.
+// atOnce calls do for all names at the same time; a failure does not stop the others.
 func atOnce(names []string, do func(i int, name string) error, what string) error {
 	errs := make([]error, len(names))
 	var all sync.WaitGroup

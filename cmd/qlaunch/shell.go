@@ -9,7 +9,7 @@ import (
 // shellLine is a command line that can be pasted into a shell.
 func shellLine(argv []string) string { return shellescape.QuoteCommand(argv) }
 
-// shellLines is the same with an option a line, for reading.
+// shellLines is the same with one option per line, for reading.
 func shellLines(argv []string) string {
 	var b strings.Builder
 	for i, word := range argv {

@@ -8,9 +8,10 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// parse reads a command line. kong makes a model of every command and flag before it looks at the first word, which
-// is a third of the time that a short command takes; so it is given the command alone that the first word
-// names. Whatever is not understood then, or is a question about the commands, goes to the whole.
+// parse parses a command line. kong makes a model of every command and flag before it parses the first word, which
+// takes a third of the time of a short command. So it gets only the command that the first word names. If that model
+// does not accept the command line, or if the command line is about the commands themselves, the full model parses
+// it.
 func (s *session) parse(argv []string) (call *kong.Context, verbose bool, err error) {
 	if line, ok := oneCommand(argv); ok {
 		if parser, err := newParser(line.Addr().Interface(), s); err == nil {
@@ -28,7 +29,7 @@ func (s *session) parse(argv []string) (call *kong.Context, verbose bool, err er
 	return call, line.Verbose, err
 }
 
-// oneCommand is a commandLine with its flags and no command but the one that a line's first word names.
+// oneCommand is a commandLine with its flags and only the command that the first word names.
 func oneCommand(argv []string) (reflect.Value, bool) {
 	if slices.ContainsFunc(argv, asks) {
 		return reflect.Value{}, false
@@ -54,10 +55,10 @@ func oneCommand(argv []string) (reflect.Value, bool) {
 	return reflect.New(reflect.StructOf(fields)).Elem(), true
 }
 
-// asks tells a word whose answer is about all commands.
+// asks reports whether a word needs all commands, as for help.
 func asks(word string) bool { return word == "-h" || word == "--help" || word == "complete" }
 
-// called tells whether a word is a command's name or alias.
+// called reports whether a word is a command's name or alias.
 func called(command reflect.StructField, word string) bool {
 	name := command.Tag.Get("name")
 	if name == "" {

@@ -27,7 +27,7 @@ func (c *sshCmd) Run(ctx context.Context, s *session) error {
 	return fmt.Errorf("ssh %s: %w", c.Name, c.run(ctx, s))
 }
 
-// run returns only when ssh could not be started.
+// run returns only if ssh could not be started.
 func (c *sshCmd) run(ctx context.Context, s *session) error {
 	words, err := commandWords(c.Command, "ssh")
 	if err != nil {
@@ -40,15 +40,15 @@ func (c *sshCmd) run(ctx context.Context, s *session) error {
 	return s.become(ssh)
 }
 
-// become puts another program into this one's place, which leaves it the terminal, the signals and the exit code. It
-// returns only when that fails.
+// become executes another program in place of this process, so that the program has the terminal, the signals and the
+// exit code. It returns only on an error.
 func (s *session) become(p launcher.Program) error {
 	s.Command(p.Argv)
 	return fmt.Errorf("%s: %w", p.Path, syscall.Exec(p.Path, p.Argv, p.Environ))
 }
 
-// commandWords is what to run in a guest, without the -- that sets it off. Without one, a first word that looks like an
-// option is meant as one, of ssh's perhaps.
+// commandWords returns what to run in a guest, without the -- before it. Without --, a first word that looks like an
+// option is an error, since it may be meant for ssh.
 func commandWords(words []string, command string) ([]string, error) {
 	switch {
 	case len(words) == 0:

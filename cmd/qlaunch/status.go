@@ -38,7 +38,7 @@ func (c *statusCmd) Run(ctx context.Context, s *session) error {
 	return exitOf(info.State)
 }
 
-// exitOf is a state as an exit code. One that is starting does not run yet, as for `systemctl is-active`.
+// exitOf returns the exit code for a state. A VM that is starting does not run yet, as in `systemctl is-active`.
 func exitOf(state launcher.State) error {
 	switch state {
 	case launcher.Stopped, launcher.Starting:

@@ -9,15 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stoppable is standard input whose reads end when a context does. The terminal or pipe that this process was given
-// is shared with others, so it is not put into non-blocking mode, without which it takes no deadline: poll(2) waits
-// for it instead.
+// stoppable is standard input whose reads end when a context ends. The terminal or pipe is shared with other
+// processes, so it is not put into non-blocking mode, which deadlines need; poll(2) waits for it instead.
 type stoppable struct {
 	file    *os.File
-	stopped *os.File // becomes readable, by its end, when the context is over
+	stopped *os.File // becomes readable (end of file) when the context ends
 }
 
-// newStoppable makes one of a reader that is a file. The caller must call the function that it returns.
+// newStoppable makes one from a reader that is a file. The caller must call the returned function.
 func newStoppable(ctx context.Context, r io.Reader) (*stoppable, func(), error) {
 	file, ok := r.(*os.File)
 	if !ok {
@@ -35,7 +34,7 @@ func newStoppable(ctx context.Context, r io.Reader) (*stoppable, func(), error) 
 	}, nil
 }
 
-// errStopped is how a read ends that the context has ended.
+// errStopped is the error of a read that the context has ended.
 var errStopped = errors.New("stopped")
 
 func (s *stoppable) Read(p []byte) (int, error) {

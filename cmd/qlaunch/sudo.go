@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// sudoError says that root, by sudo, does what is an ordinary user's: root would have VMs of its own, or leave what is
-// root's in the user's directories.
+// sudoError says that root, with sudo, runs a command that is for an ordinary user: root would get VMs of its own, or
+// leave root's files in the user's directories.
 type sudoError struct {
 	command string
-	line    []string // as it should have been typed
+	line    []string // the command line without sudo
 }
 
 func (e *sudoError) Error() string {
@@ -18,7 +18,7 @@ func (e *sudoError) Error() string {
 
 func (e *sudoError) hint() string { return shellLine(e.line) }
 
-// notBySudo refuses a command that was called by sudo (its SUDO_UID, sudo(8)), unless it is about the host.
+// notBySudo refuses a command that was run with sudo (SUDO_UID, sudo(8)), unless it is about the host.
 func (s *session) notBySudo(command string, argv []string) error {
 	if caller := getenv(s.env.Environ, "SUDO_UID"); s.env.Store.UID != 0 || caller == "" || caller == "0" {
 		return nil
@@ -29,7 +29,7 @@ func (s *session) notBySudo(command string, argv []string) error {
 	return &sudoError{command, append([]string{"qlaunch"}, argv...)}
 }
 
-// ofHost tells the commands that have nothing to do with a user's VMs.
+// ofHost reports whether a command has nothing to do with a user's VMs.
 func ofHost(command string) bool {
 	switch first, _, _ := strings.Cut(command, " "); first {
 	case "net", "completion", "version":

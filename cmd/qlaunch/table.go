@@ -7,8 +7,8 @@ import (
 	"text/tabwriter"
 )
 
-// table is lines of words with a tab between them, printed in columns by Flush. On its way
-// each would be a write for every word.
+// table has lines of words with tabs between them, which Flush prints in columns. It buffers them, since tabwriter
+// writes each word separately.
 type table struct {
 	*tabwriter.Writer
 	lines *bufio.Writer

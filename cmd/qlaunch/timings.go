@@ -10,7 +10,7 @@ import (
 	"github.com/qlaunch/qlaunch/launcher"
 )
 
-// timeline is when the start of a VM reached what.
+// timeline says when the start of a VM reached each point.
 type timeline struct {
 	name  string
 	began time.Time
@@ -24,7 +24,7 @@ type mark struct {
 	at   time.Time
 }
 
-// reach notes that something has been reached now. What was reached before has its time.
+// reach records the time of a point, unless it was reached before.
 func (t *timeline) reach(what string) {
 	now := time.Now()
 	t.mu.Lock()
@@ -34,7 +34,7 @@ func (t *timeline) reach(what string) {
 	}
 }
 
-// rows writes a line for each mark: when it was reached, and how long after the one before it.
+// rows writes a line for each point: when it was reached, and how long after the previous one.
 func (t *timeline) rows(w io.Writer) {
 	before := t.began
 	t.mu.Lock()
@@ -47,7 +47,7 @@ func (t *timeline) rows(w io.Writer) {
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.1f ms", d.Seconds()*1000) }
 
-// timelines are those of the VMs of one command, by the names that were typed.
+// timelines has those of the VMs of one command, by the names that were typed.
 type timelines map[string]*timeline
 
 func newTimelines(names []string, began time.Time) timelines {
@@ -67,10 +67,10 @@ func (all timelines) print(w io.Writer, names []string) {
 	for _, name := range names {
 		all[name].rows(t)
 	}
-	_ = t.Flush() // to standard error: there is nobody to tell
+	_ = t.Flush() // standard error: a failure cannot be reported
 }
 
-// watch has a start tell when it reaches what. A stage is a mark too.
+// watch records the points and stages of a start.
 func (t *timeline) watch(r *launcher.UpRequest) {
 	if t == nil {
 		return

@@ -6,7 +6,7 @@ import (
 	"github.com/qlaunch/qlaunch/launcher"
 )
 
-// trimCmd is for a timer: every other command that looks at a VM cuts its logs too.
+// trimCmd is for a timer: every other command that looks at a VM trims its logs too.
 type trimCmd struct{}
 
 func (trimCmd) Help() string {

@@ -6,7 +6,7 @@ import (
 	"github.com/qlaunch/qlaunch/launcher"
 )
 
-// unitStartCmd is what ExecStart of qlaunch@.service runs. It leaves QEMU behind as the unit's main process.
+// unitStartCmd is ExecStart of qlaunch@.service. It leaves QEMU running as the unit's main process.
 type unitStartCmd struct {
 	Name string `arg:"" vm:"" help:"A VM."`
 }
@@ -15,8 +15,8 @@ func (c *unitStartCmd) Run(ctx context.Context, s *session) error {
 	return launcher.UnitStart(ctx, s.env, launcher.UnitStartRequest{Name: c.Name, Judge: verdict, Clean: clean})
 }
 
-// unitStopCmd is what ExecStop of qlaunch@.service runs. systemd runs it also after an end that QEMU came to by itself:
-// then there is nothing to do.
+// unitStopCmd is ExecStop of qlaunch@.service. systemd also runs it after QEMU has ended by itself; it then does
+// nothing.
 type unitStopCmd struct {
 	Name string `arg:"" vm:"" help:"A VM."`
 }
