@@ -9,8 +9,29 @@ import (
 	"github.com/digitalocean/go-qemu/qmp/raw"
 )
 
-// The commands that qlaunch needs: those of go-qemu, which are generated from QEMU's schema, with a context. Commands
-// that are newer than that schema (2.11) use Run.
+// Monitor is a connection to QEMU's monitor, with the commands that qlaunch needs. Its methods may be called from
+// several goroutines at once.
+type Monitor struct{ *Conn }
+
+// Dial connects to the QMP socket at path, waits for QEMU's greeting and leaves the negotiation mode; all of this
+// before ctx ends. The path may be longer than the 107 bytes of a socket address.
+//
+// The error is ErrNoGreeting if the connection is accepted but no greeting comes before the deadline of ctx. It wraps
+// fs.ErrNotExist if there is no socket, and ECONNREFUSED if the socket exists but its QEMU has ended.
+func Dial(ctx context.Context, path string) (*Monitor, error) {
+	conn, err := connect(ctx, path)
+	if err != nil {
+		return nil, &failure{path, "connect", err}
+	}
+	c, err := open(ctx, conn, path)
+	if err != nil {
+		return nil, err
+	}
+	return &Monitor{c}, nil
+}
+
+// The commands are those of go-qemu, which are generated from QEMU's schema, with a context. A command that is newer
+// than that schema (2.11) uses Run.
 
 // Status is the run state of the guest.
 type Status struct {

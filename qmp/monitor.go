@@ -1,7 +1,7 @@
 // Package qmp talks to a running QEMU over its QEMU Machine Protocol (QMP) socket.
 //
-// Dial returns a Monitor. It implements go-qemu's qmp.Monitor, so that go-qemu's generated commands (qmp/raw) can use
-// it; commands.go has those that qlaunch needs. The transport is our own, since go-qemu's SocketMonitor has no
+// Dial returns a Monitor, which has the commands that qlaunch needs. Below them is a Conn, which implements go-qemu's
+// qmp.Monitor, so that go-qemu's generated commands (qmp/raw) can use it. The transport is our own, since go-qemu's SocketMonitor has no
 // deadline for the greeting or a command, accepts no reply above 64 KiB, passes a late reply to the next command, and
 // hangs if nobody reads its events.
 //
@@ -30,9 +30,9 @@ import (
 // the commands, which take a context.
 const RunTimeout = time.Minute
 
-// Monitor is a connection to QEMU's monitor. Its methods may be called from several goroutines at once; an id
+// Conn is a connection to QEMU's monitor, with the methods of go-qemu's qmp.Monitor. Its methods may be called from several goroutines at once; an id
 // connects each reply to its command, and QEMU runs the commands in the order in which they were sent.
-type Monitor struct {
+type Conn struct {
 	path     string
 	conn     net.Conn
 	greeting chan hello    // receives the greeting, for the handshake
@@ -47,24 +47,11 @@ type Monitor struct {
 	end     error                   // why the connection ended; nil while it lives
 }
 
-var _ goqemu.Monitor = (*Monitor)(nil)
+var _ goqemu.Monitor = (*Conn)(nil)
 
-// Dial connects to the QMP socket at path, waits for QEMU's greeting and leaves the negotiation mode; all of this
-// before ctx ends. The path may be longer than the 107 bytes of a socket address.
-//
-// The error is ErrNoGreeting if the connection is accepted but no greeting comes before the deadline of ctx. It wraps
-// fs.ErrNotExist if there is no socket, and ECONNREFUSED if the socket exists but its QEMU has ended.
-func Dial(ctx context.Context, path string) (*Monitor, error) {
-	conn, err := connect(ctx, path)
-	if err != nil {
-		return nil, &failure{path, "connect", err}
-	}
-	return open(ctx, conn, path)
-}
-
-// open makes a Monitor from a connection. It closes the connection if that fails or ctx ends.
-func open(ctx context.Context, conn net.Conn, path string) (*Monitor, error) {
-	m := &Monitor{
+// open makes a Conn from a socket. It closes the socket if that fails or ctx ends.
+func open(ctx context.Context, conn net.Conn, path string) (*Conn, error) {
+	m := &Conn{
 		path:     path,
 		conn:     conn,
 		greeting: make(chan hello, 1),
@@ -82,7 +69,7 @@ func open(ctx context.Context, conn net.Conn, path string) (*Monitor, error) {
 
 // handshake leaves the negotiation mode. It enables no capability, so it need not wait for the greeting, which lists
 // them, before it sends: QEMU reads what it received after it has sent the greeting, which saves a round trip.
-func (m *Monitor) handshake(ctx context.Context) error {
+func (m *Conn) handshake(ctx context.Context) error {
 	negotiation, err := m.begin(ctx, request{name: "qmp_capabilities", fields: map[string]json.RawMessage{"execute": []byte(`"qmp_capabilities"`)}})
 	if cause := m.cause(); err != nil && cause != nil {
 		return &failure{m.path, "wait for the greeting", cause}
@@ -106,13 +93,13 @@ func (m *Monitor) handshake(ctx context.Context) error {
 }
 
 // Release returns QEMU's major and minor version from its greeting, such as 7, 2; without one it returns 0, 0.
-func (m *Monitor) Release() (major, minor int) {
+func (m *Conn) Release() (major, minor int) {
 	return m.greeted.Version.QEMU.Major, m.greeted.Version.QEMU.Minor
 }
 
 // Connect is part of go-qemu's interface. Dial has connected already, so it only returns why the connection ended;
 // nil if it has not.
-func (m *Monitor) Connect() error {
+func (m *Conn) Connect() error {
 	if err := m.cause(); err != nil {
 		return &failure{m.path, "connect", err}
 	}
@@ -120,38 +107,38 @@ func (m *Monitor) Connect() error {
 }
 
 // Disconnect calls Close; it is part of go-qemu's interface.
-func (m *Monitor) Disconnect() error { return m.Close() }
+func (m *Conn) Disconnect() error { return m.Close() }
 
 // Close closes the connection and ends the goroutine that reads it. Commands that wait for a reply return ErrClosed,
 // and the channels of Events are closed. It may be called more than once, and always returns nil.
-func (m *Monitor) Close() error {
+func (m *Conn) Close() error {
 	m.fail(ErrClosed)
 	<-m.done
 	return nil
 }
 
 // With returns the same monitor with a Run that ends when ctx ends, for raw.NewMonitor.
-func (m *Monitor) With(ctx context.Context) goqemu.Monitor { return bounded{m, ctx} }
+func (m *Conn) With(ctx context.Context) goqemu.Monitor { return bounded{m, ctx} }
 
 // bounded holds a context, since go-qemu's Run has no parameter for one.
 type bounded struct {
-	*Monitor
+	*Conn
 	ctx context.Context
 }
 
-// Run is Monitor.Run, limited by the context.
+// Run is Conn.Run, limited by the context.
 func (b bounded) Run(command []byte) ([]byte, error) { return b.run(b.ctx, command) }
 
 // Run sends one command, a JSON object as in QMP, and returns the whole reply, {"return": …, "id": …}. It replaces an
 // "id" in the command by one of its own. The error is an *Error if QEMU refused the command. Run waits for at most
 // RunTimeout.
-func (m *Monitor) Run(command []byte) ([]byte, error) {
+func (m *Conn) Run(command []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), RunTimeout)
 	defer cancel()
 	return m.run(ctx, command)
 }
 
-func (m *Monitor) run(ctx context.Context, command []byte) ([]byte, error) {
+func (m *Conn) run(ctx context.Context, command []byte) ([]byte, error) {
 	req, err := parseRequest(command)
 	if err != nil {
 		return nil, &failure{m.path, "run", err}
@@ -173,7 +160,7 @@ type call struct {
 }
 
 // begin sends a command. The caller must call forget in the end.
-func (m *Monitor) begin(ctx context.Context, req request) (call, error) {
+func (m *Conn) begin(ctx context.Context, req request) (call, error) {
 	if err := ctx.Err(); err != nil {
 		return call{}, err
 	}
@@ -189,7 +176,7 @@ func (m *Monitor) begin(ctx context.Context, req request) (call, error) {
 }
 
 // finish waits for the reply to a command.
-func (m *Monitor) finish(ctx context.Context, c call) ([]byte, error) {
+func (m *Conn) finish(ctx context.Context, c call) ([]byte, error) {
 	select {
 	case msg, ok := <-c.reply:
 		if !ok {
@@ -204,7 +191,7 @@ func (m *Monitor) finish(ctx context.Context, c call) ([]byte, error) {
 	}
 }
 
-func (m *Monitor) register() (uint64, <-chan message, error) {
+func (m *Conn) register() (uint64, <-chan message, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.end != nil {
@@ -216,7 +203,7 @@ func (m *Monitor) register() (uint64, <-chan message, error) {
 	return m.lastID, reply, nil
 }
 
-func (m *Monitor) forget(id uint64) {
+func (m *Conn) forget(id uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.pending, id)
@@ -224,7 +211,7 @@ func (m *Monitor) forget(id uint64) {
 
 // send writes one request before ctx ends. It returns no error if the other end is gone: the reader then reads QEMU's
 // last messages and the end of the connection, and reports the latter to all callers.
-func (m *Monitor) send(ctx context.Context, line []byte) error {
+func (m *Conn) send(ctx context.Context, line []byte) error {
 	select {
 	case m.writing <- struct{}{}:
 		defer func() { <-m.writing }()
@@ -257,7 +244,7 @@ func (m *Monitor) send(ctx context.Context, line []byte) error {
 
 // read passes each message to its receiver, in the order of the stream: an event that precedes a reply is in the
 // queues before the caller has the reply. It ends with the connection.
-func (m *Monitor) read() {
+func (m *Conn) read() {
 	defer close(m.done)
 	dec := newDecoder(m.conn)
 	for {
@@ -280,7 +267,7 @@ func (m *Monitor) read() {
 	}
 }
 
-func (m *Monitor) deliver(msg message) {
+func (m *Conn) deliver(msg message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if reply, ok := m.pending[*msg.ID]; ok {
@@ -290,7 +277,7 @@ func (m *Monitor) deliver(msg message) {
 }
 
 // fail ends the connection for all callers; the first cause is kept.
-func (m *Monitor) fail(cause error) {
+func (m *Conn) fail(cause error) {
 	m.mu.Lock()
 	if m.end == nil {
 		m.end = cause
@@ -305,7 +292,7 @@ func (m *Monitor) fail(cause error) {
 }
 
 // cause returns why the connection ended; nil if it has not.
-func (m *Monitor) cause() error {
+func (m *Conn) cause() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.end
@@ -314,12 +301,12 @@ func (m *Monitor) cause() error {
 // Events returns QEMU's events, beginning with the newest 256 since Dial; these are kept for every caller, so that no
 // event is lost between a command and the call. A reader that is more than 256 events behind loses the oldest:
 // Dropped counts them. The channel is closed when ctx or the connection ends; events in it can still be read.
-func (m *Monitor) Events(ctx context.Context) (<-chan goqemu.Event, error) {
+func (m *Conn) Events(ctx context.Context) (<-chan goqemu.Event, error) {
 	return m.events.subscribe(ctx), nil
 }
 
 // Dropped returns the number of events that the readers of Events have lost, all readers together.
-func (m *Monitor) Dropped() uint64 {
+func (m *Conn) Dropped() uint64 {
 	m.events.mu.Lock()
 	defer m.events.mu.Unlock()
 	return m.events.dropped

@@ -132,7 +132,7 @@ func openScript(ctx context.Context, t *testing.T, script func(*peer)) (*Monitor
 		}
 		<-ended
 	})
-	return m, err
+	return &Monitor{m}, err
 }
 
 // generous is the context of what should not take long, on however slow a machine.
