@@ -14,7 +14,7 @@ import (
 // QEMU adds no devices of its own (-nodefaults, -no-user-config: QEMU's qemu-options.hx), so the command line has all
 // devices of the guest. Each device has a fixed address (pci.go) and an id.
 func Args(vm vms.VM, f Files) []string {
-	a := args{vm: vm, files: f}
+	a := args{board{vm: vm}, f}
 	a.add(vm.QEMU.Binary)
 	a.base()
 	a.machine()
@@ -34,19 +34,14 @@ func (a *args) base() {
 	a.add("-name", list("", prop{"guest", a.vm.Name}))
 	a.add("-uuid", a.vm.UUID.String())
 	a.add("-nodefaults", "-no-user-config", "-display", "none")
-	if a.files.Taps != nil || !a.bridged() {
+	if a.files.Taps != nil || !hasBridgedNIC(a.vm) {
 		a.add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 	}
 	a.add("-pidfile", PIDFile(a.vm))
 }
 
-func (a *args) bridged() bool {
-	for _, n := range a.vm.NICs {
-		if n.Type == vms.NICBridge {
-			return true
-		}
-	}
-	return false
+func hasBridgedNIC(vm vms.VM) bool {
+	return slices.ContainsFunc(vm.NICs, func(n vms.NIC) bool { return n.Type == vms.NICBridge })
 }
 
 func (a *args) machine() {
@@ -185,12 +180,12 @@ func (a *args) controllers() {
 // diskDevice adds the device of the i-th disk. Its serial number identifies the disk in the guest, whatever its bus
 // (/dev/disk/by-id).
 func (a *args) diskDevice(d vms.Disk, node string, i int) {
-	common := []prop{{"id", node + "-device"}, {"drive", node}, {"serial", node}, a.bootIndex(i)}
+	common := []prop{{"id", node + "-device"}, {"drive", node}, {"serial", node}, bootIndex(a.vm, i)}
 	switch d.Bus {
 	case vms.BusSCSI:
 		a.device("scsi-hd", append(common, prop{"bus", "scsi.0"}, prop{"scsi-id", i}, prop{"lun", 0})...)
 	case vms.BusSATA:
-		a.device("ide-hd", append(common, prop{"bus", fmt.Sprintf("sata.%d", a.sataPort(i))})...)
+		a.device("ide-hd", append(common, prop{"bus", fmt.Sprintf("sata.%d", sataPort(a.vm, i))})...)
 	case vms.BusNVMe:
 		a.device("nvme", append(common, a.diskAddress(i)...)...)
 	default:
@@ -200,17 +195,17 @@ func (a *args) diskDevice(d vms.Disk, node string, i int) {
 
 // bootIndex returns a disk's place in the boot order. With a kernel there is none: the firmware boots the kernel, to
 // which QEMU gives place 0 (hw/i386/x86.c, linuxboot).
-func (a *args) bootIndex(i int) prop {
-	if a.vm.Kernel.Image != "" {
+func bootIndex(vm vms.VM, i int) prop {
+	if vm.Kernel.Image != "" {
 		return prop{}
 	}
 	return prop{"bootindex", i}
 }
 
 // sataPort counts the sata disks before the i-th disk: each port has one disk.
-func (a *args) sataPort(i int) int {
+func sataPort(vm vms.VM, i int) int {
 	port := 0
-	for _, d := range a.vm.Disks[:i] {
+	for _, d := range vm.Disks[:i] {
 		if d.Bus == vms.BusSATA {
 			port++
 		}

@@ -107,11 +107,11 @@ func TestTheBIOSWritesToTheSerialPortOfAPCWithoutADisplay(t *testing.T) {
 	} {
 		other := pc
 		change(&other)
-		if (&args{vm: other}).biosOnSerial() {
+		if (&args{board: board{vm: other}}).biosOnSerial() {
 			t.Errorf("%s: it does", name)
 		}
 	}
-	if !(&args{vm: pc}).biosOnSerial() {
+	if !(&args{board: board{vm: pc}}).biosOnSerial() {
 		t.Error("it does not")
 	}
 }

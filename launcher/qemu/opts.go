@@ -76,27 +76,32 @@ func marshal(v any) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
-// args collects a command line, with one method for each aspect.
-type args struct {
-	vm    vms.VM
-	files Files
-	list  []string
+// board collects the devices of a VM as words of the command line, and gives each its address on the machine's buses.
+type board struct {
+	vm   vms.VM
+	list []string
 }
 
-func (a *args) add(words ...string) { a.list = append(a.list, words...) }
+// args collects a command line, with one method for each aspect.
+type args struct {
+	board
+	files Files
+}
+
+func (b *board) add(words ...string) { b.list = append(b.list, words...) }
 
 // device adds a device, as a list and not as JSON: QEMU creates the devices of the first form before all of the
 // second, and those of each form in the order of the command line. So a user's devices in [qemu] args come after
 // ours, and one without an address gets a free one.
-func (a *args) device(driver string, props ...prop) { a.add("-device", list(driver, props...)) }
+func (b *board) device(driver string, props ...prop) { b.add("-device", list(driver, props...)) }
 
 // microvm reports whether the machine has no PCI bus: its virtio devices use the memory-mapped transport (QEMU's
 // docs/system/i386/microvm.rst).
-func (a *args) microvm() bool { return a.vm.Machine == "microvm" }
+func (b *board) microvm() bool { return b.vm.Machine == "microvm" }
 
 // virtio returns the name of a virtio device on this machine's transport.
-func (a *args) virtio(kind string) string {
-	if a.microvm() {
+func (b *board) virtio(kind string) string {
+	if b.microvm() {
 		return "virtio-" + kind + "-device"
 	}
 	return "virtio-" + kind + "-pci"

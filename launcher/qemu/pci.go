@@ -72,9 +72,9 @@ const (
 )
 
 // onRoot returns the address, as properties, of a device that each machine has at most one of.
-func (a *args) onRoot(device string) []prop {
+func (b *board) onRoot(device string) []prop {
 	s := slotOf(device)
-	switch busOf(a.vm.Machine) {
+	switch busOf(b.vm.Machine) {
 	case express:
 		return []prop{{"bus", "pcie.0"}, {"addr", s.express}}
 	case conventional:
@@ -89,21 +89,21 @@ func (a *args) onRoot(device string) []prop {
 }
 
 // nicAddress returns the address of the NIC with this index; none if the model may not be a PCI device.
-func (a *args) nicAddress(model string, index int) []prop {
+func (b *board) nicAddress(model string, index int) []prop {
 	if !isPCINIC(model) {
 		return nil
 	}
-	return a.indexed("net", index, pcNICs)
+	return b.indexed("net", index, pcNICs)
 }
 
 // diskAddress returns the address of the disk with this index, if it is a PCI device itself.
-func (a *args) diskAddress(index int) []prop { return a.indexed("disk", index, pcDisks) }
+func (b *board) diskAddress(index int) []prop { return b.indexed("disk", index, pcDisks) }
 
-func (a *args) indexed(kind string, index, pcFirst int) []prop {
+func (b *board) indexed(kind string, index, pcFirst int) []prop {
 	name := fmt.Sprint(kind, index)
-	switch bus := busOf(a.vm.Machine); {
+	switch bus := busOf(b.vm.Machine); {
 	case index == 0:
-		return a.onRoot(name)
+		return b.onRoot(name)
 	case bus == express:
 		return []prop{{"bus", portID(name)}, {"addr", "0x0"}}
 	case bus == conventional:
@@ -118,32 +118,32 @@ func portID(device string) string { return device + "-port" }
 
 // ports adds the root ports. The guest's firmware numbers the buses behind them in order: those of the NICs come
 // first, since NICs are named by that number (enp1s0), so that more disks do not change them.
-func (a *args) ports() {
-	if busOf(a.vm.Machine) != express {
+func (b *board) ports() {
+	if busOf(b.vm.Machine) != express {
 		return
 	}
 	last := 0
-	for _, n := range a.vm.NICs {
+	for _, n := range b.vm.NICs {
 		last = max(last, n.Index)
 	}
 	for i := 1; i <= min(last+spareNICs, mostNICs-1); i++ {
-		a.port(fmt.Sprint("net", i), portsOfNICs, i, i)
+		b.port(fmt.Sprint("net", i), portsOfNICs, i, i)
 	}
-	for i := 1; i <= min(max(len(a.vm.Disks)-1, 0)+spareDisks, mostDisks-1); i++ {
-		a.port(fmt.Sprint("disk", i), portsOfDisks, i, mostNICs-1+i)
+	for i := 1; i <= min(max(len(b.vm.Disks)-1, 0)+spareDisks, mostDisks-1); i++ {
+		b.port(fmt.Sprint("disk", i), portsOfDisks, i, mostNICs-1+i)
 	}
 }
 
 // port adds one root port: a function of a slot, eight in each slot. A guest finds the functions of a slot through
 // function 0, which always exists. Chassis and port number identify the port to the guest; libvirt counts port
 // numbers in the same way.
-func (a *args) port(device string, first, index, chassis int) {
+func (b *board) port(device string, first, index, chassis int) {
 	slot, function := first+(index-1)/8, (index-1)%8
 	props := []prop{{"id", portID(device)}, {"bus", "pcie.0"}, {"addr", fmt.Sprintf("%#x.%#x", slot, function)}}
 	if function == 0 {
 		props = append(props, prop{"multifunction", "on"})
 	}
-	a.device("pcie-root-port", append(props, prop{"chassis", chassis}, prop{"port", slot<<3 | function})...)
+	b.device("pcie-root-port", append(props, prop{"chassis", chassis}, prop{"port", slot<<3 | function})...)
 }
 
 // isPCINIC reports whether a network device of QEMU is known to be a PCI device (-device help of 7.2 and 10.0).
