@@ -13,33 +13,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultACL is the helper's ACL; the path is compiled into it, from QEMU's configuration directory. How the file is
-// read below was measured on the helper itself, and the tests run both on the same files.
+// DefaultACL is the path of the helper's ACL, which is compiled into the helper from QEMU's configuration directory.
+// The parser below follows the measured behaviour of the helper; the tests run both on the same files.
 const DefaultACL = "/etc/qemu/bridge.conf"
 
-// A Verdict is the ACL's word on one bridge.
+// A Verdict says whether an ACL allows a bridge, and which rule decided.
 type Verdict struct {
 	Bridge  string
-	ACL     string // the file that was asked
+	ACL     string // the file that was read
 	Allowed bool
 
-	// The rule that decided: its file, its line from 1, its text. All zero when no rule mentions the bridge. One that
-	// would allow it if no comment stood behind the name, which the helper takes as part of it, is a rule that denies.
+	// The rule that decided: its file, its line from 1, its text. All are zero when no rule mentions the bridge. The
+	// helper takes a comment after a name as part of the name; a rule that would allow the bridge without such a
+	// comment is given here as a rule that denies it.
 	File string
 	Line int
 	Rule string
 
-	// Skipped are the includes that the helper passes over in silence, wholly or from their first bad line on:
-	// an [*ACLError] each, with [ErrACLMissing], [ErrACLUnreadable] or [ErrACLSyntax].
+	// Skipped are the includes that the helper silently ignores, entirely or from their first invalid line on:
+	// one [*ACLError] each, with [ErrACLMissing], [ErrACLUnreadable] or [ErrACLSyntax].
 	Skipped []error
 }
 
-// Allowed asks an ACL file, normally [DefaultACL], whether the helper would let this user join the bridge.
-// It reads what the helper would read: conf and all that it includes, with this process's own rights, relative paths
-// from "/", where [OpenTap] runs the helper.
+// Allowed returns whether the helper would let this user attach a tap to the bridge, according to the ACL file conf,
+// normally [DefaultACL]. It reads conf and all its includes as the helper does, with this process's own rights.
+// Relative paths start at "/", where [OpenTap] runs the helper.
 //
-// A bridge that is not allowed is a verdict, not an error. The error is an [*ACLError] for an ACL that allows nothing
-// at all, to anybody: [ErrACLMissing], [ErrACLUnreadable] or [ErrACLSyntax].
+// For a bridge that is not allowed it returns a verdict, not an error. The error is an [*ACLError] for an ACL with
+// which the helper refuses every bridge: [ErrACLMissing], [ErrACLUnreadable] or [ErrACLSyntax].
 func Allowed(conf, bridge string) (Verdict, error) {
 	l := aclLoader{seen: map[string]bool{}}
 	if err := l.load(conf); err != nil {
@@ -50,8 +51,8 @@ func Allowed(conf, bridge string) (Verdict, error) {
 	return v, nil
 }
 
-// Err is nil for an allowed bridge, and otherwise an [*ACLError] that says why it is not: the rule that denies it, or
-// that a comment has spoilt, an include that might allow it and cannot be read, or that nothing mentions it.
+// Err returns nil for an allowed bridge, and otherwise an [*ACLError] with the reason: a rule that denies the bridge, a
+// comment after its name, an include that cannot be read and might allow it, or no rule that mentions it.
 func (v Verdict) Err() error {
 	e := &ACLError{Failure: BridgeFailure(v.Bridge, ErrDenied, ""), Target: Target{Bridge: v.Bridge}, File: v.ACL}
 	switch {
@@ -76,8 +77,9 @@ func (v Verdict) Err() error {
 	return e
 }
 
-// CheckACL reads data as the content of [DefaultACL] without its includes. The error is an [*ACLError] when a line of
-// it would close every bridge, or a rule denies this one; nil does not mean that a rule allows it.
+// CheckACL checks data as the content of [DefaultACL], without reading includes. It returns an [*ACLError] if a line is
+// invalid, since the helper then refuses every bridge, or if a rule denies this one. A nil error does not mean that a
+// rule allows the bridge.
 func CheckACL(data []byte, bridge string) error {
 	rules, bad := parseACL(DefaultACL, data)
 	if bad != nil {
@@ -89,7 +91,7 @@ func CheckACL(data []byte, bridge string) error {
 	return nil
 }
 
-// forBridge is an error of the ACL as an error of the bridge that asks it.
+// forBridge adds the bridge to an error of the ACL.
 func forBridge(err error, bridge string) error {
 	e, ok := errors.AsType[*ACLError](err)
 	if !ok {
@@ -110,7 +112,7 @@ type rule struct {
 
 func (r rule) String() string { return r.verb + " " + r.name }
 
-// judge is the helper's decision: denied if any rule denies, wherever it stands; else allowed if any allows.
+// judge decides as the helper does: any rule that denies the bridge wins, wherever it is; else any rule that allows it.
 func judge(rules []rule, bridge string) Verdict {
 	names := func(name string) bool { return name == bridge || name == "all" }
 	if v, ok := first(rules, "deny", names); ok {
@@ -128,7 +130,7 @@ func judge(rules []rule, bridge string) Verdict {
 	return v
 }
 
-// first is a verdict with the first rule of a verb whose name is one of those that are meant.
+// first returns a verdict with the first rule of the verb whose name meant accepts.
 func first(rules []rule, verb string, meant func(name string) bool) (Verdict, bool) {
 	i := slices.IndexFunc(rules, func(r rule) bool { return r.verb == verb && meant(r.name) })
 	if i < 0 {
@@ -137,7 +139,7 @@ func first(rules []rule, verb string, meant func(name string) bool) (Verdict, bo
 	return Verdict{File: rules[i].file, Line: rules[i].line, Rule: rules[i].String()}, true
 }
 
-// Bounds on what is read. The helper has none but its own 1024 open files; no ACL comes near these.
+// Limits on what is read, far above the size of any real ACL. The helper is only limited by its 1024 open files.
 const (
 	maxACLSize  = 1 << 20 // bytes of one file
 	maxACLFiles = 64      // files in all
@@ -147,11 +149,11 @@ const (
 type aclLoader struct {
 	rules   []rule
 	skipped []error
-	seen    map[string]bool // by path: a file adds nothing the second time, and a circle ends; the helper runs into its limit of open files there
+	seen    map[string]bool // by path: each file is read once, so that a cycle ends; the helper reaches its limit of open files
 }
 
-// load reads one file. Its rules up to a bad line count even when it ends in an error, as they do in the helper;
-// that matters for includes alone.
+// load reads one file. When it returns an error, the rules before the invalid line count all the same, as they do in
+// the helper; this matters only for includes.
 func (l *aclLoader) load(path string) error {
 	if l.seen[path] {
 		return nil
@@ -177,7 +179,7 @@ func (l *aclLoader) load(path string) error {
 	return bad
 }
 
-// rooted is a path as the helper opens it when it runs in "/".
+// rooted returns the path that the helper opens when its working directory is "/".
 func rooted(path string) string {
 	if strings.HasPrefix(path, "/") {
 		return path
@@ -185,10 +187,10 @@ func rooted(path string) string {
 	return "/" + path
 }
 
-// readACL reads an ACL file, or says why this user cannot. A directory or /dev/null, which masks a file, is an empty
-// ACL, as it is to the helper.
+// readACL reads an ACL file, or returns why this user cannot. Like the helper, it takes a directory, or /dev/null as
+// a mask for a file, as an empty ACL.
 func readACL(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO must not hold us
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // the open of a FIFO must not block
 	if err != nil {
 		return nil, aclOpenError(path, err)
 	}
@@ -214,7 +216,7 @@ func readACL(path string) ([]byte, error) {
 	return data, nil
 }
 
-// aclOpenError is the cause of an open that failed.
+// aclOpenError returns the reason why an ACL file could not be opened.
 func aclOpenError(path string, err error) error {
 	e := &ACLError{Failure: Failure{What: path, Detail: path}, File: path}
 	switch {
@@ -235,14 +237,15 @@ func aclOpenError(path string, err error) error {
 	return e
 }
 
-// fgetsSize is how much of a line the helper reads at once: what follows is a line of its own to it.
+// fgetsSize is the number of bytes of a line that the helper reads at once. It takes the rest as another line.
 const fgetsSize = 4096 - 1
 
-// blanks is what the helper skips around words: GLib's g_ascii_isspace, and so no vertical tab.
+// blanks are the characters that the helper skips around words: those of GLib's g_ascii_isspace, which has no vertical
+// tab.
 const blanks = " \t\n\f\r"
 
-// parseACL reads the lines of one file up to the first that the helper would refuse; bad says which, and is nil if
-// none.
+// parseACL reads the lines of one file up to the first that the helper would refuse. bad describes that line, and is
+// nil if there is none.
 func parseACL(file string, data []byte) (rules []rule, bad error) {
 	for n := 1; len(data) > 0; {
 		end := min(len(data), fgetsSize)
@@ -267,15 +270,15 @@ func parseACL(file string, data []byte) (rules []rule, bad error) {
 	return rules, nil
 }
 
-// cString is the line as C sees it: up to a NUL.
+// cString returns the line as a C string: up to the first NUL.
 func cString(line []byte) string {
 	before, _, _ := bytes.Cut(line, []byte{0})
 	return string(before)
 }
 
-// parseRule reads one line: a verb, a blank, and all the rest as the name, so that a comment behind the name becomes
-// part of it. The verb ends at the first space of the line, and at a tab only if the line has no space.
-// A reason means that the helper refuses the line; no verb, that it is empty or a comment.
+// parseRule reads one line: a verb, a blank, and the rest as the name, including a comment after the name. The verb
+// ends at the first space of the line, and at a tab only if the line has no space. reason is set if the helper refuses
+// the line; the verb of an empty line or a comment is empty.
 func parseRule(line string) (r rule, reason string) {
 	line = strings.TrimLeft(line, blanks)
 	if line == "" || line[0] == '#' {

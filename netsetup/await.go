@@ -8,11 +8,11 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// AwaitBridge waits for a bridge that is about to come, as when a host boots: until the checks do not fail for the
-// lack of one that is up. What they say then is for the caller to ask. When ctx ends first the error is its cause.
+// AwaitBridge waits until the checks no longer fail for the lack of a bridge that is up, as while a host boots. They
+// may still fail for another reason: the caller runs them again. If ctx ends first, the error is the cause of ctx.
 func AwaitBridge(ctx context.Context, q CheckQuery) error {
 	updates, done := make(chan netlink.LinkUpdate, 16), make(chan struct{})
-	// A subscription that fails, as when changes come faster than they are read, closes updates.
+	// When the subscription fails, for example because changes arrive faster than they are read, updates is closed.
 	if err := netlink.LinkSubscribeWithOptions(updates, done, netlink.LinkSubscribeOptions{ErrorCallback: func(error) {}}); err != nil {
 		return fmt.Errorf("subscribe to links: %w", err)
 	}
@@ -32,11 +32,11 @@ func AwaitBridge(ctx context.Context, q CheckQuery) error {
 			return context.Cause(ctx)
 		}
 	}
-	return context.Cause(ctx) // a check that was broken off says nothing
+	return context.Cause(ctx) // the result of an interrupted check means nothing
 }
 
-// NoBridgeYet tells an error that another bridge, or one that is set up, would mend: there is none, it is down, or, for
-// a NIC that takes any, those that are there are not for guests. An ACL that cannot be read says nothing about bridges.
+// NoBridgeYet reports whether a new bridge, or one that comes up, would remove the error: there is no bridge, it is
+// down, or, for a NIC that takes any bridge, none of those present is for guests. An unreadable ACL is no such error.
 func NoBridgeYet(err error) bool {
 	_, noneFits := errors.AsType[*NoneFits](err)
 	missing := errors.Is(err, ErrNoBridge) || errors.Is(err, ErrBridgeDown)

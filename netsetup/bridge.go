@@ -12,24 +12,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Bridge is a bridge of the host, as the kernel has it now.
+// A Bridge is a bridge of the host in its present state, from the kernel.
 type Bridge struct {
 	Name  string
 	Index int              // the interface index
 	MAC   net.HardwareAddr // the bridge's own address
-	Up    bool             // IFF_UP: switched on, whether or not a port has a carrier
-	Addrs []netip.Prefix   // its addresses of both families with the length of their subnet
+	Up    bool             // IFF_UP, which does not depend on the carrier of a port
+	Addrs []netip.Prefix   // its addresses of both families, with prefix lengths
 	Ports []string         // names of the links enslaved to it, sorted
 	MTU   int
 	STP   STP
 
-	Uplinks []string // those of the ports that lead out of this host, or may: hardware, a VLAN, a bond
+	Uplinks []string // the ports that lead, or may lead, out of this host: hardware, a VLAN, a bond
 }
 
 // MaxName is the longest name of a link in bytes: IFNAMSIZ without its NUL, netdevice(7).
 const MaxName = unix.IFNAMSIZ - 1
 
-// Bridges lists the bridges in this process's network namespace, by name. No bridge is no error.
+// Bridges returns the bridges in this process's network namespace, sorted by name. The absence of bridges is no error.
 func Bridges() ([]Bridge, error) {
 	links, err := again(netlink.LinkList)
 	if err != nil {
@@ -50,8 +50,8 @@ func Bridges() ([]Bridge, error) {
 	return bridges, nil
 }
 
-// FindBridge is the bridge of that name: a [*BridgeError] with [ErrNoBridge] when no link has it,
-// and with [ErrNotBridge] when the link is of another kind.
+// FindBridge returns the bridge of that name. The error is a [*BridgeError] with [ErrNoBridge] when no link has the
+// name, and with [ErrNotBridge] when the link is of another kind.
 func FindBridge(name string) (Bridge, error) {
 	links, err := again(netlink.LinkList)
 	if err != nil {
@@ -67,10 +67,10 @@ func FindBridge(name string) (Bridge, error) {
 	return describe(links[i], links)
 }
 
-// kindBridge is IFLA_INFO_KIND of the kernel's own bridge, the only kind that the helper's SIOCBRADDIF works on.
+// kindBridge is the IFLA_INFO_KIND of a kernel bridge, the only kind that the helper's SIOCBRADDIF works on.
 const kindBridge = "bridge"
 
-// describe is a bridge with its addresses, and with its ports out of all links.
+// describe returns a bridge with its addresses and with its ports, which it takes from links.
 func describe(link netlink.Link, links []netlink.Link) (Bridge, error) {
 	attrs := link.Attrs()
 	b := Bridge{Name: attrs.Name, Index: attrs.Index, MAC: attrs.HardwareAddr, Up: attrs.Flags&net.FlagUp != 0, MTU: attrs.MTU}
@@ -84,7 +84,7 @@ func describe(link netlink.Link, links []netlink.Link) (Bridge, error) {
 	}
 	slices.Sort(b.Ports)
 	slices.Sort(b.Uplinks)
-	b.STP, _ = readSTP(attrs.Index) // of a bridge that went away meanwhile there is none
+	b.STP, _ = readSTP(attrs.Index) // fails only if the bridge was removed meanwhile
 	addrs, err := again(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return Bridge{}, fmt.Errorf("bridge %q: list addresses: %w", b.Name, err)
@@ -98,14 +98,14 @@ func describe(link netlink.Link, links []netlink.Link) (Bridge, error) {
 	return b, nil
 }
 
-// leadsOut tells links that are, or stand on, hardware from taps and from the ends of containers. The library calls a
-// link without a kind of its own, which is what hardware is, a device.
+// leadsOut reports whether a link is hardware or is based on it, unlike a tap or the host's end of a container's link.
+// The library calls a link without a kind, as all hardware is, a device.
 func leadsOut(l netlink.Link) bool {
 	return slices.Contains([]string{"device", "vlan", "bond", "team"}, l.Type())
 }
 
-// again repeats a netlink dump that the kernel interrupted because a link came or went meanwhile (NLM_F_DUMP_INTR);
-// its partial result could lack the very bridge. A host that changes links in every one of the rounds gets the error.
+// again repeats a netlink dump that was interrupted because a link appeared or disappeared (NLM_F_DUMP_INTR), since
+// the partial result could lack the bridge. If every attempt is interrupted, it returns the error.
 func again[T any](dump func() ([]T, error)) ([]T, error) {
 	const rounds = 10
 	var list []T
@@ -118,7 +118,7 @@ func again[T any](dump func() ([]T, error)) ([]T, error) {
 	return list, err
 }
 
-// upError is [ErrBridgeDown] for a bridge that is down; one of our own has another cure.
+// upError returns [ErrBridgeDown] for a bridge that is down. own marks a bridge of our own, which has another cure.
 func upError(b Bridge, own bool) error {
 	if b.Up {
 		return nil

@@ -12,15 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Check looks at all that [OpenTap] needs, in well under a millisecond and without running the helper: an `up` fails
-// here, with the cause, before anything exists. It returns every check's result; [Report.Err] is the first failure.
+// Check checks everything that [OpenTap] needs, in well under a millisecond and without running the helper, so that
+// `up` fails with the cause before it creates anything. It returns the result of every check; [Report.Err] returns the
+// first failure.
 func Check(ctx context.Context, q CheckQuery) Report {
 	return q.report(ctx, func(c check) bool { return c.start })
 }
 
-// Examine is Check with all that a guest's network needs besides: a DHCP server, forwarding, a firewall that lets it
-// pass. It runs programs of the host's, none for longer than some seconds. What only root can see is skipped for
-// others.
+// Examine does what [Check] does, and also checks what else a guest's network needs: a DHCP server, forwarding, and a
+// firewall that passes its packets. It runs programs of the host, each for a few seconds at most. Checks that need
+// root are skipped for other users.
 func Examine(ctx context.Context, q CheckQuery) Report {
 	return q.report(ctx, func(check) bool { return true })
 }
@@ -42,15 +43,15 @@ func (q CheckQuery) report(ctx context.Context, wanted func(check) bool) Report 
 	return r
 }
 
-// A check looks at one thing. It may fill in what later checks build on.
+// A check examines one thing. It may add to the report what later checks use.
 type check struct {
 	id       string
-	start    bool // a start depends on it, and it costs next to nothing
+	start    bool // a start depends on it, and it is fast
 	ofBridge bool
 	look     func(context.Context, CheckQuery, *Report) Result
 }
 
-// checks is the one list, in the order in which a host is set up.
+// checks returns all checks, in the order in which a host is set up.
 func checks() []check {
 	const atStart, later, ofBridge, ofHost = true, false, true, false
 	return []check{
@@ -99,8 +100,8 @@ func checkBridge(_ context.Context, q CheckQuery, r *Report) Result {
 	return ok(r.Bridge.Name)
 }
 
-// nearest is the bridge that an error is about, for the checks that follow: of several that do not fit, the one that is
-// nearest to a cure; none where there is none.
+// nearest returns the bridge that an error is about, for the checks that follow: of several that do not qualify, the
+// one that is the easiest to repair; the zero Bridge if there is none.
 func nearest(err error) Bridge {
 	if none, ok := errors.AsType[*NoneFits](err); ok {
 		err = none.Nearest()
@@ -119,7 +120,8 @@ func checkUp(_ context.Context, _ CheckQuery, r *Report) Result {
 	return ok(r.Bridge.Name + " is up")
 }
 
-// checkAddress warns alone: a bridge onto a LAN needs no address of the host's, one with the host's own DHCP does.
+// checkAddress only warns: a bridge to a LAN needs no address of the host, a bridge with the host's own DHCP server
+// does.
 func checkAddress(_ context.Context, _ CheckQuery, r *Report) Result {
 	if r.Bridge.Name == "" {
 		return skipped("no bridge")
@@ -183,8 +185,8 @@ func checkPrivilege(_ context.Context, q CheckQuery, r *Report) Result {
 	return fail(e)
 }
 
-// checkTun opens the device and closes it again: an interface comes only with TUNSETIFF. The open may load the module,
-// as the helper's would.
+// checkTun opens the device and closes it again, which creates no interface: TUNSETIFF does. The open may load the
+// module, as it does for the helper.
 func checkTun(context.Context, CheckQuery, *Report) Result {
 	f, err := os.OpenFile(tunDevice, os.O_RDWR, 0)
 	if err == nil {

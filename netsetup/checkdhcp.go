@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkPorts says who else is on the bridge. A LAN's port is what a bridge onto a LAN is for, and a mistake on one that
-// has a DHCP server of this host's.
+// checkPorts reports the other ports of the bridge. A port to a LAN is right on a bridge to a LAN, and a mistake on a
+// bridge that has a DHCP server of this host.
 func checkPorts(_ context.Context, q CheckQuery, r *Report) Result {
 	if r.Bridge.Name == "" {
 		return skipped("no bridge")
@@ -50,7 +50,7 @@ func checkDHCP(_ context.Context, _ CheckQuery, r *Report) Result {
 	return warn(r.wrong(ErrNoDHCP, "guests get no address unless their own configuration has one"))
 }
 
-// checkLeases opens the file as `ip` does. One that is not there yet is made with the first lease.
+// checkLeases opens the lease file as `ip` does. A missing file is normal: the server creates it with the first lease.
 func checkLeases(_ context.Context, q CheckQuery, r *Report) Result {
 	path := r.Server.Leases
 	if path == "" {
@@ -67,8 +67,8 @@ func checkLeases(_ context.Context, q CheckQuery, r *Report) Result {
 	return warn(&ServerError{r.failure(ErrLeasesUnreadable, path), r.target(), r.Server})
 }
 
-// checkListeners looks for who holds a server's ports on every address, where no server is known: it would be in the
-// way of one.
+// checkListeners is for a bridge without a known server: it looks for a process that listens on a server's ports on
+// every address and so would keep a server from starting.
 func checkListeners(_ context.Context, q CheckQuery, r *Report) Result {
 	switch {
 	case r.Bridge.Name == "":
@@ -92,8 +92,8 @@ func checkListeners(_ context.Context, q CheckQuery, r *Report) Result {
 	return ok("53 and 67 are free")
 }
 
-// wildcard looks in a table of sockets, proc_net(5), for one that is bound to a port on every address: UDP's that has
-// no peer, or TCP's that listens. Addresses are in hexadecimal, the port behind the colon.
+// wildcard looks in a table of sockets, proc_net(5), for one that is bound to a port on every address: a UDP socket
+// without a peer, or a TCP socket that listens. Addresses are in hexadecimal, the port follows the colon.
 func wildcard(table string, port uint16) (uid uint32, taken bool) {
 	const unconnected, listening = "07", "0A"
 	for line := range strings.Lines(table) {

@@ -12,11 +12,11 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup/firewall"
 )
 
-// needsRoot is the evidence of what only root can see.
+// needsRoot is the evidence of a check that only root can make.
 const needsRoot = "needs root: sudo qlaunch doctor"
 
-// checkForwarding: guests on a network of the host's own get out through it only if the kernel forwards. The host
-// reaches them all the same.
+// checkForwarding checks that the kernel forwards packets: guests on a network of the host's own reach other networks
+// only then. The host can reach the guests in any case.
 func checkForwarding(_ context.Context, q CheckQuery, r *Report) Result {
 	const file = "/proc/sys/net/ipv4/ip_forward"
 	value := strings.TrimSpace(string(readSome(q.at(file), 16)))
@@ -33,8 +33,8 @@ func checkForwarding(_ context.Context, q CheckQuery, r *Report) Result {
 	return warn(r.wrong(ErrForwardingOff, "net.ipv4.ip_forward = "+oneLine(value)))
 }
 
-// checkNetfilter shows whether frames between guests of one bridge pass the FORWARD chains too. It is neither right nor
-// wrong.
+// checkNetfilter reports whether frames between guests on one bridge also pass the FORWARD chains. Neither is a
+// failure.
 func checkNetfilter(_ context.Context, q CheckQuery, _ *Report) Result {
 	const file = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 	switch value := strings.TrimSpace(string(readSome(q.at(file), 16))); value {
@@ -47,7 +47,7 @@ func checkNetfilter(_ context.Context, q CheckQuery, _ *Report) Result {
 	}
 }
 
-// checkForwardPolicy asks the firewalls: an accept in a table of ours never overrides what another's drops.
+// checkForwardPolicy checks all firewalls, since an accept in our table does not override a drop in another table.
 func checkForwardPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 	switch {
 	case r.Bridge.Name == "":
@@ -60,8 +60,7 @@ func checkForwardPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 	return r.askFirewalls(ctx, q, p, ErrForwardDropped, ok("no policy drops what guests send"))
 }
 
-// checkInputPolicy asks the same for a guest's question for an address: a DHCP server that listens hears nothing of
-// what a firewall drops.
+// checkInputPolicy checks the same for a guest's DHCP request, which does not reach the server if a firewall drops it.
 func checkInputPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 	switch {
 	case r.Bridge.Name == "":
@@ -75,9 +74,9 @@ func checkInputPolicy(ctx context.Context, q CheckQuery, r *Report) Result {
 	return r.askFirewalls(ctx, q, p, ErrInputDropped, ok("no policy drops what guests ask the DHCP server"))
 }
 
-// waysOut are the links of the default routes.
+// waysOut returns the names of the links of the default routes.
 func waysOut(b Bridge) []string {
-	links, _ := defaultLinks(b) // where they cannot be listed, there is none
+	links, _ := defaultLinks(b) // links that cannot be listed count as none
 	names := make([]string, len(links))
 	for i, l := range links {
 		names[i] = l.Attrs().Name
@@ -85,12 +84,12 @@ func waysOut(b Bridge) []string {
 	return names
 }
 
-// askFirewalls says what becomes of a packet: passed, or, where a firewall drops it, an error of that cause.
+// askFirewalls returns passed if the firewalls let the packet pass, and an error with the cause if one drops it.
 func (r *Report) askFirewalls(ctx context.Context, q CheckQuery, p firewall.Packet, cause error, passed Result) Result {
 	unknown := func(err error) Result {
 		return warn(&FirewallError{Failure: r.failure(ErrFirewallUnknown, err.Error()), Target: r.target()})
 	}
-	rules, err := q.run(ctx, "iptables", "--wait", "-S") // others may be changing the rules: iptables(8)
+	rules, err := q.run(ctx, "iptables", "--wait", "-S") // another process may be changing the rules: iptables(8)
 	if err != nil && !errors.Is(err, errNotInstalled) {
 		return unknown(err)
 	}
@@ -122,7 +121,8 @@ func (r *Report) askFirewalls(ctx context.Context, q CheckQuery, p firewall.Pack
 	return fail(e)
 }
 
-// checkNAT: root sees our tables themselves, others whether the unit that makes it is active.
+// checkNAT examines our tables as root. As another user, who may not read them, it checks that the unit that loads them
+// is active.
 func checkNAT(ctx context.Context, q CheckQuery, r *Report) Result {
 	switch {
 	case r.Bridge.Name == "":
@@ -145,7 +145,8 @@ func checkNAT(ctx context.Context, q CheckQuery, r *Report) Result {
 	return fail(r.wrong(ErrNoNAT, NetUnit+" is "+oneLine(state)))
 }
 
-// checkTables looks for our own tables: the way out first, then what guests reach and what they send to one another.
+// checkTables looks for our own tables: first the one for packets that leave the host, then those that restrict what
+// guests reach and what they send to each other.
 func checkTables(ctx context.Context, q CheckQuery, r *Report) Result {
 	for _, table := range []struct {
 		family string

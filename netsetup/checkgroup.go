@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// helperGroup is the group that may run the helper, if only one may; root always may.
+// helperGroup returns the group that may run the helper; closed is true if only that group, and root, may.
 func helperGroup(helper string) (gid uint32, closed bool) {
 	var st unix.Stat_t
 	if helper == "" || os.Geteuid() == 0 || unix.Stat(helper, &st) != nil {
@@ -21,7 +21,8 @@ func helperGroup(helper string) (gid uint32, closed bool) {
 	return st.Gid, st.Mode&unix.S_IXOTH == 0 && st.Uid != uint32(os.Geteuid())
 }
 
-// checkGroup: groups are given at login, and so this process may lack one that the user has by now.
+// checkGroup checks the groups of this process. A login sets them, so the process lacks a group that the user was
+// added to since.
 func checkGroup(_ context.Context, _ CheckQuery, r *Report) Result {
 	gid, closed := helperGroup(r.Helper)
 	if !closed {
@@ -35,8 +36,8 @@ func checkGroup(_ context.Context, _ CheckQuery, r *Report) Result {
 		Target{Bridge: r.Bridge.Name}, accessTo(r.Helper), r.Helper})
 }
 
-// checkManager: the user's systemd has the groups of its own start. One that lingers outlives the logins after which
-// a group came, and what it starts lacks that group.
+// checkManager checks the groups of the user's systemd, which it keeps from its start. With lingering it survives
+// logins, and then it and its services lack a group that the user was added to since.
 func checkManager(_ context.Context, q CheckQuery, r *Report) Result {
 	gid, closed := helperGroup(r.Helper)
 	if !closed {
@@ -57,7 +58,7 @@ func checkManager(_ context.Context, q CheckQuery, r *Report) Result {
 	return warn(&Failure{What: what, Cause: ErrStaleManager, Detail: "group " + GroupName(gid)})
 }
 
-// groupsIn are the groups in a process's status, proc_pid_status(5): the supplementary ones, and the effective one.
+// groupsIn returns the supplementary groups and the effective group in a process's status file, proc_pid_status(5).
 func groupsIn(status string) []string {
 	var groups []string
 	for line := range strings.Lines(status) {
@@ -73,7 +74,7 @@ func groupsIn(status string) []string {
 	return groups
 }
 
-// userManager is the pid of a user's `systemd --user`, 0 when none is seen.
+// userManager returns the process ID of a user's `systemd --user`, or 0 if none is found.
 func (q CheckQuery) userManager(uid int) int {
 	files, _ := filepath.Glob(q.at("/proc/[0-9]*/cmdline"))
 	for _, file := range files {

@@ -9,8 +9,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// checkRoutes looks for routes that share addresses with the bridge's subnet: those of a VPN, a LAN or of Docker. The
-// narrower route wins, and either way somebody is not reached.
+// checkRoutes looks for routes that overlap with the bridge's subnet, such as those of a VPN, a LAN or Docker. The
+// route with the longer prefix wins, so either guests or hosts of the other network cannot be reached.
 func checkRoutes(_ context.Context, _ CheckQuery, r *Report) Result {
 	if r.Bridge.Name == "" {
 		return skipped("no bridge")
@@ -27,9 +27,9 @@ func checkRoutes(_ context.Context, _ CheckQuery, r *Report) Result {
 	return ok("none collides")
 }
 
-// checkMTU compares the bridge with the links of the default routes. Where those take less, as a VPN's do, large
-// packets of guests depend on ICMP to be told, which not every network lets through. The rules of our own bridge tell
-// TCP.
+// checkMTU compares the MTU of the bridge with those of the links of the default routes. If theirs is smaller, as that
+// of a VPN is, guests must learn it from ICMP, which some networks drop. The rules of our own bridge limit the segment
+// size of TCP.
 func checkMTU(_ context.Context, _ CheckQuery, r *Report) Result {
 	switch {
 	case r.Bridge.Name == "":
@@ -54,7 +54,7 @@ func checkMTU(_ context.Context, _ CheckQuery, r *Report) Result {
 	return ok(fmt.Sprintf("%s has %d", r.Bridge.Name, r.Bridge.MTU))
 }
 
-// defaultLinks are the links of the default routes, but for a bridge.
+// defaultLinks returns the links of the default routes, without the given bridge.
 func defaultLinks(bridge Bridge) ([]netlink.Link, error) {
 	routes, err := Routes()
 	if err != nil {
@@ -67,15 +67,15 @@ func defaultLinks(bridge Bridge) ([]netlink.Link, error) {
 			continue
 		}
 		seen[route.Dev] = true
-		if link, err := netlink.LinkByName(route.Dev); err == nil { // else it has just gone
+		if link, err := netlink.LinkByName(route.Dev); err == nil { // else it was just removed
 			links = append(links, link)
 		}
 	}
 	return links, nil
 }
 
-// checkNetworkManager asks for its state of the bridge: it leaves alone what it does not manage and what it has found
-// configured, and may take down what it manages without a connection.
+// checkNetworkManager queries NetworkManager's state of the bridge. NetworkManager does not change a device that it
+// does not manage or that it found configured, and may take down one that it manages without a connection.
 func checkNetworkManager(ctx context.Context, q CheckQuery, r *Report) Result {
 	switch {
 	case r.Bridge.Name == "":
