@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	commandDeadline = 3 * time.Second // for what answers in milliseconds, unless a bus or a daemon hangs
+	commandDeadline = 3 * time.Second // programs answer in milliseconds unless a bus or a daemon hangs
 	commandOutput   = 1 << 20         // bytes of its output that are kept
 )
 
-// errNotInstalled says that a program of the host's is not where programs are.
+// errNotInstalled means that a program is in none of the system's directories for programs.
 var errNotInstalled = errors.New("not installed")
 
-// run runs a program of the host's, out of the system's own directories whatever PATH says, and returns what it printed
-// even when it ended in an error.
+// run runs a program of the host from the system's own directories, regardless of PATH. It returns the program's output
+// even if the program fails.
 func (q CheckQuery) run(ctx context.Context, name string, args ...string) (string, error) {
 	path, err := q.program(name)
 	if err != nil {
@@ -48,7 +48,7 @@ func (q CheckQuery) run(ctx context.Context, name string, args ...string) (strin
 	case ctx.Err() != nil:
 		err = errors.New("no answer in time")
 	case words.kept.Len() > 0:
-		said, _, _ := strings.Cut(strings.TrimSpace(words.kept.String()), "\n") // nft draws arrows under it
+		said, _, _ := strings.Cut(strings.TrimSpace(words.kept.String()), "\n") // nft underlines the position in the lines after it
 		err = fmt.Errorf("%w: %s", err, said)
 	}
 	return out.kept.String(), fmt.Errorf("%s: %w", name, err)
@@ -66,10 +66,10 @@ func (q CheckQuery) program(name string) (string, error) {
 	return "", fmt.Errorf("%s: %w", name, errNotInstalled)
 }
 
-// at is a path of the host's below the root.
+// at returns the path of a file of the host below Root.
 func (q CheckQuery) at(path string) string { return filepath.Join(q.Root, path) }
 
-// has says whether there is such a file on the host.
+// has reports whether the host has a file at the path.
 func (q CheckQuery) has(path string) bool {
 	_, err := os.Stat(q.at(path))
 	return err == nil

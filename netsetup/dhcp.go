@@ -6,9 +6,10 @@ import (
 	"path/filepath"
 )
 
-// DHCPServer tells which program of this host serves DHCP on a bridge, by what every user can read below root, normally
-// "/": the command lines in /proc, with the configuration that they name, and the files that servers keep for an
-// interface. A process counts more than a file, which outlives its server.
+// DHCPServer returns which program of this host serves DHCP on a bridge, or the zero Server if none is known. It reads
+// what every user can read below root, normally "/": the command lines in /proc, the configuration files that they
+// name, and the files that servers keep for an interface. A process takes precedence over a file, which remains after
+// its server has ended.
 func DHCPServer(root, bridge string) Server {
 	h := dhcpHost{root: root, bridge: bridge}
 	if b, err := FindBridge(bridge); err == nil {
@@ -23,7 +24,7 @@ func DHCPServer(root, bridge string) Server {
 	return Server{}
 }
 
-// runningDnsmasq is the dnsmasq whose command line, or configuration, gives it DHCP on the bridge.
+// runningDnsmasq returns the dnsmasq process that serves DHCP on the bridge by its command line or configuration.
 func (h *dhcpHost) runningDnsmasq() Server {
 	for _, p := range h.dnsmasqs {
 		if !p.options.serves(h.bridge, h.subnets) {
@@ -54,7 +55,7 @@ func (h *dhcpHost) qlaunch() Server {
 
 func (h *dhcpHost) libvirtStatus() string { return "/var/lib/libvirt/dnsmasq/" + h.bridge + ".status" }
 
-// libvirt names its configuration after the network and its leases after the bridge.
+// libvirt returns libvirt's server, whose configuration is named after the network and whose leases after the bridge.
 func (h *dhcpHost) libvirt() Server {
 	files, _ := filepath.Glob(h.at("/var/lib/libvirt/dnsmasq/*.conf"))
 	for _, file := range files {

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxProcesses bounds the search: a host has hundreds.
+// maxProcesses limits the search. A host has hundreds of processes.
 const maxProcesses = 1 << 16
 
-// A dhcpHost is a host in which a bridge's DHCP server is looked for.
+// A dhcpHost is the host on which the DHCP server of a bridge is searched for.
 type dhcpHost struct {
 	root    string
 	bridge  string
@@ -22,10 +22,10 @@ type dhcpHost struct {
 
 	dnsmasqs        []dnsmasqProcess
 	networkdRunning bool
-	seesAll         bool // processes of other users are shown: /proc is not mounted with hidepid
+	seesAll         bool // processes of other users are visible: /proc is not mounted with hidepid
 }
 
-// A dnsmasqProcess is one that runs, with what it was told.
+// A dnsmasqProcess is a running dnsmasq and its options.
 type dnsmasqProcess struct {
 	pid     int
 	options dnsmasqOptions
@@ -38,8 +38,8 @@ func (h *dhcpHost) has(path string) bool {
 	return err == nil
 }
 
-// scan looks at the command line of every process that could serve. Those of another network namespace are left out
-// where that can be seen: an ordinary user sees it of their own processes only.
+// scan reads the command line of every process that could serve DHCP. It leaves out processes that are known to be in
+// another network namespace; an ordinary user can see that only for their own processes.
 func (h *dhcpHost) scan() {
 	dir, err := os.Open(h.at("/proc"))
 	if err != nil {
@@ -64,9 +64,8 @@ func (h *dhcpHost) scan() {
 	}
 }
 
-// mayServe says whether a process can serve here. One of another ordinary user cannot: the port is root's to give,
-// dnsmasq then runs as a user of the system's. What such a process says of itself, and the files that it names, are not
-// trusted.
+// mayServe reports whether a process can serve DHCP here. A process of another ordinary user cannot: only root may bind
+// the port, and dnsmasq then continues as a system user. Its command line and the files named there are not trusted.
 func (h *dhcpHost) mayServe(pid int, own string) bool {
 	const firstOrdinary, nobody = 1000, 65534
 	var st unix.Stat_t
@@ -108,8 +107,8 @@ func (h *dhcpHost) commandLine(pid int) []string {
 	return argv
 }
 
-// idle is a server that is configured, and that no process was found for. It is not dead where one runs of which this
-// user cannot read what it serves: libvirt keeps its configuration to root.
+// idle returns a server that is configured and for which no process was found. It does not count as dead if a dnsmasq
+// runs whose configuration this user cannot read, as libvirt's is readable only by root.
 func (h *dhcpHost) idle(kind, evidence, leases string) Server {
 	secret := slices.ContainsFunc(h.dnsmasqs, func(p dnsmasqProcess) bool { return p.options.unread && p.options.kind() == kind })
 	return Server{Kind: kind, Evidence: evidence, Leases: leases, Dead: h.seesAll && !secret}

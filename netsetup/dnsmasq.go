@@ -9,22 +9,23 @@ import (
 	"strings"
 )
 
-// dnsmasqOptions is what matters here of a dnsmasq's command line and of the files that it names, dnsmasq(8).
+// dnsmasqOptions are the options of a dnsmasq, from its command line and the files named there, that decide whether it
+// serves DHCP on a bridge: dnsmasq(8).
 type dnsmasqOptions struct {
 	root       string
-	file       string // the first configuration file that it was told
+	file       string // the first configuration file
 	interfaces []string
 	excepted   []string
 	ranges     []string
 	leases     string
 	filesRead  int
-	unread     bool // a file that it was told cannot be read by this user: what it serves is not known
+	unread     bool // this user cannot read one of its files: what it serves is unknown
 }
 
-// serves says whether it gives out addresses on the bridge. One that names no interface serves those in whose subnet a
-// range of its lies.
+// serves reports whether the dnsmasq gives out addresses on the bridge. One that names no interface serves the
+// interfaces whose subnet contains one of its ranges.
 func (o *dnsmasqOptions) serves(bridge string, subnets []netip.Prefix) bool {
-	named := func(pattern string) bool { // a name, or the beginning of one and a star
+	named := func(pattern string) bool { // a name, or a prefix followed by a star
 		begin, star := strings.CutSuffix(pattern, "*")
 		return pattern == bridge || star && strings.HasPrefix(bridge, begin)
 	}
@@ -46,7 +47,7 @@ func (o *dnsmasqOptions) serves(bridge string, subnets []netip.Prefix) bool {
 	})
 }
 
-// kind tells whose it is, by where its files lie.
+// kind returns the program or package that the dnsmasq belongs to, from the paths of its files.
 func (o *dnsmasqOptions) kind() string {
 	switch {
 	case strings.HasPrefix(o.file, "/etc/qlaunch/"):
@@ -59,7 +60,7 @@ func (o *dnsmasqOptions) kind() string {
 	return ServerDnsmasq
 }
 
-// readArguments reads a command line; without a configuration file on it, dnsmasq reads its own.
+// readArguments reads a command line. If it names no configuration file, dnsmasq reads the default one.
 func (o *dnsmasqOptions) readArguments(argv []string) {
 	for i := range argv {
 		key, value, joined := longOption(argv[i])
@@ -74,7 +75,7 @@ func (o *dnsmasqOptions) readArguments(argv []string) {
 	}
 }
 
-// longOption is an argument as the long option that it is; joined says that its value stands with it.
+// longOption returns an argument as a long option. joined means that the argument contains the value.
 func longOption(arg string) (key, value string, joined bool) {
 	if long, ok := strings.CutPrefix(arg, "--"); ok {
 		return strings.Cut(long, "=")
@@ -86,7 +87,7 @@ func longOption(arg string) (key, value string, joined bool) {
 	return short[arg[1]], arg[2:], len(arg) > 2
 }
 
-// set takes an option in. depth is that of the file that it stands in.
+// set records an option. depth is the nesting depth of the file that contains it.
 func (o *dnsmasqOptions) set(key, value string, depth int) {
 	switch key {
 	case "interface":
@@ -108,7 +109,7 @@ func (o *dnsmasqOptions) set(key, value string, depth int) {
 	}
 }
 
-// readDirectory reads those files of a directory that dnsmasq reads.
+// readDirectory reads the files of a directory that dnsmasq reads.
 func (o *dnsmasqOptions) readDirectory(dir string, suffixes []string, depth int) {
 	entries, _ := os.ReadDir(filepath.Join(o.root, dir))
 	for _, entry := range entries {
@@ -119,9 +120,9 @@ func (o *dnsmasqOptions) readDirectory(dir string, suffixes []string, depth int)
 	}
 }
 
-// inConfDir says whether dnsmasq reads a file of that name in a directory, dnsmasq(8), conf-dir: what ends in a suffix
-// is left out; where there are suffixes behind a star, what ends in none of those is left out too. A name that is
-// nothing but the suffix does not end in it.
+// inConfDir reports whether dnsmasq reads a file of that name in a directory: dnsmasq(8), conf-dir. It skips names that
+// end in a suffix; if suffixes with a star are given, it also skips names that end in none of them. A name that equals
+// a suffix does not end in it.
 func inConfDir(name string, suffixes []string) bool {
 	if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#") {
 		return false
@@ -140,8 +141,8 @@ func inConfDir(name string, suffixes []string) bool {
 	return met || !required
 }
 
-// readFile reads a configuration file: an option a line, as on the command line without the dashes. What this user
-// cannot read says nothing.
+// readFile reads a configuration file: one option a line, as on the command line but without the dashes. A file that
+// this user cannot read adds no options.
 func (o *dnsmasqOptions) readFile(file string, depth int) {
 	const deepest, most, largest = 4, 256, 1 << 20
 	if o.filesRead++; depth >= deepest || o.filesRead > most || !path.IsAbs(file) || file == "/dev/null" {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// HelperPlaces are the paths where distributions put qemu-bridge-helper, Debian's first; the last is that of NixOS's
-// setuid wrappers. It is never searched on PATH.
+// HelperPlaces returns the paths where distributions install qemu-bridge-helper, Debian's first; the last is that of
+// NixOS's setuid wrappers. PATH is never searched.
 func HelperPlaces() []string {
 	return []string{
 		"/usr/lib/qemu/qemu-bridge-helper",
@@ -18,9 +18,9 @@ func HelperPlaces() []string {
 	}
 }
 
-// FindHelper is the path of the bridge helper: the configured one, or, when that is empty, the first of
-// [HelperPlaces] that is there. The error is a [*HelperError] with [ErrNoHelper] that names the places looked at.
-// Whether it may be run, and has what it needs, is [Check]'s to say.
+// FindHelper returns the path of the bridge helper: the configured path or, if that is empty, the first of
+// [HelperPlaces] that exists. The error is a [*HelperError] with [ErrNoHelper] that names the searched paths.
+// [Check] finds out whether the user may run the helper and whether it has its privileges.
 func FindHelper(configured string) (string, error) {
 	if configured != "" {
 		return findHelper([]string{configured})
@@ -34,14 +34,14 @@ func findHelper(places []string) (string, error) {
 		if err == nil && info.Mode().IsRegular() {
 			return path, nil
 		}
-		if errors.Is(err, fs.ErrPermission) { // in a directory closed to this user: there, as far as we can say
+		if errors.Is(err, fs.ErrPermission) { // this user may not search its directory: it may exist
 			return path, nil
 		}
 	}
 	return "", NoHelper(places)
 }
 
-// NoHelper is the [*HelperError] with [ErrNoHelper] for a helper that is in none of these places.
+// NoHelper returns the [*HelperError] with [ErrNoHelper] for a helper that is at none of these paths.
 func NoHelper(places []string) error {
 	detail := "looked for " + strings.Join(places, ", ")
 	return &HelperError{Failure: Failure{What: "bridge helper", Cause: ErrNoHelper, Detail: detail}, Helper: places[0]}

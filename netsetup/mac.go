@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DuplicateMAC tells whether the MAC of a guest is another's on its bridge: whether the last frame with it came in
-// through another port than a tap of the guest's own QEMU. The error is a [*BridgeError] of [ErrMACTaken]. The bridge
-// knows one port for a MAC, the last: of two that both send, each is seen at times. What cannot be looked at is no
-// duplicate.
+// DuplicateMAC checks whether another machine on the bridge uses a guest's MAC: whether the last frame from this MAC
+// came in through a port that is not a tap of the guest's QEMU, whose process ID is pid. The error is a [*BridgeError]
+// with [ErrMACTaken]. The bridge keeps only the last port of a MAC, so if two machines send, either may be seen. If
+// the check cannot be made, the error is nil.
 func DuplicateMAC(bridge string, mac net.HardwareAddr, pid int) error {
 	port, own := "", Taps(pid)
 	if link, err := netlink.LinkByName(bridge); err == nil {
@@ -35,8 +35,8 @@ func seenNotOn(mac net.HardwareAddr, port string, own []string) string {
 	return text
 }
 
-// seenOn is the port of a bridge through which the last frame from a MAC came in, as its forwarding table has it; empty
-// when none did.
+// seenOn returns the port through which the last frame from a MAC came in, from the bridge's forwarding table, or ""
+// if the table lacks the MAC.
 func seenOn(bridge int, mac net.HardwareAddr) (port string, err error) {
 	entries, err := again(func() ([]netlink.Neigh, error) { return netlink.NeighList(0, unix.AF_BRIDGE) })
 	if err != nil {
@@ -54,8 +54,8 @@ func seenOn(bridge int, mac net.HardwareAddr) (port string, err error) {
 	return "", nil
 }
 
-// checkMACs looks for the MACs of a guest in the bridge's forwarding table: who has sent a frame with one of them in
-// the last minutes, through another port than a tap of the guest's QEMU if that runs, is another.
+// checkMACs looks for a guest's MACs in the bridge's forwarding table. Another machine uses the MAC if a frame from it
+// came in during the last minutes through a port that is not a tap of the guest's QEMU.
 func checkMACs(_ context.Context, q CheckQuery, r *Report) Result {
 	own := Taps(q.PID)
 	switch {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// networkd is systemd-networkd, if it was told to serve the bridge: by the .network file that it takes for the bridge,
-// or by the leases that it keeps.
+// networkd returns systemd-networkd if it serves the bridge, according to the bridge's .network file or to the leases
+// that it keeps.
 func (h *dhcpHost) networkd() Server {
 	leases := ""
 	for _, dir := range []string{"/var/lib/systemd/network/dhcp-server-lease/", "/run/systemd/netif/dhcp-server-lease/"} {
@@ -29,8 +29,8 @@ func (h *dhcpHost) networkd() Server {
 	return s
 }
 
-// networkFile is the .network file that applies to the bridge: the first by name that matches it, and of several of
-// one name that of the first directory, systemd.network(5).
+// networkFile returns the .network file that applies to the bridge: the first by name that matches it, and of several
+// with one name the one in the first directory, systemd.network(5).
 func (h *dhcpHost) networkFile() string {
 	files := map[string]string{}
 	for _, dir := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib"} {
@@ -56,7 +56,7 @@ func (h *dhcpHost) networkFile() string {
 	return ""
 }
 
-// asksForServer reads the file and its drop-ins, of which the last that says something counts.
+// asksForServer reports whether the file and its drop-ins enable the server. The last setting wins.
 func (h *dhcpHost) asksForServer(file string) bool {
 	drops, _ := filepath.Glob(h.at("/etc/systemd/network/" + filepath.Base(file) + ".d/*.conf"))
 	value := h.setting(file, "[Network]", "DHCPServer")
@@ -68,7 +68,7 @@ func (h *dhcpHost) asksForServer(file string) bool {
 	return slices.Contains([]string{"yes", "true", "1", "on", "y", "t"}, strings.ToLower(value))
 }
 
-// setting is the last value of a key in a section of an INI file.
+// setting returns the last value of a key in a section of an INI file.
 func (h *dhcpHost) setting(file, section, key string) (value string) {
 	const largest = 1 << 20
 	in := ""

@@ -5,21 +5,21 @@ import (
 	"path/filepath"
 )
 
-// What `net setup` leaves on the host that an ordinary user's commands look for.
+// The parts of what `net setup` installs that the commands of an ordinary user look for.
 const (
-	OwnBridge = "qlbr0"               // the bridge that setup makes when it is given no name
-	NetUnit   = "qlaunch-net.service" // the unit that makes the bridge and its rules at each boot
-	StateDir  = "/var/lib/qlaunch"    // the leases, and setup's journal
+	OwnBridge = "qlbr0"               // the bridge that setup creates if no name is given
+	NetUnit   = "qlaunch-net.service" // the unit that creates the bridge and its rules at each boot
+	StateDir  = "/var/lib/qlaunch"    // the directory of the leases and of setup's journal
 )
 
-// DNSConfig is the path of the configuration of the dnsmasq that setup runs for a bridge.
+// DNSConfig returns the path of the configuration of the dnsmasq that setup runs for a bridge.
 func DNSConfig(bridge string) string { return "/etc/qlaunch/dnsmasq-" + bridge + ".conf" }
 
-// LeaseFile is the path of that dnsmasq's leases.
+// LeaseFile returns the path of that dnsmasq's leases.
 func LeaseFile(bridge string) string { return StateDir + "/" + bridge + ".leases" }
 
-// own says whether a bridge is ours: by the name that setup gives, or by the configuration of the server that it
-// installs.
+// own reports whether `net setup` made a bridge: it has setup's name, or the configuration of setup's DHCP server
+// exists.
 func own(root, bridge string) bool {
 	if bridge == OwnBridge {
 		return true

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// Auto is the name of whichever bridge [PickBridge] picks.
+// Auto is the name that stands for the bridge that [PickBridge] picks.
 const Auto = "auto"
 
-// PickBridge is the bridge for a NIC that names none: the first of virbr0 (libvirt's), qlbr0 (our own), then the others
-// by name, that is up and that the ACL allows. Without a bridge on the host the error is a [*BridgeError] with
-// [ErrNoBridge]; when none fits it is a [*NoneFits]; an ACL that allows nothing at all is its own error, as from
-// [Allowed]. root is where the host's files are, normally "/": they tell which bridges `net setup` has made.
+// PickBridge returns the bridge for a NIC that names none: the first that is up and that the file acl allows, of virbr0
+// (libvirt's), qlbr0 (our own), and the others by name. If the host has no bridge, the error is a [*BridgeError] with
+// [ErrNoBridge]; if none qualifies, a [*NoneFits]; for an ACL that allows nothing at all, the error of [Allowed]. root
+// is the directory of the host's files, normally "/", which show the bridges that `net setup` made.
 func PickBridge(root, acl string) (Bridge, error) {
 	bridges, err := Bridges()
 	if err != nil {
@@ -22,7 +22,7 @@ func PickBridge(root, acl string) (Bridge, error) {
 	return pick(bridges, func(name string) (Verdict, error) { return Allowed(acl, name) }, func(name string) bool { return own(root, name) })
 }
 
-// NoneFits says of each bridge of the host why a guest cannot use it, in the order in which they were tried.
+// NoneFits has for each bridge of the host the reason why a guest cannot use it, in the order in which they were tried.
 // [errors.Is] and [errors.As] find the reasons.
 type NoneFits struct{ Reasons []error }
 
@@ -34,8 +34,8 @@ func (e *NoneFits) Error() string {
 	return "no bridge fits: " + strings.Join(texts, "; ")
 }
 
-// Nearest is the reason whose cure is the shortest way to a bridge: what keeps a bridge that is made for guests, virbr0
-// or qlbr0; else that an allowed one is down; else the first, whatever it is.
+// Nearest returns the reason that is the easiest to remove: that of a bridge made for guests, virbr0 or qlbr0; else
+// that an allowed bridge is down; else the first one.
 func (e *NoneFits) Nearest() error {
 	for _, r := range e.Reasons {
 		if slices.Contains(madeForGuests(), TargetOf(r).Bridge) || errors.Is(r, ErrBridgeDown) {
@@ -45,10 +45,10 @@ func (e *NoneFits) Nearest() error {
 	return e.Reasons[0]
 }
 
-// Unwrap are the reasons.
+// Unwrap returns the reasons.
 func (e *NoneFits) Unwrap() []error { return e.Reasons }
 
-// pick is the choice among bridges that are sorted by name. own says of one whether it is ours.
+// pick chooses among bridges that are sorted by name. own reports whether a bridge is ours.
 func pick(bridges []Bridge, allowed func(name string) (Verdict, error), own func(name string) bool) (Bridge, error) {
 	if len(bridges) == 0 {
 		none := Failure{What: "bridge " + Auto, Cause: ErrNoBridge, Detail: "no bridge on this host"}
@@ -58,7 +58,7 @@ func pick(bridges []Bridge, allowed func(name string) (Verdict, error), own func
 	for _, b := range Preferred(bridges) {
 		v, err := allowed(b.Name)
 		if err != nil {
-			return Bridge{}, anyBridge(err) // the same for every bridge
+			return Bridge{}, anyBridge(err) // it is the same for every bridge
 		}
 		if err = cmp.Or(v.Err(), upError(b, own(b.Name))); err == nil {
 			return b, nil
@@ -68,7 +68,7 @@ func pick(bridges []Bridge, allowed func(name string) (Verdict, error), own func
 	return Bridge{}, none
 }
 
-// anyBridge is an error of a bridge that nobody asked for by its name.
+// anyBridge marks an error of a bridge that the user did not name.
 func anyBridge(err error) error {
 	if t := targetOf(err); t != nil {
 		t.Auto = true
@@ -76,10 +76,10 @@ func anyBridge(err error) error {
 	return err
 }
 
-// madeForGuests are the bridges whose names say so: libvirt's, and our own.
+// madeForGuests returns the names of the bridges that are made for guests: libvirt's and our own.
 func madeForGuests() []string { return []string{"virbr0", "qlbr0"} }
 
-// Preferred are the bridges with those first that are made for guests, libvirt's before our own.
+// Preferred returns the bridges, with those made for guests first, libvirt's before our own.
 func Preferred(bridges []Bridge) []Bridge {
 	rank := func(b Bridge) int {
 		first := madeForGuests()

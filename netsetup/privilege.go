@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// helperUsable says why the helper could not make a tap for this user, by looking, without running it:
-// the four causes of its one text "failed to create tun device: Operation not permitted", and a fifth, that it cannot
-// be executed at all. Nil means that nothing speaks against it. The evidence says what it stands on.
+// helperUsable returns the reason why the helper could not make a tap for this user, without running it: one of the
+// four causes of its message "failed to create tun device: Operation not permitted", or that it cannot be executed. The
+// cause is nil if no reason is found. The evidence is what was seen.
 func helperUsable(path string) (evidence string, cause error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
@@ -26,11 +26,11 @@ func helperUsable(path string) (evidence string, cause error) {
 	case self.foreignNet:
 		return "the network namespace belongs to another user namespace", ErrUserNamespace
 	case self.keepsNetAdmin:
-		return "this process passes CAP_NET_ADMIN on", nil // root, of the host or of an own user namespace: needs no setuid
+		return "this process passes CAP_NET_ADMIN on", nil // root of the host or of its own user namespace: needs no setuid
 	}
 	setuid, caps := st.Mode&unix.S_ISUID != 0, hasFileCaps(path)
 	switch {
-	case setuid && st.Uid != 0 && self.userNS && !caps: // root's file, but that root is not mapped in here
+	case setuid && st.Uid != 0 && self.userNS && !caps: // the owner is a root that is not mapped in this namespace
 		return "its owner does not exist in this user namespace", ErrUserNamespace
 	case (!setuid || st.Uid != 0) && !caps:
 		return describeMode(st), ErrHelperNotSetuid
@@ -44,12 +44,12 @@ func helperUsable(path string) (evidence string, cause error) {
 	return describeMode(st), nil
 }
 
-// A self is what this process is, as far as a child's privileges go.
+// A self is what decides about the privileges of this process's children.
 type self struct {
 	noNewPrivs    bool
-	userNS        bool // in another user namespace than the host's
-	foreignNet    bool // the network namespace is owned outside of our user namespace: no capability reaches it
-	keepsNetAdmin bool // a program that we execute has CAP_NET_ADMIN without being setuid
+	userNS        bool // not in the host's user namespace
+	foreignNet    bool // another user namespace owns the network namespace: no capability of ours applies to it
+	keepsNetAdmin bool // programs that we execute have CAP_NET_ADMIN without setuid
 }
 
 func readSelf() self {
@@ -71,7 +71,7 @@ func readStatus() procStatus {
 	s := procStatus{}
 	data, err := os.ReadFile("/proc/thread-self/status")
 	if err != nil {
-		return s // without /proc we know nothing; the helper's own words will tell
+		return s // without /proc nothing is known; the helper's message will have the cause
 	}
 	for line := range strings.Lines(string(data)) {
 		if key, value, ok := strings.Cut(line, ":"); ok {
@@ -81,7 +81,7 @@ func readStatus() procStatus {
 	return s
 }
 
-// bits is a capability set; an absent one is empty.
+// bits returns a capability set, empty if the status lacks it.
 func (s procStatus) bits(key string) uint64 {
 	n, err := strconv.ParseUint(s[key], 16, 64)
 	if err != nil {
@@ -90,7 +90,8 @@ func (s procStatus) bits(key string) uint64 {
 	return n
 }
 
-// inUserNamespace reads the uid map: the initial one maps all of 2³²−1 uids onto themselves, user_namespaces(7).
+// inUserNamespace reads the map of user IDs. In the initial namespace it maps all 2³²−1 user IDs to themselves:
+// user_namespaces(7).
 func inUserNamespace() bool {
 	data, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
@@ -99,8 +100,8 @@ func inUserNamespace() bool {
 	return strings.Join(strings.Fields(string(data)), " ") != "0 0 4294967295"
 }
 
-// foreignNetwork asks the kernel who owns our network namespace. EPERM means a user namespace outside of our own,
-// ioctl_ns(2): then no capability that a child of ours could gain reaches the network's links.
+// foreignNetwork queries which user namespace owns our network namespace. EPERM means one outside of our own,
+// ioctl_ns(2): then no capability that a child could gain applies to the network's links.
 func foreignNetwork() bool {
 	f, err := os.Open("/proc/self/ns/net")
 	if err != nil {
@@ -115,9 +116,9 @@ func foreignNetwork() bool {
 	return false
 }
 
-// hasFileCaps says whether executing the file gives CAP_NET_ADMIN by its security.capability attribute. The effective
-// bit must be set, since the helper raises nothing itself. The layout is struct vfs_cap_data, linux/capability.h:
-// le32 revision and flags, then permitted and inheritable, 32 bits each.
+// hasFileCaps reports whether the file's security.capability attribute gives CAP_NET_ADMIN when the file is executed.
+// The effective bit must be set, since the helper raises no capability itself. The layout is struct vfs_cap_data,
+// linux/capability.h: le32 revision and flags, then permitted and inheritable, 32 bits each.
 func hasFileCaps(path string) bool {
 	var buf [24]byte
 	n, err := unix.Getxattr(path, "security.capability", buf[:])

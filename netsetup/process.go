@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RunsProgram says whether a process, with its directory in root/proc, runs a program of that name. Its argv says
-// whatever who started it wanted, also of a setuid program's: what counts is the executable, and for root that it is
-// root's alone too. An ordinary user does not see the executables of others' processes, and only there goes by their
-// argv: what comes of it tells that user something, and changes nothing on the host.
+// RunsProgram reports whether a process, with its directory in root/proc, runs a program of that name. Any user can
+// choose the argv of a process, even of a setuid program, so the executable decides; for a caller that is root, only
+// root may be able to change it. An ordinary user cannot see the executables of other users' processes, and argv
+// decides for those: the result is only shown to that user, and changes nothing on the host.
 func RunsProgram(root string, pid int, name string) bool {
 	dir := filepath.Join(root, "proc", strconv.Itoa(pid))
 	exe, err := os.Readlink(filepath.Join(dir, "exe"))
@@ -31,15 +31,16 @@ func RunsProgram(root string, pid int, name string) bool {
 	if os.Geteuid() != 0 {
 		return true
 	}
-	var st unix.Stat_t // of the file that runs, whatever is at its path now
+	var st unix.Stat_t // of the running file, which its path may no longer lead to
 	err = unix.Stat(filepath.Join(dir, "exe"), &st)
 	return err == nil && st.Uid == 0 && st.Mode&0o022 == 0 && trusted(root, exe, 0) == nil
 }
 
-// Taps are the taps that a process holds: each open file of /dev/net/tun has its interface's name in fdinfo, as "iff:",
-// since Linux 3.13 (drivers/net/tun.c, tun_chr_show_fdinfo). Of a process that cannot be looked at there are none.
+// Taps returns the names of the taps that a process has open: the fdinfo of an open /dev/net/tun has the interface's
+// name as "iff:" since Linux 3.13 (drivers/net/tun.c, tun_chr_show_fdinfo). For a process that cannot be examined it
+// returns none.
 func Taps(pid int) []string {
-	infos, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid)) // the pattern is no malformed one
+	infos, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid)) // the only error is a malformed pattern
 	var taps []string
 	for _, info := range infos {
 		data, err := os.ReadFile(info)
@@ -54,10 +55,11 @@ func Taps(pid int) []string {
 	return taps
 }
 
-// maxCommand bounds what is read of a command line, in bytes: one of dnsmasq's is short.
+// maxCommand limits how many bytes of a command line are read. Those of dnsmasq are short.
 const maxCommand = 1 << 16
 
-// readSome reads a regular file up to a limit, and nothing of what cannot be read. It never blocks on a FIFO.
+// readSome reads a regular file up to limit bytes. It returns nothing for an unreadable file, and never blocks on a
+// FIFO.
 func readSome(path string, limit int64) []byte {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Route is a destination that the host knows a way to, its own addresses' subnets among them.
+// A Route is a route of the host, including those to the subnets of its own addresses.
 type Route struct {
 	To  netip.Prefix
 	Dev string
 }
 
-// isDefault says whether a route is a way to everywhere. VPNs set two halves of it, 0.0.0.0/1 and 128.0.0.0/1, which
-// win over the default route and leave it in its place: openvpn(8), --redirect-gateway def1.
+// isDefault reports whether a route is a default route or one of its halves. A VPN sets the halves 0.0.0.0/1 and
+// 128.0.0.0/1, which win over the default route without replacing it: openvpn(8), --redirect-gateway def1.
 func (r Route) isDefault() bool { return r.To.Bits() <= 1 }
 
-// Routes are the host's IPv4 routes of every table but that of its own addresses: a VPN's may be in one of its own,
-// which a rule prefers to the main one (wg-quick(8), ip-rule(8)).
+// Routes returns the host's IPv4 routes from every table except that of its own addresses. The routes of a VPN may be
+// in a separate table, which a rule prefers to the main one: wg-quick(8), ip-rule(8).
 func Routes() ([]Route, error) {
 	all, err := again(func() ([]netlink.Route, error) {
 		return netlink.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
@@ -54,7 +54,7 @@ func Routes() ([]Route, error) {
 	return routes, nil
 }
 
-// destination is where a route leads; a default route's may be left out, rtnetlink(7).
+// destination returns the destination of a route, which a default route may lack: rtnetlink(7).
 func destination(route netlink.Route) netip.Prefix {
 	if route.Dst == nil {
 		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
@@ -64,8 +64,8 @@ func destination(route netlink.Route) netip.Prefix {
 	return netip.PrefixFrom(ip.Unmap(), ones)
 }
 
-// Overlapping returns the first route to addresses of a subnet by way of another link than the bridge. A default route
-// overlaps with everything, and does not count.
+// Overlapping returns the first route that overlaps with a subnet and uses another link than the bridge, and whether
+// there is one. Default routes, which overlap with everything, do not count.
 func Overlapping(routes []Route, subnet netip.Prefix, bridge string) (Route, bool) {
 	i := slices.IndexFunc(routes, func(r Route) bool { return r.Dev != bridge && !r.isDefault() && r.To.Overlaps(subnet) })
 	if i < 0 {
@@ -74,9 +74,9 @@ func Overlapping(routes []Route, subnet netip.Prefix, bridge string) (Route, boo
 	return routes[i], true
 }
 
-// subnets are what the host reaches by way of the bridge without a router between: the subnets of its addresses, and
-// the routes onto it. The address can be a single one, or have a peer, and the guests' subnet be a route alone. Routes
-// that cannot be listed are none.
+// subnets returns what the host reaches through the bridge without a router: the subnets of the bridge's addresses and
+// the routes to the bridge. The address may be a /32, or have a peer, so that only a route shows the guests' subnet.
+// If the routes cannot be listed, only the addresses count.
 func (b Bridge) subnets() []netip.Prefix {
 	subnets := slices.Clone(b.Addrs)
 	onto := &netlink.Route{LinkIndex: b.Index}

@@ -1,25 +1,25 @@
 package netsetup
 
-// The kinds of DHCP server that are told apart.
+// The kinds of DHCP server.
 const (
 	ServerQlaunch        = "qlaunch"        // the one that `net setup` installs
-	ServerLibvirt        = "libvirt"        // of a network of libvirt's
+	ServerLibvirt        = "libvirt"        // of a libvirt network
 	ServerNetworkManager = "NetworkManager" // of a shared connection
-	ServerDnsmasq        = "dnsmasq"        // the distribution's, or one that somebody started
-	ServerNetworkd       = "networkd"       // systemd-networkd's own
+	ServerDnsmasq        = "dnsmasq"        // the distribution's service, or one that a user started
+	ServerNetworkd       = "networkd"       // the server in systemd-networkd
 )
 
-// A Server is what can be seen of the DHCP server on a bridge. The zero value is that none is known, which is no proof
-// that there is none: on a bridge onto a LAN it is another machine.
+// A Server is what this host shows of the DHCP server on a bridge. The zero value means that none is known; there may
+// still be one: on a bridge to a LAN it is another machine.
 type Server struct {
 	Kind     string // one of the constants above, "" for none
-	Evidence string // what tells of it: a process, a file
-	PID      int    // its process, 0 when none was seen
-	Dead     bool   // it is configured, and no process of this host is it; false where that cannot be told
-	Leases   string // its lease file, where that is known
+	Evidence string // what shows it: a process, a file
+	PID      int    // its process ID, 0 if no process was found
+	Dead     bool   // it is configured and does not run; false if that is unknown
+	Leases   string // its lease file, if known
 }
 
-// A ServerError is about the DHCP server of the bridge: [ErrDHCPDead] or [ErrLeasesUnreadable].
+// A ServerError is an error of the bridge's DHCP server, with [ErrDHCPDead] or [ErrLeasesUnreadable].
 type ServerError struct {
 	Failure
 	Target
