@@ -14,11 +14,11 @@ import (
 	"github.com/qlaunch/qlaunch/vms"
 )
 
-// verdict gives an error's exit code, and a hint: a command to type or a fact, or nothing. The first row whose error
-// it is decides.
+// verdict returns the exit code and the hint of an error. The hint is a command to type, a fact, or empty. The first
+// row of the table that matches the error decides.
 func verdict(err error) (code int, hint string) {
 	if handed, ok := errors.AsType[*launcher.UnitStartError](err); ok {
-		return handed.Code, handed.Hint // judged where it happened
+		return handed.Code, handed.Hint // the process that met the error chose them
 	}
 	if none, ok := errors.AsType[*launcher.NoneFits](err); ok {
 		err = none.Nearest()
@@ -35,8 +35,8 @@ func verdict(err error) (code int, hint string) {
 	return exitFailed, ""
 }
 
-// report tells the user of an error, if there is one, and gives the exit code. Several errors are several reports;
-// the code is the first one's.
+// report prints an error, if there is one, and returns the exit code. Joined errors are printed separately; the code is
+// that of the first.
 func (s *session) report(err error) int {
 	if err == nil {
 		return exitOK
@@ -66,20 +66,20 @@ func (s *session) report(err error) int {
 	return code
 }
 
-// aCause is a row of the table: which errors it is about, the code, and the cure.
+// aCause is a row of the table: the errors that it matches, their exit code, and their hint.
 type aCause struct {
 	is   func(error) bool
 	code int
 	hint func(error) string
 }
 
-// causes is all that can go wrong and has a code or a cure of its own.
+// causes returns the table of all errors with an exit code or a hint of their own.
 func causes() []aCause {
 	return slices.Concat(commandCauses(), launcherCauses(), silenceCauses(), setupCauses(), hostCauses(),
 		networkCauses(), []aCause{{is(context.DeadlineExceeded), exitDeadline, nil}})
 }
 
-// commandCauses are those of the commands, and of a VM that is not as they need it.
+// commandCauses are the errors of the commands, and of a VM that is not in the state that they need.
 func commandCauses() []aCause {
 	return []aCause{
 		{isA[*usageError], exitUsage, hintOf((*usageError).hint)},
@@ -132,7 +132,7 @@ func commandCauses() []aCause {
 	}
 }
 
-// launcherCauses are those of a start: what QEMU needs and lacks, and how it ends.
+// launcherCauses are the errors of a start: what QEMU needs and lacks, and how it ends.
 func launcherCauses() []aCause {
 	return []aCause{
 		{isA[*launcher.OldQEMUError], exitHost,
@@ -183,11 +183,11 @@ func launcherCauses() []aCause {
 		{isA[*launcher.DiedError], exitQEMU, nil},
 		{is(launcher.ErrEnded), exitQEMU, nil},
 		{isA[*launcher.StartError], exitQEMU, nil},
-		{isA[*launcher.DiskError], exitUsage, nil}, // all else that can be wrong with one
+		{isA[*launcher.DiskError], exitUsage, nil}, // all other errors of a disk
 	}
 }
 
-// silenceCauses are why a guest that runs is not heard of.
+// silenceCauses are the errors of a guest that runs and cannot be reached.
 func silenceCauses() []aCause {
 	return []aCause{
 		{isA[*launcher.NoAddressError], exitFailed,
@@ -196,7 +196,7 @@ func silenceCauses() []aCause {
 	}
 }
 
-// setupCauses are those that net setup and net teardown can fail by, beside those of a bridged NIC.
+// setupCauses are the errors of net setup and net teardown, except those of a bridged NIC.
 func setupCauses() []aCause {
 	return []aCause{
 		{is(host.ErrNotRoot), exitHost, hintOf((*netError).hint)},
@@ -217,7 +217,7 @@ func setupCauses() []aCause {
 	}
 }
 
-// hostCauses are those that a bridged NIC can fail by.
+// hostCauses are the errors that keep a guest from getting a bridged NIC.
 func hostCauses() []aCause {
 	return bridgeCauses([]hostCause{
 		{launcher.ErrNoBridge, onBridge(setUp)},
@@ -248,7 +248,7 @@ func hostCauses() []aCause {
 	})
 }
 
-// networkCauses are those by which a guest has a NIC, and not all that it needs behind it: doctor finds them.
+// networkCauses are the errors of the network behind a guest's NIC. doctor finds them.
 func networkCauses() []aCause {
 	return bridgeCauses([]hostCause{
 		{launcher.ErrBridgeNoAddress, onBridge(bringBack)},
@@ -306,7 +306,7 @@ func networkCauses() []aCause {
 	})
 }
 
-// A hostCause is a row about an error of netsetup's.
+// A hostCause is a row for an error of netsetup.
 type hostCause struct {
 	cause error
 	hint  func(error) string
@@ -320,7 +320,7 @@ func bridgeCauses(rows []hostCause) []aCause {
 	return causes
 }
 
-// onBridge is a hint that needs to know the bridge alone.
+// onBridge makes a hint that depends only on the bridge.
 func onBridge(hint func(launcher.BridgeTarget) string) func(error) string {
 	return func(err error) string { return hint(launcher.TargetOf(err)) }
 }
@@ -347,7 +347,7 @@ func closeHint(e *vms.WritableError) string {
 	return command
 }
 
-// setUp makes the host ready: for the bridge that was named, or for one that qlaunch finds or makes.
+// setUp is the command that sets up the host, for the named bridge or for one that qlaunch finds or makes.
 func setUp(t launcher.BridgeTarget) string {
 	if t.Auto || t.Bridge == "" || t.Bridge == launcher.OwnBridge {
 		return "sudo qlaunch net setup"
@@ -410,7 +410,7 @@ func deadHint(e *launcher.ServerError) string {
 
 func editACL(e *launcher.ACLError) string { return "sudoedit " + e.File }
 
-// deniedHint tells the two apart: nothing allows the bridge, or a line denies it.
+// deniedHint distinguishes two cases: no line allows the bridge, or a line denies it.
 func deniedHint(e *launcher.ACLError) string {
 	if e.Line > 0 {
 		return fmt.Sprintf("sudo sed -i %dd %s", e.Line, e.File)
@@ -432,7 +432,7 @@ func noQEMUHint(e *launcher.NoQEMUError) string {
 	}
 }
 
-// permitHint lets this user in, and nobody else.
+// permitHint gives access to this user only.
 func permitHint(e *launcher.DeniedError) string {
 	file := shellLine([]string{e.Path})
 	if e.Own {
@@ -441,7 +441,7 @@ func permitHint(e *launcher.DeniedError) string {
 	return fmt.Sprintf("sudo setfacl -m u:$USER:%s %s", e.Need, file)
 }
 
-// unpackHint makes a kernel that QEMU takes, beside the one that it does not.
+// unpackHint makes a kernel that QEMU accepts, beside the one that it refuses.
 func unpackHint(e *launcher.CompressedError) string {
 	unpacked := e.Path + ".unpacked"
 	if slices.Contains([]string{".gz", ".xz", ".zst", ".bz2", ".lz4"}, path.Ext(e.Path)) {
@@ -451,7 +451,7 @@ func unpackHint(e *launcher.CompressedError) string {
 		e.Program, shellLine([]string{e.Path}), shellLine([]string{unpacked}))
 }
 
-// inUseHint ends the VM that has a disk. Another program's end is not ours to ask for.
+// inUseHint stops the VM that uses a disk. There is no hint to stop another program.
 func inUseHint(e *launcher.InUseError) string {
 	if e.VM == "" {
 		return ""
@@ -497,22 +497,22 @@ func privateHint(e *launcher.NotPrivateError) string {
 // ownRunDir makes a run directory where the system has none for this user.
 const ownRunDir = "install -d -m 700 ~/.cache/run && export XDG_RUNTIME_DIR=~/.cache/run"
 
-// kvmHint: QEMU writes to the device too.
+// kvmHint asks for write access too, since QEMU writes to the device.
 func kvmHint(e *launcher.KVMError) string {
 	return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device)
 }
 
-// vhostHint: QEMU writes to the device too.
+// vhostHint asks for write access too, since QEMU writes to the device.
 func vhostHint(e *launcher.VhostError) string {
 	return joinGroup(e.Group, false, "sudo chmod o+rw "+e.Device)
 }
 
-// joinGroup is how to get into the group that may use a file, or else, when none may, how to open it to all.
+// joinGroup returns how to join the group that may use a file or, if there is no such group, how to open it to all.
 func joinGroup(group string, loginIsAll bool, open string) string {
 	switch {
 	case loginIsAll:
 		return fmt.Sprintf("log out and in again: this session is older than your place in group %s", group)
-	case group == "", group == "root": // nobody is put into root's group
+	case group == "", group == "root": // no user should join root's group
 		return open
 	}
 	return fmt.Sprintf("sudo usermod -aG %s $USER # then log in again", group)
@@ -538,7 +538,7 @@ func isA[E error](err error) bool {
 
 func fixed(hint string) func(error) string { return func(error) string { return hint } }
 
-// hintOf makes a hint out of what an error of one type carries.
+// hintOf makes a hint from the fields of an error of one type.
 func hintOf[E error](hint func(E) string) func(error) string {
 	return func(err error) string {
 		if e, ok := errors.AsType[E](err); ok {
@@ -548,13 +548,13 @@ func hintOf[E error](hint func(E) string) func(error) string {
 	}
 }
 
-// hintFor is the hint of an error.
+// hintFor returns the hint of an error.
 func hintFor(err error) string {
 	_, hint := verdict(err)
 	return hint
 }
 
-// lateHint is the cure of the cause, or else what to look at, by the stage that was reached.
+// lateHint returns the hint of the cause or, if it has none, what to examine at the stage that was reached.
 func lateHint(e *launcher.DeadlineError) string {
 	if hint := hintFor(e.Cause); hint != "" {
 		return hint
@@ -570,7 +570,7 @@ func lateHint(e *launcher.DeadlineError) string {
 	return fmt.Sprintf("does a DHCP server answer on the bridge? qlaunch ip %s --explain", e.Name)
 }
 
-// noVMHint lists the VMs there are, unless a file was named.
+// noVMHint is the command that lists the VMs, unless a file was named.
 func noVMHint(e *launcher.NoVMError) string {
 	if vms.IsPath(e.Ref) {
 		return ""
@@ -618,7 +618,7 @@ func consoleHint(e *launcher.ConsoleError) string {
 	return "qlaunch console " + name
 }
 
-// noDHCPHint: setup gives DHCP to bridges of its own alone.
+// noDHCPHint considers that setup serves DHCP only on bridges of its own.
 func noDHCPHint(t launcher.BridgeTarget) string {
 	if t.Own {
 		return setUp(t)
