@@ -28,7 +28,7 @@ func setGroup(ctx context.Context, name, state string) error {
 	return err
 }
 
-// lookMember is for an item named GROUP/USER.
+// lookMember returns the state of an item named GROUP/USER.
 func lookMember(name string) (string, error) {
 	group, who, _ := strings.Cut(name, "/")
 	u, err := user.Lookup(who)
@@ -46,7 +46,7 @@ func lookMember(name string) (string, error) {
 	return member, nil
 }
 
-// ifKnown is nil for an error that only says that there is none.
+// ifKnown returns nil for an error which only means that the account does not exist.
 func ifKnown[Unknown error](err error) error {
 	if _, unknown := err.(Unknown); unknown { //nolint:errorlint // os/user documents the type itself
 		return nil
@@ -64,7 +64,7 @@ func setMember(ctx context.Context, name, state string) error {
 	return err
 }
 
-// lookOverride is dpkg's record of a file's mode as "OWNER GROUP MODE".
+// lookOverride returns dpkg's record of a file's mode as "OWNER GROUP MODE".
 func lookOverride(ctx context.Context, path string) (string, error) {
 	if program("dpkg-statoverride") == "" {
 		return "", nil
@@ -76,7 +76,7 @@ func lookOverride(ctx context.Context, path string) (string, error) {
 	return strings.TrimSuffix(strings.TrimSpace(out), " "+path), nil
 }
 
-// setOverride changes the record alone; the mode is an item of its own.
+// setOverride changes only the record. The mode is a separate item.
 func setOverride(ctx context.Context, path, state string) error {
 	now, err := lookOverride(ctx, path)
 	if err == nil && now != "" {

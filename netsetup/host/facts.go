@@ -14,38 +14,38 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup"
 )
 
-// Facts are what was found on a host: what [Resolve] and [Plan] decide by.
+// Facts are what was found on a host. [Resolve] and [Plan] use nothing else of the host.
 type Facts struct {
-	States map[Item]string // what each item is like now; absent is the empty state
+	States map[Item]string // the present state of each item; empty if the item does not exist
 	Unseen map[Item]bool   // items that only root can look at
 
 	Bridges []BridgeFacts
-	Links   []string         // every link that is no bridge
-	Routes  []netsetup.Route // where addresses are taken
-	Users   []string         // accounts among those asked for that exist
+	Links   []string         // all links except bridges
+	Routes  []netsetup.Route // they show which addresses are taken
+	Users   []string         // the requested accounts that exist
 
-	Systemd    bool   // systemd is the init
-	Dpkg       bool   // dpkg keeps the modes of its files
-	ReadOnly   bool   // /usr cannot be written: an image of the system, not a system
-	Helper     string // the bridge helper; empty when there is none
-	Nft        string // programs: their paths, empty when they are not there
+	Systemd    bool   // systemd is the init system
+	Dpkg       bool   // dpkg manages the modes of its files
+	ReadOnly   bool   // /usr cannot be written: the system is an image
+	Helper     string // the path of the bridge helper; empty if there is none
+	Nft        string // the paths of programs; empty if they are missing
 	IPTables   string
 	Dnsmasq    string
-	BridgeMeta bool // the kernel's nft knows "meta ibrname": a bridge's name, CONFIG_NFT_BRIDGE_META
+	BridgeMeta bool // the kernel's nft has "meta ibrname", the name of a bridge: CONFIG_NFT_BRIDGE_META
 
 	Firewalld, NetworkManager, Networkd bool // they run
 
 	MachineID string
-	Program   string // the state that [programPath] has as a copy of this program
+	Program   string // the state of [programPath] when it is a copy of this program
 
-	Taken    []error // what listens where our DHCP and DNS would
-	Previous Spec    // the last setup's; its Bridge is empty when there was none
+	Taken    []error // the programs that listen on the ports of our DHCP and DNS server
+	Previous Spec    // that of the last setup; its Bridge is empty if there was none
 }
 
-// A BridgeFacts is a bridge with the server that decides whether setup uses it as it is.
+// A BridgeFacts is a bridge with its DHCP server, which decides whether setup uses the bridge as it is.
 type BridgeFacts struct {
 	netsetup.Bridge
-	DHCP netsetup.Server // who serves DHCP on it from this host
+	DHCP netsetup.Server // the program of this host that serves DHCP on the bridge
 }
 
 func (h Facts) bridge(name string) (BridgeFacts, bool) {
@@ -57,7 +57,7 @@ func (h Facts) bridge(name string) (BridgeFacts, bool) {
 	return BridgeFacts{}, false
 }
 
-// survey finds out what [Resolve] decides by.
+// survey collects the facts that [Resolve] needs.
 func survey(ctx context.Context, users []string) (Facts, error) {
 	j, err := readJournal()
 	if err != nil {
@@ -67,14 +67,14 @@ func survey(ctx context.Context, users []string) (Facts, error) {
 		States: map[Item]string{}, Unseen: map[Item]bool{}, Previous: j.Spec,
 		Systemd: underSystemd(), Dpkg: program("dpkg-statoverride") != "", ReadOnly: readOnly("/usr"),
 		Nft: program("nft"), IPTables: program("iptables"), Dnsmasq: program("dnsmasq"),
-		BridgeMeta:     os.Geteuid() != 0 || knowsBridgeMeta(ctx), // of the kernel's no one else may ask
+		BridgeMeta:     os.Geteuid() != 0 || knowsBridgeMeta(ctx), // only root may query it
 		Firewalld:      isActive(ctx, "firewalld.service"),
 		NetworkManager: isActive(ctx, "NetworkManager.service"),
 		Networkd:       isActive(ctx, "systemd-networkd.service"),
 		Users:          known(users),
 		Taken:          portsTaken(ctx),
 	}
-	h.Helper, _ = netsetup.FindHelper("") // without one, Resolve says so
+	h.Helper, _ = netsetup.FindHelper("") // Resolve reports that it is missing
 	id, _ := os.ReadFile("/etc/machine-id")
 	h.MachineID = strings.TrimSpace(string(id))
 	if h.Program, err = thisProgram(); err != nil {
@@ -95,7 +95,7 @@ func isActive(ctx context.Context, unit string) bool {
 	if !underSystemd() {
 		return false
 	}
-	_, yes, _ := answers(ctx, "systemctl", "is-active", "--quiet", unit) // one that cannot be asked is not active
+	_, yes, _ := answers(ctx, "systemctl", "is-active", "--quiet", unit) // a unit whose state cannot be queried counts as inactive
 	return yes
 }
 
@@ -130,7 +130,8 @@ func surveyLinks(h *Facts) error {
 	return err
 }
 
-// lookAll fills in the states of items. What only root may look at is noted as unseen when somebody else looks.
+// lookAll reads the states of items into facts. For a caller other than root, items that only root can read are
+// recorded as unseen.
 func lookAll(ctx context.Context, facts *Facts, items []Item) error {
 	for _, item := range items {
 		if _, looked := facts.States[item]; looked {
@@ -153,7 +154,7 @@ func lookAll(ctx context.Context, facts *Facts, items []Item) error {
 	return nil
 }
 
-// itemsToResolve are the items that [Resolve] decides by.
+// itemsToResolve returns the items whose states [Resolve] needs.
 func itemsToResolve(helper string) []Item {
 	items := []Item{{KindShared, netsetup.DefaultACL}, {KindFile, aclInclude}}
 	if helper != "" {

@@ -16,10 +16,10 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup"
 )
 
-// maxFile bounds what is read of a file that setup touches, in bytes.
+// maxFile is the maximum size, in bytes, of a file that setup reads.
 const maxFile = 1 << 20
 
-// lookFile is a [fileState].
+// lookFile returns the [fileState] of a file.
 func lookFile(path string) (string, error) {
 	f, err := open(path)
 	if err != nil || f == nil {
@@ -37,7 +37,8 @@ func lookFile(path string) (string, error) {
 	return mode + "\n" + string(data), err
 }
 
-// open opens a regular file; nil when there is none. A link could lead root's hand anywhere, and is refused.
+// open opens a regular file, or returns nil if it does not exist. It refuses symbolic links, which could make root use
+// any other file.
 func open(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	switch {
@@ -55,7 +56,7 @@ func open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// modeOf is the [modeState] of an open file.
+// modeOf returns the [modeState] of an open file.
 func modeOf(f *os.File) (string, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -69,7 +70,7 @@ func stateOf(info fs.FileInfo) string {
 	return modeState(info.Mode(), netsetup.UserName(st.Uid), netsetup.GroupName(st.Gid))
 }
 
-// An access is the mode and the owners that a state begins with.
+// An access is the mode, owner and group at the beginning of a state.
 type access struct {
 	mode     fs.FileMode
 	uid, gid int
@@ -108,7 +109,7 @@ func parseAccess(state string) (access, error) {
 	return a, err
 }
 
-// id is the number of a name, or the number that stands in its place.
+// id returns the number of a user or group name. The name may itself be a number.
 func id(name string, lookup func(string) (string, error)) (int, error) {
 	if n, err := strconv.Atoi(name); err == nil {
 		return n, nil
@@ -120,7 +121,7 @@ func id(name string, lookup func(string) (string, error)) (int, error) {
 	return strconv.Atoi(number)
 }
 
-// give gives an open file its owners and its mode; the mode second, for a change of owner takes the setuid bit away.
+// give sets the owner, the group and then the mode of an open file, since a change of owner clears the setuid bit.
 func (a access) give(f *os.File) error {
 	if err := f.Chown(a.uid, a.gid); err != nil {
 		return err
@@ -128,7 +129,7 @@ func (a access) give(f *os.File) error {
 	return f.Chmod(a.mode)
 }
 
-// setFile makes a file what its state says, whole or not at all; the empty state removes it.
+// setFile replaces a file atomically with one of the given state. The empty state removes the file.
 func setFile(path, state string) error {
 	if state == "" {
 		return remove(path)
@@ -137,8 +138,8 @@ func setFile(path, state string) error {
 	return replace(path, mode, strings.NewReader(text))
 }
 
-// beside is the name under which a file is written before it takes its place. It is the same each time: what a killed
-// run left, the next one removes.
+// beside returns the temporary name of a file before it is renamed. It is always the same, so that the next run removes
+// the file that a killed run left.
 func beside(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".qlaunch")
 }
@@ -157,7 +158,7 @@ func replace(path, mode string, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	// What a killed run left may be open to more than its new content is to be.
+	// The file that a killed run left may be readable by more users than the new content should be.
 	if err := os.Remove(beside(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -186,7 +187,7 @@ func syncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// lookMode is the mode of a file or directory; empty when it is not there.
+// lookMode returns the [modeState] of a file or directory, empty if it does not exist.
 func lookMode(path string) (string, error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -198,7 +199,7 @@ func lookMode(path string) (string, error) {
 	return stateOf(info), nil
 }
 
-// setMode sets the mode and the owners of a file that is there.
+// setMode sets the mode, owner and group of an existing file.
 func setMode(path, state string) error {
 	a, err := parseAccess(state)
 	if err != nil {
@@ -212,8 +213,7 @@ func setMode(path, state string) error {
 	return a.give(f)
 }
 
-// setDirectory makes a directory, or removes one that is empty. One with something in it is somebody's by now, and
-// stays.
+// setDirectory creates a directory, or removes an empty one. A directory that is not empty stays, since others use it.
 func setDirectory(path, state string) error {
 	if state == "" {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
@@ -235,7 +235,7 @@ func setDirectory(path, state string) error {
 	return errors.Join(a.give(dir), dir.Close())
 }
 
-// lookProgram is the state of the copy of this program.
+// lookProgram returns the state of the copy of this program.
 func lookProgram(path string) (string, error) {
 	f, err := open(path)
 	if err != nil || f == nil {
@@ -258,10 +258,10 @@ func digest(f *os.File) (string, error) {
 	return fmt.Sprintf("%x", h.Sum(nil)), nil
 }
 
-// self is this program as the kernel runs it: a path could have become another file meanwhile.
+// self is the executable of this process. The path that it was started from may lead to another file by now.
 const self = "/proc/self/exe"
 
-// thisProgram is the state that a copy of this program has.
+// thisProgram returns the state that a copy of this program has.
 func thisProgram() (string, error) {
 	f, err := os.Open(self)
 	if err != nil {
@@ -272,7 +272,7 @@ func thisProgram() (string, error) {
 	return modeState(0o755, "root", "root") + " " + sum, err
 }
 
-// setProgram copies this program. An older copy cannot be put back: it stays when the new one is there already.
+// setProgram copies this program. An older copy cannot be restored: the present copy stays.
 func setProgram(path, state string) error {
 	if state == "" {
 		return remove(path)
@@ -289,12 +289,13 @@ func setProgram(path, state string) error {
 	return replace(path, state[:strings.LastIndex(state, " ")], f)
 }
 
-// fileState is the state of a file: the permission bits with setuid, setgid and sticky, owner and group by name.
+// fileState returns the state of a file: permission bits with setuid, setgid and sticky, owner and group by name, and
+// the content.
 func fileState(mode fs.FileMode, owner, group string, content []byte) string {
 	return modeState(mode, owner, group) + "\n" + string(content)
 }
 
-// modeState is the state of a mode or a directory.
+// modeState returns the state of a mode or a directory.
 func modeState(mode fs.FileMode, owner, group string) string {
 	bits := uint32(mode.Perm())
 	for bit, set := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
@@ -305,13 +306,13 @@ func modeState(mode fs.FileMode, owner, group string) string {
 	return fmt.Sprintf("%04o %s:%s", bits, owner, group)
 }
 
-// mode is what a file's state begins with.
+// mode returns the beginning of a file's state, its mode and owners.
 func mode(state string) string {
 	m, _, _ := strings.Cut(state, "\n")
 	return m
 }
 
-// content is what a file's state has behind its mode.
+// content returns the part of a file's state after the mode.
 func content(state string) string {
 	_, text, _ := strings.Cut(state, "\n")
 	return text

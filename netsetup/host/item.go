@@ -21,21 +21,20 @@ type Item struct {
 
 func (i Item) String() string { return string(i.Kind) + " " + i.Name }
 
-// A Kind is a kind of thing on the host that can be looked at and set. What it is like is a text, its state; the empty
-// state is that of what is not there.
+// A Kind is a kind of item that can be read and set. The state of an item is a text, empty if the item does not exist.
 type Kind string
 
-// The kinds, with the shape of their states. OWNER:GROUP are names, MODE is octal with the setuid bits: "4750".
+// The kinds, with the format of their states. OWNER:GROUP are names, MODE is octal with the setuid bits: "4750".
 const (
-	// KindFile is a file that is wholly ours: "MODE OWNER:GROUP\n", then its content.
+	// KindFile is a file that is entirely ours: "MODE OWNER:GROUP\n", then its content.
 	KindFile Kind = "file"
-	// KindShared is a file of the administrator's in which one line is ours; its state is like KindFile's.
+	// KindShared is a file of the administrator with one line of ours. The state is that of KindFile.
 	KindShared Kind = "line in"
-	// KindDirectory is "MODE OWNER:GROUP". One that is there is good as it is.
+	// KindDirectory is "MODE OWNER:GROUP". An existing directory is not changed.
 	KindDirectory Kind = "directory"
 	// KindProgram is the copy of this program: "MODE OWNER:GROUP SHA256".
 	KindProgram Kind = "program"
-	// KindMode is the mode of a file that somebody else installs: "MODE OWNER:GROUP".
+	// KindMode is the mode of a file that another program installs: "MODE OWNER:GROUP".
 	KindMode Kind = "mode of"
 	// KindOverride is dpkg's record of a mode, dpkg-statoverride(1): "OWNER GROUP MODE".
 	KindOverride Kind = "statoverride of"
@@ -43,21 +42,21 @@ const (
 	KindGroup Kind = "group"
 	// KindMember is named GROUP/USER: "member".
 	KindMember Kind = "member"
-	// KindSysctl is the value of a sysctl now, until the next boot.
+	// KindSysctl is the present value of a sysctl, which lasts until the next boot.
 	KindSysctl Kind = "sysctl"
-	// KindBridge is a bridge: a line each for its link, its MAC, accept_ra and its IPv4 addresses.
+	// KindBridge is a bridge: one line each for its link, its MAC, accept_ra and its IPv4 addresses.
 	KindBridge Kind = "bridge"
-	// KindTable is an nft table, named "FAMILY NAME": its ruleset. Two rulesets with the same stamps are the same.
+	// KindTable is an nft table, named "FAMILY NAME": its ruleset. Rulesets with the same stamps are equal.
 	KindTable Kind = "nft table"
-	// KindFilter is iptables' table "filter": "has", then its own chains that are there. With nft's iptables the table and
-	// its chains come into being with their first rule.
+	// KindFilter is iptables' table "filter": "has", then those of its built-in chains that exist. The iptables of nft
+	// creates the table and its chains with their first rule.
 	KindFilter Kind = "iptables table"
 	// KindChain is a chain in it, named CHAIN/FROM: the rules as `iptables -S` prints them, the jump from FROM first.
 	KindChain Kind = "iptables chain"
 	// KindZone is the firewalld zone of an interface.
 	KindZone Kind = "firewalld zone of"
-	// KindUnit is a systemd unit: "enabled active", with " outdated" when it runs with files older than they are now, or
-	// "enabled inactive" for one that others start.
+	// KindUnit is a systemd unit: "enabled active", followed by " outdated" if it was started before its files were
+	// last changed, or "enabled inactive" for a unit that other units start.
 	KindUnit Kind = "unit"
 	// KindDaemon is dnsmasq on a host without systemd, named by its configuration: "running".
 	KindDaemon Kind = "dnsmasq with"
@@ -67,32 +66,32 @@ const (
 type Step struct {
 	Item
 	From, To string   // the item's states
-	Why      string   // a sentence for the person who reads the plan
-	Then     []string // a command that makes what runs take notice of the change, and of its undoing; may be empty
-	Unseen   bool     // only root can see whether this is done already
+	Why      string   // a sentence for the reader of the plan
+	Then     []string // a command that makes running programs apply the change, also after its undoing; may be empty
+	Unseen   bool     // only root can see whether the step is already done
 }
 
-// A kind is what is done with the items of one kind, and what is said of it. In its texts, {name} is the item's name,
-// {first} and {second} that name around its "/", {item} the item, {from} and {to} the states, and {mode} the access
-// that the second begins with.
+// A kind has the functions and the texts for the items of one kind. In the texts, {name} is the item's name, {first}
+// and {second} are the parts of the name before and after its "/", {item} is the item, {from} and {to} are the states,
+// and {mode} is the access at the beginning of the second state.
 type kind struct {
 	look func(ctx context.Context, name string) (string, error)
 	set  func(ctx context.Context, name, state string) error
-	same func(a, b string) bool    // whether two states are the same to us; nil: equal ones are
-	show func(state string) string // the part of a state whose difference a plan shows; nil: none
+	same func(a, b string) bool    // whether two states are equivalent; nil compares the texts
+	show func(state string) string // the part of a state whose differences a plan shows; nil for none
 
 	make   string // what a step does
-	change string // what one does where the item is there already; empty: the same
-	remove string // how a step is taken back; empty: "remove the {item}"
-	back   string // how one is taken back where the item was there before; empty: "put back {item} as it was"
+	change string // what a step does to an existing item; empty: the same
+	remove string // how a step is undone; empty: "remove the {item}"
+	back   string // how a step on an existing item is undone; empty: "put back {item} as it was"
 
-	isPath   bool // the name is a path that root writes to, or has a program of root's read
-	rootOnly bool // the programs that show it want root
-	runtime  bool // a boot, or the restart of a firewall, takes it back
-	byName   bool // an item bears our name, and is ours whatever it is like
+	isPath   bool // the name is a path that root, or a program of root, writes or reads
+	rootOnly bool // only root can read it
+	runtime  bool // a boot or the restart of a firewall reverts it
+	byName   bool // the item has our name, and is ours in any state
 }
 
-// kinds are all of them.
+// kinds returns all kinds.
 func kinds() map[Kind]kind {
 	return map[Kind]kind{
 		KindFile: {look: prompt(lookFile), set: promptly(setFile), show: content, isPath: true,
@@ -134,20 +133,20 @@ func kinds() map[Kind]kind {
 	}
 }
 
-// prompt is a look that waits for nobody, and so takes no ctx.
+// prompt adapts a look function that never blocks and so takes no ctx.
 func prompt(look func(name string) (string, error)) func(context.Context, string) (string, error) {
 	return func(_ context.Context, name string) (string, error) { return look(name) }
 }
 
-// promptly is the same of a set.
+// promptly adapts a set function in the same way.
 func promptly(set func(name, state string) error) func(context.Context, string, string) error {
 	return func(_ context.Context, name, state string) error { return set(name, state) }
 }
 
-// errUnknownKind says that an item is of a kind that this version does not have: a newer one's journal can.
+// errUnknownKind means that this version does not have the kind of an item, as in the journal of a newer version.
 var errUnknownKind = errors.New("not known")
 
-// look is the state of an item now.
+// look returns the present state of an item.
 func look(ctx context.Context, item Item) (string, error) {
 	state, err := "", errUnknownKind
 	if k, known := kinds()[item.Kind]; known {
@@ -159,7 +158,7 @@ func look(ctx context.Context, item Item) (string, error) {
 	return state, nil
 }
 
-// set makes an item what a state says, and what runs take notice of it.
+// set sets the state of an item and runs the command that applies the change.
 func set(ctx context.Context, step Step) error {
 	k, known := kinds()[step.Kind]
 	if !known {
@@ -184,7 +183,7 @@ func set(ctx context.Context, step Step) error {
 	return err
 }
 
-// same says whether two states of the item are the same to us.
+// same reports whether two states of the item are equivalent.
 func (i Item) same(a, b string) bool {
 	same := kinds()[i.Kind].same
 	return a == b || same != nil && same(a, b)
@@ -192,7 +191,7 @@ func (i Item) same(a, b string) bool {
 
 func bothThere(a, b string) bool { return a != "" && b != "" }
 
-// Do says in a line what the step changes.
+// Do returns one line that says what the step changes.
 func (s Step) Do() string {
 	k := kinds()[s.Kind]
 	switch {
@@ -204,7 +203,7 @@ func (s Step) Do() string {
 	return s.fillIn(cmp.Or(k.make, "{item}"))
 }
 
-// Undo says in a line how the step is taken back.
+// Undo returns one line that says how the step is undone.
 func (s Step) Undo() string {
 	k := kinds()[s.Kind]
 	if s.From != "" {
@@ -223,8 +222,8 @@ func (s Step) fillIn(text string) string {
 		"{from}", s.From, "{to}", s.To, "{mode}", access).Replace(text)
 }
 
-// Detail is what exactly: the difference that it makes to a file, a ruleset, a bridge; empty where [Step.Do] says it
-// all. What is new altogether is shown as it is.
+// Detail returns the exact change to a file, a ruleset or a bridge, as a difference, or as the whole text for a new
+// item. It is empty if [Step.Do] is complete.
 func (s Step) Detail() string {
 	show := kinds()[s.Kind].show
 	if show == nil {
@@ -242,7 +241,7 @@ func asItIs(state string) string { return state }
 
 func asLines(state string) string { return state + "\n" }
 
-// Reverse is the step that takes this one back.
+// Reverse returns the step that undoes this one.
 func (s Step) Reverse() Step {
 	s.From, s.To = s.To, s.From
 	return s

@@ -15,14 +15,14 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup"
 )
 
-// A journal is what setups have done to this host, in the order in which they did it first: it is what teardown needs
-// to know, and nothing else asks it but the next setup. Each change is noted, on the disk, before it is made.
+// A journal records what setups have done to this host, in the order in which they first did it. Only teardown and the
+// next setup read it. Each change is written to the disk before it is made.
 type journal struct {
 	Spec  Spec    `json:"want"`
 	Steps []entry `json:"steps"`
 }
 
-// An entry is an item with its state before the first setup, and what the last one made of it.
+// An entry is an item with its state before the first setup and the state that the last setup gave it.
 type entry struct {
 	Item
 	From text     `json:"from"`
@@ -30,7 +30,7 @@ type entry struct {
 	Then []string `json:"then,omitempty"`
 }
 
-// A text is a string of any bytes: an administrator's file may be in an older encoding than JSON's.
+// A text is a string of any bytes: an administrator's file need not be UTF-8, as JSON is.
 type text string
 
 const coded = "base64:"
@@ -55,7 +55,7 @@ func (t *text) UnmarshalText(data []byte) error {
 	return err
 }
 
-// readJournal is the journal; an empty one when there is none. Who is not root gets what is wanted, and no steps.
+// readJournal returns the journal, empty if there is none. A caller other than root gets the Spec without the steps.
 func readJournal() (journal, error) {
 	var j journal
 	err := decode(journalPath, &j)
@@ -74,17 +74,17 @@ func decode(path string, into any) error {
 		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields() // a newer version's would be half understood
+	d.DisallowUnknownFields() // refuse the journal of a newer version instead of losing parts of it
 	if err := d.Decode(into); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
 
-// privately is the access to the journal, in which are files that an administrator may have closed to others.
+// privately is the mode of the journal: it has the content of files that others may not be allowed to read.
 const privately = 0o600
 
-// write puts the journal on the disk.
+// write writes the journal to the disk.
 func (j journal) write() error {
 	data, err := json.MarshalIndent(j, "", "  ")
 	if err != nil {
@@ -110,7 +110,7 @@ func (j journal) write() error {
 	return setFile(wantedPath, state)
 }
 
-// closeToOthers writes the journal of an older version anew, which everybody could read.
+// closeToOthers rewrites the journal of an older version, which every user could read.
 func (j journal) closeToOthers() error {
 	state, err := lookMode(journalPath)
 	if err != nil || state == "" || state == modeState(privately, "root", "root") {
@@ -119,8 +119,8 @@ func (j journal) closeToOthers() error {
 	return j.write()
 }
 
-// note adds a change that is about to be made, and what is wanted in the end. What the item was before the first setup
-// stays noted. Where the journal cannot be written it stays what it is on the disk.
+// note records a change that is about to be made, and the Spec. The item's state before the first setup is kept. If the
+// journal cannot be written, it stays as it is on the disk.
 func (j *journal) note(spec Spec, s Step) error {
 	next := journal{spec, slices.Clone(j.Steps)}
 	if i := next.index(s.Item); i >= 0 {
@@ -135,7 +135,7 @@ func (j *journal) note(spec Spec, s Step) error {
 	return nil
 }
 
-// with is a journal that has the entries of another for these items.
+// with returns the journal with the entries of another journal for these items.
 func (j journal) with(other journal, items []Item) journal {
 	next := journal{j.Spec, slices.Clone(j.Steps)}
 	for _, e := range other.Steps {
@@ -150,7 +150,7 @@ func (j journal) with(other journal, items []Item) journal {
 	return next
 }
 
-// save writes the journal, or removes it where nothing is left to tell.
+// save writes the journal, or removes it if it is empty.
 func (j journal) save() error {
 	if len(j.Steps) == 0 {
 		return removeJournal()
@@ -170,7 +170,7 @@ func (j *journal) steps() []Step {
 	return steps
 }
 
-// removeJournal removes all that was kept of the setup, and the leases with it.
+// removeJournal removes all records of the setup, and the leases.
 func removeJournal() error {
 	if err := netsetup.Trusted(netsetup.StateDir); err != nil {
 		return err

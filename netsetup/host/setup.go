@@ -11,19 +11,19 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup"
 )
 
-// A FailedError says which step failed, and how the host is now.
+// A FailedError is the failure of a step, with the state in which it left the host.
 type FailedError struct {
 	Step   Step
 	Doing  string // what the step was to do
 	Err    error
-	Undone int    // how many steps of this run were taken back
-	Stuck  []Item // those that could not be
+	Undone int    // how many steps of this run were undone
+	Stuck  []Item // the items whose steps could not be undone
 }
 
 func (e *FailedError) Error() string {
 	cause := e.Err.Error()
 	if c, ok := errors.AsType[*commandError](e.Err); ok && strings.Contains(e.Doing, strings.Join(c.argv, " ")) {
-		cause = c.cause() // the command is named already
+		cause = c.cause() // the message already names the command
 	}
 	text := e.Doing + ": " + cause
 	switch {
@@ -39,11 +39,12 @@ func (e *FailedError) Error() string {
 	return text
 }
 
-// Unwrap is why the step failed.
+// Unwrap returns why the step failed.
 func (e *FailedError) Unwrap() error { return e.Err }
 
-// Setup does to the host what is missing of what was asked for, and tells the plan before it begins. One that fails, or
-// whose ctx ends, takes back what it did: a [*FailedError]. It needs root: [ErrNotRoot]; and runs alone: [ErrBusy].
+// Setup makes the changes to the host that the request still needs. It calls tell with the plan before it begins. If a
+// step fails or ctx ends, it undoes its changes and returns a [*FailedError]. It returns [ErrNotRoot] if the caller is
+// not root, and [ErrBusy] while another setup or teardown runs.
 func Setup(ctx context.Context, ask Request, tell func(Spec, []Step)) error {
 	release, err := lock()
 	if err != nil {
@@ -65,13 +66,13 @@ func Setup(ctx context.Context, ask Request, tell func(Spec, []Step)) error {
 	}
 	r := attempt{before: j, journal: j, spec: spec}
 	if j.Spec.Own && !spec.Own {
-		r.spec = j.Spec // our own bridge stays what the next setup is about
+		r.spec = j.Spec // the next setup continues with our own bridge
 	}
 	return r.do(ctx, steps)
 }
 
-// Prepare looks at the host, resolves the request, and looks at all the items that it is about: Plan(spec, facts) is
-// what there is to do. It changes nothing. Anybody may call it; what only root can see is then unseen.
+// Prepare examines the host, resolves the request and reads the states of all items concerned: Plan(spec, facts) then
+// gives the steps. It changes nothing. Any user may call it; items that only root can read are then unseen.
 func Prepare(ctx context.Context, ask Request) (spec Spec, facts Facts, err error) {
 	facts, err = survey(ctx, ask.Users)
 	if err != nil {
@@ -88,8 +89,7 @@ func Prepare(ctx context.Context, ask Request) (spec Spec, facts Facts, err erro
 	return spec, facts, lookAll(ctx, &facts, items)
 }
 
-// checkTrusted refuses a host on which somebody else than root could change what root is to write, or what its units
-// run.
+// checkTrusted refuses a host on which a user other than root could change the files that root writes or runs.
 func checkTrusted(items []Item, facts Facts) error {
 	paths := []string{lockPath, journalPath}
 	for _, item := range items {
@@ -110,8 +110,8 @@ func checkTrusted(items []Item, facts Facts) error {
 	return nil
 }
 
-// attempt is one run of setup. What it wants is noted with its first step, so that the next one completes it if it is
-// killed; when it fails, what the run before it wanted counts again.
+// attempt is one run of setup. Its Spec is recorded with the first step, so that the next run completes a run that was
+// killed. If it fails, the Spec of the previous run is valid again.
 type attempt struct {
 	before, journal journal
 	spec            Spec
@@ -141,7 +141,7 @@ func (r *attempt) step(ctx context.Context, s Step) error {
 	return set(ctx, s)
 }
 
-// undo takes back what this run did, the failed step included: it may have been done by half.
+// undo undoes the steps of this run, including the failed one, which may be partly done.
 func (r *attempt) undo(ctx context.Context, failed *FailedError) {
 	for _, s := range slices.Backward(r.done) {
 		if err := set(ctx, s.Reverse()); err != nil {
@@ -157,8 +157,8 @@ func (r *attempt) undo(ctx context.Context, failed *FailedError) {
 	}
 }
 
-// Apply puts back what a boot or a restarted firewall took: the runtime part of what is wanted. It keeps no journal,
-// and takes no lock: setup has it run by the unit that it starts. It needs root: [ErrNotRoot].
+// Apply restores the runtime part of a Spec, which a boot or a restarted firewall has removed. It writes no journal and
+// takes no lock, since setup starts the unit that runs it. It returns [ErrNotRoot] if the caller is not root.
 func Apply(ctx context.Context, spec Spec) error {
 	if os.Geteuid() != 0 {
 		return ErrNotRoot

@@ -13,15 +13,15 @@ import (
 	"github.com/qlaunch/qlaunch/netsetup"
 )
 
-// A Guest is a process that has a tap on the bridge.
+// A Guest is a tap on the bridge, with the process that has it open.
 type Guest struct {
 	Tap  string
-	PID  int    // 0 when it was not found
-	Name string // of the VM, as QEMU's -name has it; empty for what is no QEMU
+	PID  int    // 0 if the process was not found
+	Name string // of the VM, from QEMU's -name; empty for another program
 	User string
 }
 
-// An InUseError says that guests are on the bridge that is to go.
+// An InUseError means that guests use the bridge that would be removed.
 type InUseError struct {
 	Bridge string
 	Guests []Guest
@@ -42,9 +42,9 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("bridge %q: in use by %s", e.Bridge, strings.Join(who, ", "))
 }
 
-// Teardown puts back what setups changed, byte for byte, where it is still as they left it, and tells each step before
-// it is taken, and what is left alone. While guests are on a bridge that would go it refuses, with an [*InUseError],
-// unless forced. It needs root, and runs alone, as [Setup] does.
+// Teardown restores what setups changed, byte for byte, where it is still as they left it. It first calls tell with the
+// steps and with what it leaves unchanged. While guests use a bridge that would be removed, it returns an
+// [*InUseError], unless force is set. It returns [ErrNotRoot] and [ErrBusy] as [Setup] does.
 func Teardown(ctx context.Context, force bool, tell func(steps []Step, left []Left)) error {
 	release, err := lock()
 	if err != nil {
@@ -66,8 +66,8 @@ func Teardown(ctx context.Context, force bool, tell func(steps []Step, left []Le
 	return j.takeBack(ctx, steps)
 }
 
-// PlanTeardown is what [Teardown] would do now, and what it would leave alone. It changes nothing, and needs root all
-// the same, as what setups noted is root's: [ErrNotRoot].
+// PlanTeardown returns what [Teardown] would do now, and what it would leave unchanged. It changes nothing, but returns
+// [ErrNotRoot] if the caller is not root, since only root can read the journal.
 func PlanTeardown(ctx context.Context) ([]Step, []Left, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil, ErrNotRoot
@@ -79,7 +79,7 @@ func PlanTeardown(ctx context.Context) ([]Step, []Left, error) {
 	return j.plan(ctx)
 }
 
-// plan is how to take back what is noted, as the host is now.
+// plan returns the steps that undo what the journal records, given the present state of the host.
 func (j journal) plan(ctx context.Context) ([]Step, []Left, error) {
 	facts, err := survey(ctx, nil)
 	if err != nil {
@@ -96,7 +96,7 @@ func (j journal) plan(ctx context.Context) ([]Step, []Left, error) {
 	return steps, left, nil
 }
 
-// takeBack takes all the steps, whether or not one fails, and keeps of the journal what is still to be done.
+// takeBack takes all steps, even if one fails, and keeps the journal's entries of those that failed.
 func (j journal) takeBack(ctx context.Context, steps []Step) error {
 	var failed []error
 	for _, s := range steps {
@@ -122,7 +122,7 @@ func isStep(err error, item Item) bool {
 	return ok && f.Step.Item == item
 }
 
-// guestsOn are the guests on the bridge, if it is ours and would go.
+// guestsOn returns the guests on the bridge if the bridge is ours and would be removed.
 func guestsOn(spec Spec) []Guest {
 	if !spec.Own {
 		return nil
@@ -140,7 +140,7 @@ func guestsOn(spec Spec) []Guest {
 	return guests
 }
 
-// tapHolders are the processes that hold taps, by the tap.
+// tapHolders returns the processes that have taps open, by the name of the tap.
 func tapHolders() map[string]Guest {
 	holders := map[string]Guest{}
 	processes, _ := filepath.Glob("/proc/[0-9]*") // the pattern is a constant
@@ -153,7 +153,7 @@ func tapHolders() map[string]Guest {
 	return holders
 }
 
-// holder is what a process's directory in /proc tells of it.
+// holder describes a process from its directory in /proc.
 func holder(dir string, pid int) Guest {
 	g := Guest{PID: pid}
 	if state, err := lookMode(dir); err == nil {

@@ -6,24 +6,24 @@ import (
 	"slices"
 )
 
-// A Left is what teardown does not take back, and why.
+// A Left is an item that teardown does not restore, and the reason.
 type Left struct {
 	Item
 	Why string
 }
 
-// Undo is how to take back the steps that setups have done, given in the order in which they were done, with the From
-// of before the first: the last first. What has been changed since by somebody else, or is needed by something else
-// now, is left. It is pure.
+// Undo returns the steps that undo the steps of setups, the last one first. done has them in the order in which they
+// were done, with the From of before the first setup. Items that have changed since, or that another program needs now,
+// are left. It is a pure function.
 func Undo(done []Step, facts Facts) (steps []Step, left []Left) {
 	for _, s := range slices.Backward(done) {
 		now := facts.States[s.Item]
-		if s.same(now, s.From) || now == "" && s.Kind == KindFilter { // a table that is gone holds nothing of ours
+		if s.same(now, s.From) || now == "" && s.Kind == KindFilter { // a removed table has nothing of ours
 			continue
 		}
 		back := Step{Item: s.Item, From: now, To: s.From, Then: s.Then, Why: "as it was found"}
 		switch {
-		case s.Kind == KindShared && now != s.To: // the administrator has worked on it: only our line goes
+		case s.Kind == KindShared && now != s.To: // the administrator has edited it: remove only our line
 			back.To, back.Why = withoutInclude(now), "the rest has changed since, and stays"
 		case s.Item == Item{KindSysctl, ipForward} && len(facts.forwarders()) > 0:
 			left = append(left, Left{s.Item, fmt.Sprintf("stays %s: %s needs it", now, facts.forwarders()[0])})
@@ -39,8 +39,8 @@ func Undo(done []Step, facts Facts) (steps []Step, left []Left) {
 	return steps, left
 }
 
-// halfway says of a mode whether it is between a step's two: who is killed between chown(2), which takes the setuid bit
-// away, and chmod(2) leaves that.
+// halfway reports whether a mode is between the two of a step, as a run leaves it that was killed between chown(2),
+// which clears the setuid bit, and chmod(2).
 func halfway(s Step, now string) bool {
 	if s.Kind != KindMode {
 		return false
@@ -57,7 +57,8 @@ func halfway(s Step, now string) bool {
 	return false
 }
 
-// forwarders are the bridges of others that have IPv4 addresses: their guests, or containers, go out through this host.
+// forwarders returns the bridges of other programs that have IPv4 addresses: this host forwards for their guests or
+// containers.
 func (h Facts) forwarders() []string {
 	var names []string
 	for _, b := range h.Bridges {
