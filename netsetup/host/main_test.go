@@ -62,7 +62,7 @@ func onAHost(t *testing.T) bool {
 	if os.Geteuid() != 0 {
 		t.Skip("setup gives files to root and to a group; a user namespace of an ordinary user has but one of each")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, executable(t), "-test.run=^"+t.Name()+"$", "-test.v", fmt.Sprintf("-every=%d", *every))
 	cmd.Env = append(os.Environ(), insideVar+"="+t.TempDir(), "GORACE=atexit_sleep_ms=0")
